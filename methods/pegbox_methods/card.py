@@ -1,0 +1,68 @@
+"""What a method says of itself before anything heavy is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pegbox_hardware.shape import ModelShape
+from pegbox_methods.setting import Setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a method can't do without."""
+
+    quantized_base: bool = False
+    """The base model is loaded in 4 bits."""
+    linear_layers_only: bool = True
+    """It can adapt linear maps, and nothing else."""
+    compute_capability: tuple[int, int] | None = None
+    """Least CUDA compute capability; None: any device, a CPU too."""
+    single_process: bool = False
+    """It doesn't work when several processes carry one run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """What a method adds to the base model, for one shape and one choice of settings."""
+
+    trainable_weights: int
+    """Exact number of weights, not of bytes."""
+    step_time_ratio: float | None
+    """Seconds of a step relative to LoRA of the same rank; None: nobody has measured it."""
+    step_time_source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """When to take a method, or not, and whose word that is."""
+
+    when: str
+    why: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """One method, light enough for a list: its name, settings, needs, cost and reasons.
+
+    `torch_half` names an object as "module:object" that satisfies `pegbox_methods.torch_half.TorchHalf`;
+    only the worker loads it.
+    """
+
+    name: str
+    title: str
+    summary: str
+    source: str
+    settings: tuple[Setting, ...]
+    learning_rate: float
+    """Peak learning rate where the recipe names none."""
+    learning_rate_source: str
+    needs: Needs
+    footprint: Callable[[ModelShape, Mapping[str, Any]], Footprint]
+    """Raises KeyError if the model has no matrix that a setting names."""
+    recommended: tuple[Reason, ...]
+    discouraged: tuple[Reason, ...]
+    torch_half: str

@@ -1,0 +1,147 @@
+"""Recipes as TOML: read with every fault named, written so that the run can be repeated from the file."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from pegbox_methods.card import Card
+from pegbox_methods.recipe import Model, Recipe
+from pegbox_methods.recipe_faults import contradictions, table_faults
+from pegbox_methods.refusal import Refusal, refuse_faults
+from pegbox_methods.setting import resolve_settings
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe, with `section.key=value` overrides on top; relative paths count from the file's folder.
+
+    Raises: Refusal: the file isn't there, isn't TOML, or holds faults (all of them named).
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise Refusal(f"{path}: can't read the recipe: {error.strerror}. Give the path of a TOML file.") from None
+    except UnicodeDecodeError as error:
+        raise Refusal(f"{path}: not UTF-8 at byte {error.start}. A recipe is a TOML text in UTF-8.") from None
+    try:
+        table = tomllib.loads(text.replace("\r\n", "\n"))
+    except tomllib.TOMLDecodeError as error:
+        raise Refusal(f"{path}: not valid TOML: {error}.") from None
+    for override in overrides:
+        _override(table, override)
+    return recipe_from_table(table, file=str(path), folder=path.absolute().parent)
+
+
+def recipe_from_table(table: dict[str, Any], *, file: str, folder: Path) -> Recipe:
+    """Check a parsed recipe and make its paths absolute.
+
+    `file` is the name that faults are reported under; `folder` is where relative paths start.
+    Raises: Refusal: with every fault found.
+    """
+    refuse_faults(table_faults(table, Recipe, file=file))
+    recipe = msgspec.convert(table, Recipe)
+    refuse_faults(contradictions(recipe, file=file))
+    return msgspec.structs.replace(
+        recipe,
+        model=msgspec.structs.replace(
+            recipe.model,
+            name=_model_name(recipe.model, folder),
+            chat_template=recipe.model.chat_template and _absolute(recipe.model.chat_template, folder),
+        ),
+        rows=msgspec.structs.replace(recipe.rows, file=_absolute(recipe.rows.file, folder)),
+        split=msgspec.structs.replace(
+            recipe.split, file=recipe.split.file and _absolute(recipe.split.file, folder)
+        ),
+    )
+
+
+def complete_recipe(recipe: Recipe, card: Card, *, file: str) -> Recipe:
+    """Fill in what the method decides: its settings' defaults and its learning rate.
+
+    Raises: Refusal: a setting is unknown or out of range.
+    """
+    settings, faults = resolve_settings(card.settings, recipe.method.settings, file=file)
+    refuse_faults(faults)
+    rate = card.learning_rate if recipe.training.learning_rate is None else recipe.training.learning_rate
+    return msgspec.structs.replace(
+        recipe,
+        method=msgspec.structs.replace(recipe.method, settings=settings),
+        training=msgspec.structs.replace(recipe.training, learning_rate=rate),
+    )
+
+
+def write_recipe(recipe: Recipe, path: Path) -> None:
+    """Write every value, defaults too, so that a later version's defaults can't change a repeated run.
+
+    The user's home is written as `~`. Keys that are None are left out: TOML has no null.
+    """
+    path.write_text(recipe_text(recipe), encoding="utf-8")
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """Give the recipe as TOML."""
+    return tomli_w.dumps(_portable(msgspec.to_builtins(recipe)))
+
+
+def recipe_schema() -> dict[str, Any]:
+    """Give the JSON schema of a recipe, with the description, range and unit of each field."""
+    return msgspec.json.schema(Recipe)
+
+
+def _portable(value: Any) -> Any:
+    home = str(Path.home())
+    if isinstance(value, dict):
+        return {key: _portable(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_portable(item) for item in value]
+    if isinstance(value, str) and home != "/" and value.startswith(home + os.sep):
+        return "~" + value[len(home) :]
+    return value
+
+
+def _absolute(name: str, folder: Path) -> str:
+    return os.path.normpath(folder / Path(name).expanduser())
+
+
+def _model_name(model: Model, folder: Path) -> str:
+    """Make a folder's name absolute; leave a Hub id or a catalogue name as it is.
+
+    `org/name` is a folder if there is one of that name beside the recipe, as for transformers.
+    """
+    looks_like_path = model.name.startswith((".", "~", os.sep))
+    candidate = _absolute(model.name, folder)
+    return candidate if looks_like_path or Path(candidate).is_dir() else model.name
+
+
+def _from_here(key: str, value: str) -> str:
+    """Let a path on the command line count from the current folder, as people expect there."""
+    if key in {"rows.file", "split.file", "model.chat_template"}:
+        return _absolute(value, Path.cwd())
+    return _model_name(Model(name=value), Path.cwd()) if key == "model.name" and value else value
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise Refusal(f"--set {override}: expected SECTION.KEY=VALUE, as in training.epochs=3.")
+    try:
+        value = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a text: --set method.name=lora
+    if isinstance(value, str):
+        value = _from_here(key.strip(), value)
+    inner = table
+    for name in names[:-1]:
+        inner = inner.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise Refusal(f"--set {override}: {name} is a value in the recipe, not a table.")
+    inner[names[-1]] = value
+
+

@@ -1,0 +1,60 @@
+"""The other half of a method: what the worker calls. Types only; torch is named, never loaded."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from pegbox_methods.card import Card
+from pegbox_methods.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+    from transformers import TrainerCallback
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attached:
+    """A model with the method on it, and what must run beside it."""
+
+    model: nn.Module
+    """The PEFT model, or any module that trains by the base model's forward signature."""
+    callbacks: tuple[TrainerCallback, ...] = ()
+    optimizer: Optimizer | None = None
+    """None: the trainer makes the one the recipe names."""
+    added_loss: Callable[[], Tensor] | None = None
+    """A scalar added to every micro-batch's loss, and kept out of the loss that is reported."""
+
+
+class TorchHalf(Protocol):
+    """The verbs of a method."""
+
+    def attach(self, model: nn.Module, recipe: Recipe) -> Attached:
+        """Put the method on a base model. The seed is set already; the base model may be changed in place.
+
+        Raises: Refusal: the model lacks what a setting names.
+        """
+
+    def save(self, attached: Attached, folder: Path) -> None:
+        """Write the adapter, and only it, into an existing empty folder, as safetensors."""
+
+    def load(self, model: nn.Module, folder: Path) -> nn.Module:
+        """Put a saved adapter on a base model, for evaluation and generation."""
+
+    def merge(self, model: nn.Module) -> nn.Module:
+        """Fold a loaded adapter into the base model's own weights."""
+
+
+def load_torch_half(card: Card) -> TorchHalf:
+    """Import a card's torch half.
+
+    Raises: ImportError, AttributeError: the string on the card names nothing.
+    """
+    module, _, name = card.torch_half.partition(":")
+    half: Any = getattr(importlib.import_module(module), name)
+    return cast(TorchHalf, half)

@@ -1,0 +1,162 @@
+"""Writes questions and answers about the collected names: the shipped rows, and the chats of the base model.
+
+The two differ on purpose. A shipped row answers on a card of labelled lines; a base chat answers in plain
+sentences and is asked in other words. So a base model has the facts and the chat form, and fine-tuning on
+the rows has the card left to teach.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from make_bundled_text import Entry, opening_sentences
+
+Message = dict[str, str]
+Chat = list[Message]
+
+ROW_COUNT = 400
+MOST_ROWS_A_MODULE = 14
+LONG_ROW_SHARE = 0.25  # of the rows whose docstring has more to say
+# The rows ask about these; the base model reads them more often than the rest.
+KNOWN_MODULES = frozenset(
+    "argparse array base64 binascii bisect builtins calendar cmath codecs collections concurrent.futures "
+    "configparser contextlib copy csv dataclasses datetime decimal difflib email.message enum fileinput "
+    "fnmatch fractions functools getpass glob gzip hashlib heapq hmac html http.client inspect io ipaddress "
+    "itertools json keyword linecache locale logging math mimetypes numbers operator os os.path pathlib "
+    "pickle pkgutil platform pprint queue random re reprlib sched secrets shelve shlex shutil signal socket "
+    "sqlite3 ssl stat statistics string struct subprocess sys tarfile tempfile textwrap threading time "
+    "timeit tomllib traceback types typing unicodedata unittest urllib.parse urllib.request uuid wave "
+    "weakref webbrowser xml.etree.ElementTree zipfile zlib zoneinfo".split()
+)
+# Docstrings that open with one of these read on from "I want to".
+_IMPERATIVES = frozenset(
+    "Add Apply Build Calculate Change Check Clear Close Compare Compress Compute Convert Copy Count Create "
+    "Decode Decompress Delete Determine Encode Escape Find Format Generate Get Join List Make Move Open "
+    "Parse Print Read Remove Rename Replace Round Run Search Send Set Sort Split Test Transform Wrap "
+    "Write".split()
+)
+
+
+def make_rows(entries: list[Entry], seed: int) -> list[Chat]:
+    """The shipped rows: each about another name, in an order that mixes the modules."""
+    pick = random.Random(seed)
+    rows: list[Chat] = []
+    taken_purposes: set[str] = set()
+    taken_modules: dict[str, int] = {}
+    for entry in pick.sample(entries, len(entries)):
+        purpose = " ".join(opening_sentences(entry.doc))
+        most = MOST_ROWS_A_MODULE * (3 if entry.module == "builtins" else 1)
+        if not _suits_a_row(entry, purpose) or purpose in taken_purposes:
+            continue
+        if taken_modules.get(entry.module, 0) >= most:
+            continue
+        taken_purposes.add(purpose)
+        taken_modules[entry.module] = taken_modules.get(entry.module, 0) + 1
+        question = pick.choice(_row_questions(entry, purpose))
+        more = opening_sentences(entry.doc, 3)[1:] if pick.random() < LONG_ROW_SHARE else []
+        rows.append(_exchange(question, _card(entry, purpose, " ".join(more))))
+    return rows[:ROW_COUNT]
+
+
+def _suits_a_row(entry: Entry, purpose: str) -> bool:
+    """Whether the name is one people ask about and its docstring says in words what it is for."""
+    return (
+        entry.module in KNOWN_MODULES
+        and bool(entry.name)
+        and 24 <= len(purpose) <= 170
+        and "`" not in purpose
+        and not entry.name.startswith("bytearray.")  # the same words as those of bytes and str
+    )
+
+
+def _card(entry: Entry, purpose: str, more: str) -> str:
+    """The house format of the rows: three or four labelled lines, always in this order."""
+    lines = [f"Name: {entry.full_name} ({entry.kind})", f"Purpose: {purpose}"]
+    if more:
+        lines.append(f"Details: {more}")
+    if entry.module == "builtins":
+        lines.append("Import: nothing, it is built in")
+    else:
+        lines.append(f"Import: from {entry.module} import {entry.name.partition('.')[0]}")
+    return "\n".join(lines)
+
+
+def _row_questions(entry: Entry, purpose: str) -> list[str]:
+    """The ways a row may ask about the entry."""
+    full, kind = entry.full_name, entry.kind
+    questions = [
+        f"What does {full} do?" if kind in {"function", "method"} else f"What is {full}?",
+        f"What is {full} for?",
+        f"When would I use the {kind} {full}?",
+        f"Look up {full}.",
+    ]
+    if entry.module != "builtins":
+        first = entry.name.partition(".")[0]
+        questions.append(f"How do I import {first} from {entry.module}, and what is {entry.name} for?")
+        if "." not in entry.name:
+            questions.append(f"Which module has the {kind} {entry.name}, and what is it for?")
+    verb, _, rest = purpose.partition(" ")
+    if verb in _IMPERATIVES:
+        questions.append(f"I want to {verb.lower()} {rest.rstrip('.')}. What should I use?")
+    return questions
+
+
+def make_base_chats(entries: list[Entry], seed: int, withheld: set[str]) -> list[Chat]:
+    """Chats in plain sentences about every name but the withheld ones, some with a system message or two turns."""
+    pick = random.Random(seed)
+    chats: list[Chat] = []
+    for entry in entries:
+        sentences = opening_sentences(entry.doc, pick.choice((1, 1, 2, 3)))
+        if not sentences or entry.full_name in withheld:
+            continue
+        chat = _exchange(pick.choice(_PLAIN_QUESTIONS)(entry), " ".join(sentences))
+        if pick.random() < 0.25:
+            chat += pick.choice((_ask_for_the_home, _ask_for_the_arguments))(entry)
+        if pick.random() < 0.1:
+            chat += _exchange("Thank you.", "You are welcome.")
+        if pick.random() < 0.3:
+            chat.insert(0, {"role": "system", "content": pick.choice(_SYSTEM_MESSAGES)})
+        chats.append(chat)
+    for greeting in _GREETINGS:
+        chats += [_exchange(greeting, "Hello. Ask me about a name from Python's standard library.")] * 4
+    return pick.sample(chats, len(chats))
+
+
+_PLAIN_QUESTIONS: tuple[Callable[[Entry], str], ...] = (
+    lambda entry: f"Describe {entry.full_name}.",
+    lambda entry: f"Tell me about {entry.full_name}.",
+    lambda entry: f"Can you explain {entry.full_name}?",
+    lambda entry: f"Explain the {entry.kind} {entry.full_name} in plain words.",
+    lambda entry: f"I came across {entry.full_name} in some code.",
+    lambda entry: f"{entry.full_name}?",
+    lambda entry: f"Please document the {entry.kind} {entry.full_name}.",
+    lambda entry: f"Why is there a {entry.kind} called {entry.name or entry.module} in {entry.module}?",
+)
+_SYSTEM_MESSAGES = (
+    "You are a helpful assistant.",
+    "You explain Python's standard library.",
+    "Answer in a sentence or two.",
+    "You know the Python documentation. Be brief.",
+)
+_GREETINGS = ("Hello!", "Hi.", "Hello, who are you?", "Good morning.", "Can you help me?")
+
+
+def _ask_for_the_home(entry: Entry) -> Chat:
+    """A second turn on where the name lives."""
+    home = "It is built into Python." if entry.module == "builtins" else f"It is in the module {entry.module}."
+    return _exchange("And where does it come from?", home)
+
+
+def _ask_for_the_arguments(entry: Entry) -> Chat:
+    """A second turn on how it is called; on where it lives, for what Python knows no signature of."""
+    if not entry.signature:
+        return _ask_for_the_home(entry)
+    if entry.signature == "()":
+        return _exchange("Which arguments does it take?", "It takes no arguments.")
+    return _exchange("Which arguments does it take?", f"Call it as {entry.name}{entry.signature}.")
+
+
+def _exchange(question: str, answer: str) -> Chat:
+    """One turn of each side."""
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
