@@ -17,16 +17,17 @@ Chat = list[Message]
 
 ROW_COUNT = 400
 MOST_ROWS_A_MODULE = 14
-LONG_ROW_SHARE = 0.25  # of the rows whose docstring has more to say
+METHODS_PASSED_OVER = 0.6  # or more than half of the rows would be about methods
+LONG_ROW_SHARE = 0.3  # of the rows whose docstring has more to say
 # The rows ask about these; the base model reads them more often than the rest.
 KNOWN_MODULES = frozenset(
     "argparse array base64 binascii bisect builtins calendar cmath codecs collections concurrent.futures "
-    "configparser contextlib copy csv dataclasses datetime decimal difflib email.message enum fileinput "
+    "configparser contextlib copy csv dataclasses datetime decimal difflib enum fileinput "
     "fnmatch fractions functools getpass glob gzip hashlib heapq hmac html http.client inspect io ipaddress "
     "itertools json keyword linecache locale logging math mimetypes numbers operator os os.path pathlib "
     "pickle pkgutil platform pprint queue random re reprlib sched secrets shelve shlex shutil signal socket "
-    "sqlite3 ssl stat statistics string struct subprocess sys tarfile tempfile textwrap threading time "
-    "timeit tomllib traceback types typing unicodedata unittest urllib.parse urllib.request uuid wave "
+    "sqlite3 statistics string struct subprocess sys tarfile tempfile textwrap threading time "
+    "timeit tomllib traceback types typing urllib.parse urllib.request uuid wave "
     "weakref webbrowser xml.etree.ElementTree zipfile zlib zoneinfo".split()
 )
 # Docstrings that open with one of these read on from "I want to".
@@ -46,6 +47,8 @@ def make_rows(entries: list[Entry], seed: int) -> list[Chat]:
     taken_modules: dict[str, int] = {}
     for entry in pick.sample(entries, len(entries)):
         purpose = " ".join(opening_sentences(entry.doc))
+        if entry.kind == "method" and pick.random() < METHODS_PASSED_OVER:
+            continue
         most = MOST_ROWS_A_MODULE * (3 if entry.module == "builtins" else 1)
         if not _suits_a_row(entry, purpose) or purpose in taken_purposes:
             continue
@@ -131,7 +134,7 @@ _PLAIN_QUESTIONS: tuple[Callable[[Entry], str], ...] = (
     lambda entry: f"I came across {entry.full_name} in some code.",
     lambda entry: f"{entry.full_name}?",
     lambda entry: f"Please document the {entry.kind} {entry.full_name}.",
-    lambda entry: f"Why is there a {entry.kind} called {entry.name or entry.module} in {entry.module}?",
+    lambda entry: f"I have never used {entry.full_name}.",
 )
 _SYSTEM_MESSAGES = (
     "You are a helpful assistant.",

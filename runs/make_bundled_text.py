@@ -204,5 +204,5 @@ def opening_sentences(doc: str, limit: int = 1) -> list[str]:
 
 
 _CALL_LINE = re.compile(r"^[\w.]+\(.*\)(\s*->.*)?$")
-_SENTENCE_END = re.compile(r"(?<=[\w)'\"\]]\.)(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)\s+(?=[A-Z])")
+_SENTENCE_END = re.compile(r"(?<=[\w)'\"\]]\.)(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)\s+(?=['A-Z])")
 _PLAIN_SENTENCE = re.compile(r"^[A-Z](?!.*(->|>>>|::|\.\.\.|[|{}]|--)).{18,238}\.$")

@@ -76,14 +76,10 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, tuple[str, ..
     except OSError:
         return platform.processor() or "unknown", ()
     facts = {
-        key.strip(): value.strip()
-        for key, _, value in (line.partition(":") for line in first.splitlines())
-        if value
+        key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines()) if value
     }
     present = set(facts.get("flags", "").split())
-    return facts.get("model name", platform.processor() or "unknown"), tuple(
-        flag for flag in wanted if flag in present
-    )
+    return facts.get("model name", platform.processor() or "unknown"), tuple(flag for flag in wanted if flag in present)
 
 
 def nvidia_gpus() -> tuple[tuple[Gpu, ...], tuple[str, ...]]:

@@ -215,20 +215,10 @@ class Failed(Event, frozen=True, kw_only=True, tag="failed", gc=False):
 
 
 AnyEvent = (
-    Started
-    | Phase
-    | Prepared
-    | Step
-    | Evaluation
-    | Sample
-    | Checkpoint
-    | Notice
-    | CommandAnswer
-    | Finished
-    | Failed
+    Started | Phase | Prepared | Step | Evaluation | Sample | Checkpoint | Notice | CommandAnswer | Finished | Failed
 )
 
-KINDS: tuple[type[Event], ...] = AnyEvent.__args__  # type: ignore[attr-defined]
+KINDS: tuple[type[Event], ...] = AnyEvent.__args__
 
 
 def event_schema() -> dict[str, Any]:

@@ -69,9 +69,7 @@ def target_names(shape: ModelShape, targets: str | list[str]) -> tuple[str, ...]
 def footprint(shape: ModelShape, settings: Mapping[str, Any]) -> Footprint:
     """Price LoRA, the unit in which the other methods' step times are given."""
     return Footprint(
-        trainable_weights=adapter_weights(
-            shape, settings["rank"], target_names(shape, settings["targets"])
-        ),
+        trainable_weights=adapter_weights(shape, settings["rank"], target_names(shape, settings["targets"])),
         step_time_ratio=1.0,
         step_time_source="by definition",
     )

@@ -6,8 +6,19 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+RowCount = Annotated[int, Meta(ge=1, le=1_000_000_000, extra_json_schema={"unit": "rows"})]
+BatchRows = Annotated[int, Meta(ge=1, le=4096, extra_json_schema={"unit": "rows"})]
+StepCount = Annotated[int, Meta(ge=1, le=100_000_000, extra_json_schema={"unit": "steps"})]
+Seed = Annotated[int, Meta(ge=0, le=2**32 - 1, extra_json_schema={"unit": "seed"})]
+Text = Annotated[str, Meta(min_length=1)]
+
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 RowsFormat = Literal["auto", "messages", "sharegpt", "alpaca", "prompt-completion", "text"]
+
+
+def share(most: float) -> Meta:
+    """A part of the whole, from 0 to `most`."""
+    return Meta(ge=0, le=most, extra_json_schema={"unit": "share"})
 
 
 class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -17,12 +28,12 @@ class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Model(Part, frozen=True):
     """Which model is tuned."""
 
-    name: Annotated[str, Meta(min_length=1, description="A folder, a Hub id, or a catalogue name ('bundled').")]
+    name: Annotated[Text, Meta(description="A folder, a Hub id, or a catalogue name ('bundled').")]
     revision: Annotated[
-        str | None, Meta(description="Branch, tag or commit of a Hub model. Default: its main branch.")
+        Text | None, Meta(description="Branch, tag or commit of a Hub model. Default: its main branch.")
     ] = None
     chat_template: Annotated[
-        str | None,
+        Text | None,
         Meta(description="A Jinja file to use in place of the tokenizer's own chat template. Default: its own."),
     ] = None
 
@@ -30,18 +41,10 @@ class Model(Part, frozen=True):
 class Rows(Part, frozen=True):
     """Which rows it learns from."""
 
-    file: Annotated[str, Meta(min_length=1, description="A .json, .jsonl, .csv or .parquet file of rows.")]
-    format: Annotated[
-        RowsFormat, Meta(description="What a row looks like. 'auto' recognises it by its keys.")
-    ] = "auto"
+    file: Annotated[Text, Meta(description="A .json, .jsonl, .csv or .parquet file of rows.")]
+    format: Annotated[RowsFormat, Meta(description="What a row looks like. 'auto' recognises it by its keys.")] = "auto"
     limit: Annotated[
-        int | None,
-        Meta(
-            ge=1,
-            le=1_000_000_000,
-            description="Use only this many rows, from the top of the file. Default: all.",
-            extra_json_schema={"unit": "rows"},
-        ),
+        RowCount | None, Meta(description="Use only this many rows, from the top of the file. Default: all.")
     ] = None
 
 
@@ -50,23 +53,21 @@ class Split(Part, frozen=True):
 
     share: Annotated[
         float,
+        share(0.9),
         Meta(
-            ge=0,
-            le=0.9,
-            description="Part of the rows held out, chosen by their content, so that their order in the file and "
-            "the machine don't matter. 0 together with no file: no evaluation.",
-            extra_json_schema={"unit": "share"},
+            description="Part of the rows held out. They are chosen by their content, so that neither their order in "
+            "the file nor the machine matters. 0 and no file: no evaluation."
         ),
     ] = 0.1
     file: Annotated[
-        str | None, Meta(description="A file of held-out rows, used in place of a share (set share to 0).")
+        Text | None, Meta(description="A file of held-out rows, used in place of a share (set share to 0).")
     ] = None
 
 
 class Method(Part, frozen=True):
     """How it is tuned."""
 
-    name: Annotated[str, Meta(min_length=1, description="A method's name, as `pegbox methods` lists it.")] = "lora"
+    name: Annotated[Text, Meta(description="A method's name, as `pegbox methods` lists it.")] = "lora"
     settings: Annotated[
         dict[str, Any],
         Meta(description="The method's own settings; `pegbox methods NAME` lists them with their ranges."),
@@ -81,65 +82,36 @@ class Training(Part, frozen=True):
         Meta(gt=0, le=1000, description="Passes over the training rows.", extra_json_schema={"unit": "epochs"}),
     ] = 2.0
     max_steps: Annotated[
-        int | None,
-        Meta(
-            ge=1,
-            le=100_000_000,
-            description="Stop after this many optimizer steps, whatever the epochs. Default: no limit.",
-            extra_json_schema={"unit": "steps"},
-        ),
+        StepCount | None,
+        Meta(description="End after this many optimizer steps, whatever the epochs. Default: no limit."),
     ] = None
-    micro_batch: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=4096,
-            description="Rows that go through the model at once on one device.",
-            extra_json_schema={"unit": "rows"},
-        ),
-    ] = 4
+    micro_batch: Annotated[BatchRows, Meta(description="Rows that go through the model at once on one device.")] = 4
     accumulation: Annotated[
         int,
         Meta(
             ge=1,
             le=4096,
-            description="Micro-batches whose gradients are summed before a step; micro_batch x accumulation is the "
+            description="Micro-batches whose gradients are summed before a step; times micro_batch it is the "
             "effective batch.",
             extra_json_schema={"unit": "micro-batches"},
         ),
     ] = 4
     learning_rate: Annotated[
-        float | None,
-        Meta(
-            gt=0,
-            le=10,
-            description="Peak learning rate. Default: the method's own.",
-            extra_json_schema={"unit": "per step"},
-        ),
+        Annotated[float, Meta(gt=0, le=10, extra_json_schema={"unit": "per step"})] | None,
+        Meta(description="Peak learning rate. Default: the method's own."),
     ] = None
     schedule: Annotated[
         Literal["cosine", "linear", "constant"],
         Meta(description="How the learning rate goes down after the warm-up."),
     ] = "cosine"
-    warmup: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=0.5,
-            description="Part of the steps over which the learning rate rises from 0.",
-            extra_json_schema={"unit": "share"},
-        ),
-    ] = 0.05
+    warmup: Annotated[float, share(0.5), Meta(description="Part of the steps in which the rate rises from 0.")] = 0.05
     weight_decay: Annotated[
         float, Meta(ge=0, le=1, description="AdamW's decoupled decay.", extra_json_schema={"unit": "per step"})
     ] = 0.0
     max_gradient_norm: Annotated[
         float,
         Meta(
-            gt=0,
-            le=1e6,
-            description="Gradients of a larger norm are scaled down to it.",
-            extra_json_schema={"unit": "norm"},
+            gt=0, le=1e6, description="Gradients of a larger norm are scaled to it.", extra_json_schema={"unit": "norm"}
         ),
     ] = 1.0
     length: Annotated[
@@ -147,26 +119,26 @@ class Training(Part, frozen=True):
         Meta(
             ge=8,
             le=4_194_304,
-            description="Longest sequence; what is longer loses its end, which is told before the first step.",
+            description="Longest sequence; what is longer loses its end, and the run says how much that is.",
             extra_json_schema={"unit": "tokens"},
         ),
     ] = 1024
     order: Annotated[
         Literal["grouped", "shuffled"],
         Meta(
-            description="'grouped' shuffles and then batches rows of like length, which wastes less padding; "
+            description="'grouped' shuffles, then puts rows of like length together, which wastes less padding; "
             "'shuffled' only shuffles."
         ),
     ] = "grouped"
     optimizer: Annotated[
         Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor"],
-        Meta(description="'adamw_8bit' and 'paged_adamw_8bit' save memory where the optimizer's term matters."),
+        Meta(description="The 8-bit ones save memory where the optimizer's term matters."),
     ] = "adamw"
     precision: Annotated[
         Precision,
         Meta(
             description="Number format of the computation. 'auto': bfloat16 where the device computes in it (CUDA "
-            "capability 8.0, CPUs with avx512_bf16), else float16 on a GPU and float32 on a CPU."
+            "capability 8.0 and up, CPUs with avx512_bf16), else float16 on a GPU and float32 on a CPU."
         ),
     ] = "auto"
     activation_checkpointing: Annotated[
@@ -182,23 +154,10 @@ class Evaluation(Part, frozen=True):
     """How often the held-out rows are looked at."""
 
     every: Annotated[
-        int | None,
-        Meta(
-            ge=1,
-            le=100_000_000,
-            description="Steps between two evaluations, each with a checkpoint. Default: a quarter of the run.",
-            extra_json_schema={"unit": "steps"},
-        ),
+        StepCount | None,
+        Meta(description="Steps between two evaluations, each with a checkpoint. Default: a quarter of the run."),
     ] = None
-    micro_batch: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=4096,
-            description="Rows that are evaluated at once on one device.",
-            extra_json_schema={"unit": "rows"},
-        ),
-    ] = 8
+    micro_batch: Annotated[BatchRows, Meta(description="Rows that are evaluated at once on one device.")] = 8
     samples: Annotated[
         int,
         Meta(
@@ -209,10 +168,7 @@ class Evaluation(Part, frozen=True):
         ),
     ] = 1
     sample_tokens: Annotated[
-        int,
-        Meta(
-            ge=1, le=4096, description="Longest such answer.", extra_json_schema={"unit": "tokens"}
-        ),
+        int, Meta(ge=1, le=4096, description="Longest such answer.", extra_json_schema={"unit": "tokens"})
     ] = 64
 
 
@@ -235,24 +191,10 @@ class Seeds(Part, frozen=True):
     """Where chance begins."""
 
     training: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=2**32 - 1,
-            description="For the adapter's initial weights, dropout and the order of rows; set before the method "
-            "is attached.",
-            extra_json_schema={"unit": "seed"},
-        ),
+        Seed,
+        Meta(description="For the adapter's first weights, dropout and the order of rows; set before attaching."),
     ] = 42
-    split: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=2**32 - 1,
-            description="For which rows are held out.",
-            extra_json_schema={"unit": "seed"},
-        ),
-    ] = 42
+    split: Annotated[Seed, Meta(description="For which rows are held out.")] = 42
 
 
 class Recipe(Part, frozen=True):

@@ -12,9 +12,7 @@ from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Fault, did_you_mean
 
 
-def table_faults(
-    table: dict[str, Any], shape: type[msgspec.Struct], *, file: str, prefix: str = ""
-) -> Iterator[Fault]:
+def table_faults(table: dict[str, Any], shape: type[msgspec.Struct], *, file: str, prefix: str = "") -> Iterator[Fault]:
     """Compare one table of a recipe with the struct it should be."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
     for name, value in table.items():
@@ -39,9 +37,7 @@ def table_faults(
             try:
                 msgspec.convert(table[name], field.type)
             except msgspec.ValidationError:
-                yield Fault(
-                    file=file, key=key, value=repr(table[name]), problem=f"expected {_accepted(field.type)}"
-                )
+                yield Fault(file=file, key=key, value=repr(table[name]), problem=f"expected {_accepted(field.type)}")
 
 
 def contradictions(recipe: Recipe, *, file: str) -> Iterator[Fault]:

@@ -55,9 +55,7 @@ def recipe_from_table(table: dict[str, Any], *, file: str, folder: Path) -> Reci
             chat_template=recipe.model.chat_template and _absolute(recipe.model.chat_template, folder),
         ),
         rows=msgspec.structs.replace(recipe.rows, file=_absolute(recipe.rows.file, folder)),
-        split=msgspec.structs.replace(
-            recipe.split, file=recipe.split.file and _absolute(recipe.split.file, folder)
-        ),
+        split=msgspec.structs.replace(recipe.split, file=recipe.split.file and _absolute(recipe.split.file, folder)),
     )
 
 
@@ -143,5 +141,3 @@ def _override(table: dict[str, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise Refusal(f"--set {override}: {name} is a value in the recipe, not a table.")
     inner[names[-1]] = value
-
-

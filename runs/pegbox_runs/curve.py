@@ -1,0 +1,58 @@
+"""A series of numbers over steps that grows by a value at a time, for the price of that value."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+
+
+class Curve:
+    """Immutable to its owner: `after` gives a new curve and leaves this one as it was.
+
+    The newest curves share one array and differ in how much of it is theirs; only a curve that is
+    extended a second time copies. So a fold over a million steps stays linear.
+    """
+
+    __slots__ = ("_length", "_steps", "_values")
+
+    def __init__(self) -> None:
+        self._steps = array("q")
+        self._values = array("d")
+        self._length = 0
+
+    def after(self, step: int, value: float) -> Curve:
+        """Give the curve with one more point."""
+        grown = Curve.__new__(Curve)
+        if self._length == len(self._steps):
+            grown._steps, grown._values = self._steps, self._values
+        else:
+            grown._steps, grown._values = self._steps[: self._length], self._values[: self._length]
+        grown._steps.append(step)
+        grown._values.append(value)
+        grown._length = self._length + 1
+        return grown
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[tuple[int, float]]:
+        return zip(self.steps, self.values, strict=True)
+
+    @property
+    def steps(self) -> array[int]:
+        """Copy of the steps."""
+        return self._steps[: self._length]
+
+    @property
+    def values(self) -> array[float]:
+        """Copy of the values."""
+        return self._values[: self._length]
+
+    def last(self, count: int) -> list[float]:
+        """Copy the newest values, at most `count`, without touching the rest."""
+        return list(self._values[max(0, self._length - count) : self._length])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Curve) and self.steps == other.steps and self.values == other.values
+
+    __hash__ = None  # type: ignore[assignment]

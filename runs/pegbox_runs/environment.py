@@ -1,0 +1,45 @@
+"""environment.json: what a run stood on, so that it can be understood and repeated later."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+import msgspec
+
+from pegbox_hardware.machine import Machine, probe
+
+LIBRARIES = ("accelerate", "bitsandbytes", "datasets", "peft", "tokenizers", "torch", "transformers", "trl")
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts at the start of a run. No paths of the user's home, no tokens."""
+
+    pegbox: str
+    libraries: dict[str, str | None]
+    """Version by name; None where one isn't installed."""
+    machine: Machine
+    rows_sha256: str
+    """Of the rows' file, byte by byte."""
+    held_out_sha256: str | None
+    """Of the held-out rows' file, if there is one."""
+    model_sha256: str
+    """Of the model's config.json and the sizes of its weight files."""
+
+
+def describe(*, rows_sha256: str, held_out_sha256: str | None, model_sha256: str) -> Environment:
+    """Read the machine and the installed versions now."""
+    return Environment(
+        pegbox=version("pegbox"),
+        libraries={name: _version(name) for name in LIBRARIES},
+        machine=probe(),
+        rows_sha256=rows_sha256,
+        held_out_sha256=held_out_sha256,
+        model_sha256=model_sha256,
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,90 @@
+"""Everything that can be refused before a run exists is refused here, and nothing is left behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pegbox_methods.card import Card
+from pegbox_methods.recipe import Recipe
+from pegbox_methods.recipe_file import complete_recipe
+from pegbox_methods.refusal import Fault, Refusal, refuse_faults
+from pegbox_methods.zoo import find_card
+from pegbox_runs.environment import Environment, describe
+from pegbox_runs.models import FoundModel, find_model
+from pegbox_runs.rows.loading import LoadedRows, load_rows
+
+
+@dataclass(frozen=True)
+class CheckedRecipe:
+    """A recipe whose method, model and rows were found and fit each other."""
+
+    recipe: Recipe
+    """With the method's defaults filled in."""
+    card: Card
+    model: FoundModel
+    rows: LoadedRows
+
+    def environment(self) -> Environment:
+        """Describe what the run will stand on."""
+        return describe(
+            rows_sha256=self.rows.sha256,
+            held_out_sha256=self.rows.held_out_sha256,
+            model_sha256=self.model.sha256(),
+        )
+
+
+def check(recipe: Recipe, *, file: str) -> CheckedRecipe:
+    """Find what a recipe names, and see that it fits together.
+
+    `file` is the name that faults are reported under.
+    Raises: Refusal.
+    """
+    card = find_card(recipe.method.name)
+    full = complete_recipe(recipe, card, file=file)
+    model = find_model(full.model)
+    if model.positions is not None and full.training.length > model.positions:
+        refuse_faults(
+            [
+                Fault(
+                    file=file,
+                    key="training.length",
+                    value=str(full.training.length),
+                    problem=f"the model was built for {model.positions} tokens; expected at most that",
+                )
+            ]
+        )
+    _refuse_unknown_targets(full, model, file)
+    rows = load_rows(full)
+    if rows.conversational:
+        _refuse_without_template(full, model)
+    return CheckedRecipe(full, card, model, rows)
+
+
+def _refuse_unknown_targets(recipe: Recipe, model: FoundModel, file: str) -> None:
+    """Name the matrices a model has before anything heavy is loaded, where its shape is known."""
+    targets = recipe.method.settings.get("targets")
+    if model.shape is None or not isinstance(targets, list):
+        return
+    if not any(name.rpartition(".")[2] in model.shape.matrices for name in targets):
+        refuse_faults(
+            [
+                Fault(
+                    file=file,
+                    key="method.settings.targets",
+                    value=str(targets),
+                    problem=f"the model has none of these; its linear maps are {', '.join(model.shape.matrices)}",
+                )
+            ]
+        )
+
+
+def _refuse_without_template(recipe: Recipe, model: FoundModel) -> None:
+    named = recipe.model.chat_template
+    if named is not None and not Path(named).expanduser().is_file():
+        raise Refusal(f"model.chat_template = {named}: there is no such file.")
+    if named is None and not model.has_template:
+        raise Refusal(
+            f"{model.name}: the tokenizer has no chat template, and the rows are conversations. Take the model's "
+            "instruct variant, name a Jinja file as model.chat_template, or bring rows as prompt/completion or text."
+        )

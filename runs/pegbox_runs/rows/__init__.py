@@ -1,0 +1,1 @@
+"""Rows: read from a file, recognised by looking, normalised, and split."""

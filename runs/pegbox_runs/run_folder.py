@@ -1,0 +1,137 @@
+"""One run is one folder, private to its user, and everything about the run lies in it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from pegbox_methods.recipe import Recipe
+from pegbox_methods.recipe_file import write_recipe
+from pegbox_methods.refusal import Refusal
+from pegbox_runs.environment import Environment
+from pegbox_runs.home import runs_root
+from pegbox_runs.printable import printable
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The names of what lies in a run's folder. Its own name is the run's id."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.path.name
+
+    @property
+    def recipe(self) -> Path:
+        """The whole of the run, defaults written out: training from it repeats the run."""
+        return self.path / "recipe.toml"
+
+    @property
+    def events(self) -> Path:
+        """What the run says of itself."""
+        return self.path / "events.jsonl"
+
+    @property
+    def commands(self) -> Path:
+        """What viewers ask of it."""
+        return self.path / "commands.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """What libraries printed in the worker; nothing reads it but people."""
+        return self.path / "worker.log"
+
+    @property
+    def environment(self) -> Path:
+        """Machine, versions and fingerprints at the start."""
+        return self.path / "environment.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What the trainer saved on the way."""
+        return self.path / "checkpoints"
+
+    @property
+    def adapter(self) -> Path:
+        """The result. It appears whole, or not at all."""
+        return self.path / "adapter"
+
+    @property
+    def summary(self) -> Path:
+        """How the run ended, in one record; written by the supervisor."""
+        return self.path / "summary.json"
+
+
+def create(recipe: Recipe, environment: Environment) -> RunFolder:
+    """Make the folder of a new run; it appears under its name only when it is whole.
+
+    Raises: Refusal: the place for runs can't be written.
+    """
+    root = runs_root()
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe.method.name}-{secrets.token_hex(2)}"
+    making = root / f".making-{name}"
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        making.mkdir(mode=0o700)
+        folder = RunFolder(making)
+        write_recipe(recipe, folder.recipe)
+        folder.environment.write_bytes(msgspec.json.format(msgspec.json.encode(environment), indent=2) + b"\n")
+        for empty in (folder.events, folder.commands, folder.log):
+            empty.touch(mode=0o600)
+        folder.checkpoints.mkdir(mode=0o700)
+        return RunFolder(making.rename(root / name))
+    except OSError as error:
+        shutil.rmtree(making, ignore_errors=True)
+        raise Refusal(
+            f"{root}: can't write the run's folder: {error.strerror}. "
+            "Make the place writable, or name another with PEGBOX_HOME."
+        ) from error
+
+
+def discard(folder: RunFolder) -> None:
+    """Remove the folder of a run that never began."""
+    shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def all_runs() -> list[RunFolder]:
+    """List the runs, oldest first."""
+    return sorted((RunFolder(path) for path in _folders()), key=lambda folder: folder.id)
+
+
+def find(run: str) -> RunFolder:
+    """Find a run by its id, a unique prefix of it, or `last`.
+
+    Raises: Refusal: there is none, or there are several.
+    """
+    runs = all_runs()
+    if not runs:
+        raise Refusal(f"there are no runs in {runs_root()} yet. Start one with `pegbox demo` or `pegbox train RECIPE`.")
+    if run == "last":
+        return runs[-1]
+    matching = [folder for folder in runs if folder.id == run] or [f for f in runs if f.id.startswith(run)]
+    if len(matching) == 1:
+        return matching[0]
+    shown = printable(run)
+    if matching:
+        raise Refusal(f'"{shown}" is the beginning of {len(matching)} runs: {", ".join(f.id for f in matching[:5])}.')
+    raise Refusal(f'no run is called "{shown}"; `pegbox runs` lists them, and `last` is {runs[-1].id}.')
+
+
+def _folders() -> Iterator[Path]:
+    try:
+        entries = list(os.scandir(runs_root()))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.is_dir() and not entry.name.startswith(".") and Path(entry.path, "recipe.toml").is_file():
+            yield Path(entry.path)

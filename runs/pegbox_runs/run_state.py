@@ -1,0 +1,149 @@
+"""What a run has come to, folded from its events: every viewer shows these same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from pegbox_methods.events import (
+    AnyEvent,
+    Checkpoint,
+    CommandAnswer,
+    Evaluation,
+    Failed,
+    Finished,
+    Memory,
+    Notice,
+    Phase,
+    Prepared,
+    Sample,
+    Started,
+    Step,
+)
+from pegbox_runs.curve import Curve
+from pegbox_runs.event_log import BadLine, EventReader
+
+Status = Literal["new", "running", "finished", "stopped", "failed", "lost"]
+KEPT_REMARKS = 200
+
+
+class RunState(msgspec.Struct, frozen=True, kw_only=True):
+    """One moment of a run. `after` gives the next; nothing here is ever changed in place."""
+
+    status: Status = "new"
+    started: Started | None = None
+    phase: Phase | None = None
+    prepared: Prepared | None = None
+    step: Step | None = None
+    loss: Curve = msgspec.field(default_factory=Curve)
+    evaluations: tuple[Evaluation, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    checkpoint: Checkpoint | None = None
+    remarks: tuple[Notice | CommandAnswer | BadLine, ...] = ()
+    """Notices, answers to commands and bad lines: the newest 200."""
+    bad_lines: int = 0
+    tokens: int = 0
+    """Tokens trained on so far, without padding."""
+    training_seconds: float = 0.0
+    """Sum of the steps' seconds."""
+    peak: Memory = Memory()
+    """Only the two peaks are filled in."""
+    ended: Finished | Failed | None = None
+    first_time: float = 0.0
+    last_time: float = 0.0
+    last_seq: int = 0
+
+    def after(self, event: AnyEvent | BadLine) -> RunState:
+        """Give the state once the event has happened."""
+        if type(event) is Step:  # nearly all of a long log
+            return msgspec.structs.replace(
+                self,
+                step=event,
+                loss=self.loss.after(event.step, event.loss),
+                tokens=self.tokens + event.tokens,
+                training_seconds=self.training_seconds + event.step_seconds,
+                peak=_higher(self.peak, event.memory),
+                last_time=event.time,
+                last_seq=event.seq,
+            )
+        if isinstance(event, BadLine):
+            return msgspec.structs.replace(
+                self, remarks=(*self.remarks[1 - KEPT_REMARKS :], event), bad_lines=self.bad_lines + 1
+            )
+        return msgspec.structs.replace(
+            self,
+            **self._changes(event),
+            first_time=self.first_time or event.time,
+            last_time=event.time,
+            last_seq=event.seq,
+        )
+
+    def _changes(self, event: AnyEvent) -> dict[str, object]:
+        match event:
+            case Started():
+                return {"status": "running", "started": event, "ended": None}
+            case Phase():
+                return {"phase": event}
+            case Prepared():
+                return {"prepared": event}
+            case Evaluation():
+                return {"evaluations": (*self.evaluations, event), "peak": _higher(self.peak, event.memory)}
+            case Sample():
+                return {"samples": (*self.samples, event)}
+            case Checkpoint():
+                return {"checkpoint": event}
+            case Notice() | CommandAnswer():
+                return {"remarks": (*self.remarks[1 - KEPT_REMARKS :], event)}
+            case Finished():
+                return {"status": "stopped" if event.reason == "stopped" else "finished", "ended": event}
+            case Failed():
+                return {"status": "failed", "ended": event}
+        return {}
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has told its end."""
+        return self.ended is not None
+
+    @property
+    def best_evaluation(self) -> Evaluation | None:
+        """The lowest evaluation of the trained model."""
+        return min((e for e in self.evaluations if e.step > 0), key=lambda e: e.loss, default=None)
+
+    @property
+    def untrained_evaluation(self) -> Evaluation | None:
+        """The evaluation before the first step."""
+        return next((e for e in self.evaluations if e.step == 0), None)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Steps left times the mean seconds of a step, evaluations left out; None before the first step."""
+        if self.step is None or self.prepared is None or self.over:
+            return None
+        return (self.prepared.steps - self.step.step) * self.training_seconds / len(self.loss)
+
+
+def fold(items: Iterable[AnyEvent | BadLine], state: RunState | None = None) -> RunState:
+    """Apply events in order."""
+    now = state or RunState()
+    for item in items:
+        now = now.after(item)
+    return now
+
+
+def catch_up(reader: EventReader, state: RunState) -> RunState:
+    """Apply everything the log holds that the reader hasn't given yet."""
+    for block in reader.new():
+        state = fold(block, state)
+    return state
+
+
+def _higher(peak: Memory, seen: Memory) -> Memory:
+    if (seen.process_peak or 0) <= (peak.process_peak or 0) and (seen.device_peak or 0) <= (peak.device_peak or 0):
+        return peak
+    return Memory(
+        device_peak=max(filter(None, (peak.device_peak, seen.device_peak)), default=None),
+        process_peak=max(filter(None, (peak.process_peak, seen.process_peak)), default=None),
+    )

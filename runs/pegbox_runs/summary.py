@@ -1,0 +1,72 @@
+"""summary.json: how a run ended, in one record, for lists and for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from pegbox_methods.events import Failed, Finished
+from pegbox_runs.run_state import RunState, Status
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a run. Bytes, seconds and nats; None where there is no figure."""
+
+    run: str
+    status: Status
+    method: str | None
+    model: str | None
+    steps: int
+    steps_planned: int | None
+    tokens: int
+    training_seconds: float
+    seconds: float
+    """From the first event to the last."""
+    untrained_loss: float | None
+    """Evaluation loss before the first step."""
+    best_loss: float | None
+    """Lowest evaluation loss of the trained model."""
+    best_step: int | None
+    kept_step: int | None
+    """The step whose weights are in the adapter."""
+    process_peak: int | None
+    device_peak: int | None
+    trainable_weights: int | None
+    precision: str | None
+    bad_lines: int
+    """Lines of the event log that held no event."""
+    failure: Failed | None
+
+
+def summarise(run: str, state: RunState) -> Summary:
+    """Take a run's figures from its state."""
+    best, before = state.best_evaluation, state.untrained_evaluation
+    return Summary(
+        run=run,
+        status=state.status,
+        method=state.started.method if state.started else None,
+        model=state.started.model if state.started else None,
+        steps=state.step.step if state.step else 0,
+        steps_planned=state.prepared.steps if state.prepared else None,
+        tokens=state.tokens,
+        training_seconds=state.training_seconds,
+        seconds=state.last_time - state.first_time,
+        untrained_loss=before.loss if before else None,
+        best_loss=best.loss if best else None,
+        best_step=best.step if best else None,
+        kept_step=state.ended.kept_step if isinstance(state.ended, Finished) else None,
+        process_peak=state.peak.process_peak,
+        device_peak=state.peak.device_peak,
+        trainable_weights=state.prepared.trainable_weights if state.prepared else None,
+        precision=state.prepared.precision if state.prepared else None,
+        bad_lines=state.bad_lines,
+        failure=state.ended if isinstance(state.ended, Failed) else None,
+    )
+
+
+def write_summary(summary: Summary, path: Path) -> None:
+    """Write the record aside and rename it, so that a reader sees it whole or not at all."""
+    aside = path.with_suffix(".part")
+    aside.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+    aside.replace(path)

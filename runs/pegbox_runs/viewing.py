@@ -1,0 +1,75 @@
+"""Looking at runs from any process: their state now, whether they still live, and what comes next."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import msgspec
+import psutil
+
+from pegbox_methods.events import Started
+from pegbox_runs.event_log import EventReader
+from pegbox_runs.run_folder import RunFolder
+from pegbox_runs.run_state import RunState, catch_up
+from pegbox_runs.summary import Summary, summarise
+
+POLL_SECONDS = 0.2
+CLOCK_SLACK = 2.0
+
+
+def state_of(folder: RunFolder) -> RunState:
+    """Fold a run's whole log, and call it lost if it tells no end and nobody carries it any more."""
+    return mark_lost(catch_up(EventReader(folder.events), RunState()))
+
+
+def summary_of(folder: RunFolder) -> Summary:
+    """Give a run's figures: from its summary where it has ended, else from its log."""
+    try:
+        return msgspec.json.decode(folder.summary.read_bytes(), type=Summary)
+    except (OSError, msgspec.MsgspecError):
+        return summarise(folder.id, state_of(folder))
+
+
+def follow(folder: RunFolder) -> Iterator[RunState]:
+    """Give a run's state at once and then whenever it changes, until it has ended or is lost."""
+    reader = EventReader(folder.events)
+    state = catch_up(reader, RunState())
+    yield state
+    while not state.over:
+        time.sleep(POLL_SECONDS)
+        newer = catch_up(reader, state)
+        if newer is state:
+            newer = mark_lost(state)
+            if newer.status == "lost":
+                # The end may have been written between the reading and the looking.
+                newer = mark_lost(catch_up(reader, state))
+                yield newer
+                return
+        else:
+            yield newer
+        state = newer
+
+
+def mark_lost(state: RunState) -> RunState:
+    """Change the status to `lost` where a run began, told no end, and neither of its processes lives."""
+    if state.over or state.started is None or is_alive(state.started):
+        return state
+    return msgspec.structs.replace(state, status="lost")
+
+
+def is_alive(started: Started) -> bool:
+    """Tell whether a run's supervisor or worker still runs. On another host that can't be told: True."""
+    if started.host != socket.gethostname():
+        return True
+    return _runs(started.supervisor_pid, started.supervisor_since) or _runs(started.worker_pid, started.worker_since)
+
+
+def _runs(pid: int, since: float) -> bool:
+    """Tell whether a process lives and is the one that was meant, not a later one with its number."""
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - since) < CLOCK_SLACK and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
