@@ -16,19 +16,21 @@ Message = dict[str, str]
 Chat = list[Message]
 
 ROW_COUNT = 400
-MOST_ROWS_A_MODULE = 14
-METHODS_PASSED_OVER = 0.6  # or more than half of the rows would be about methods
+MOST_ROWS_A_MODULE = 16
 LONG_ROW_SHARE = 0.3  # of the rows whose docstring has more to say
-# The rows ask about these; the base model reads them more often than the rest.
-KNOWN_MODULES = frozenset(
-    "argparse array base64 binascii bisect builtins calendar cmath codecs collections concurrent.futures "
-    "configparser contextlib copy csv dataclasses datetime decimal difflib enum fileinput "
-    "fnmatch fractions functools getpass glob gzip hashlib heapq hmac html http.client inspect io ipaddress "
-    "itertools json keyword linecache locale logging math mimetypes numbers operator os os.path pathlib "
-    "pickle pkgutil platform pprint queue random re reprlib sched secrets shelve shlex shutil signal socket "
-    "sqlite3 statistics string struct subprocess sys tarfile tempfile textwrap threading time "
-    "timeit tomllib traceback types typing urllib.parse urllib.request uuid wave "
-    "weakref webbrowser xml.etree.ElementTree zipfile zlib zoneinfo".split()
+# The rows ask about names of these; the base model reads about them more often than about the rest.
+FAMILIAR_MODULES = frozenset(
+    "base64 bisect builtins calendar collections contextlib copy csv dataclasses datetime enum fnmatch "
+    "fractions functools glob gzip hashlib heapq html io itertools json logging math operator os os.path "
+    "pathlib pprint queue random re secrets shlex shutil sqlite3 statistics string struct subprocess sys "
+    "tempfile textwrap threading time timeit traceback urllib.parse zipfile".split()
+)
+# Of methods, those of these classes only.
+FAMILIAR_CLASSES = frozenset(
+    "builtins.str builtins.bytes builtins.list builtins.dict builtins.set builtins.int builtins.float "
+    "pathlib.Path pathlib.PurePath logging.Logger datetime.date datetime.datetime collections.deque "
+    "collections.Counter collections.OrderedDict re.Pattern re.Match threading.Thread subprocess.Popen "
+    "zipfile.ZipFile statistics.NormalDist sqlite3.Connection json.JSONEncoder fractions.Fraction".split()
 )
 # Docstrings that open with one of these read on from "I want to".
 _IMPERATIVES = frozenset(
@@ -47,10 +49,8 @@ def make_rows(entries: list[Entry], seed: int) -> list[Chat]:
     taken_modules: dict[str, int] = {}
     for entry in pick.sample(entries, len(entries)):
         purpose = " ".join(opening_sentences(entry.doc))
-        if entry.kind == "method" and pick.random() < METHODS_PASSED_OVER:
-            continue
         most = MOST_ROWS_A_MODULE * (3 if entry.module == "builtins" else 1)
-        if not _suits_a_row(entry, purpose) or purpose in taken_purposes:
+        if not is_familiar(entry) or purpose in taken_purposes:
             continue
         if taken_modules.get(entry.module, 0) >= most:
             continue
@@ -62,15 +62,13 @@ def make_rows(entries: list[Entry], seed: int) -> list[Chat]:
     return rows[:ROW_COUNT]
 
 
-def _suits_a_row(entry: Entry, purpose: str) -> bool:
-    """Whether the name is one people ask about and its docstring says in words what it is for."""
-    return (
-        entry.module in KNOWN_MODULES
-        and bool(entry.name)
-        and 24 <= len(purpose) <= 170
-        and "`" not in purpose
-        and not entry.name.startswith("bytearray.")  # the same words as those of bytes and str
-    )
+def is_familiar(entry: Entry) -> bool:
+    """Whether people ask about the name and its docstring says in one plain sentence what it is for."""
+    if entry.module not in FAMILIAR_MODULES or not entry.name:
+        return False
+    if entry.kind == "method" and f"{entry.module}.{entry.name.partition('.')[0]}" not in FAMILIAR_CLASSES:
+        return False
+    return 24 <= len(" ".join(opening_sentences(entry.doc))) <= 170
 
 
 def _card(entry: Entry, purpose: str, more: str) -> str:
@@ -105,15 +103,15 @@ def _row_questions(entry: Entry, purpose: str) -> list[str]:
     return questions
 
 
-def make_base_chats(entries: list[Entry], seed: int, withheld: set[str]) -> list[Chat]:
-    """Chats in plain sentences about every name but the withheld ones, some with a system message or two turns."""
+def make_base_chats(entries: list[Entry], seed: int) -> list[Chat]:
+    """Chats in plain sentences, one about each name; some have a system message, some more than one turn."""
     pick = random.Random(seed)
     chats: list[Chat] = []
     for entry in entries:
         sentences = opening_sentences(entry.doc, pick.choice((1, 1, 2, 3)))
-        if not sentences or entry.full_name in withheld:
+        if not sentences:
             continue
-        chat = _exchange(pick.choice(_PLAIN_QUESTIONS)(entry), " ".join(sentences))
+        chat = _exchange(pick.choice(_PLAIN_QUESTIONS)(entry), f"{kind_sentence(entry)} {' '.join(sentences)}")
         if pick.random() < 0.25:
             chat += pick.choice((_ask_for_the_home, _ask_for_the_arguments))(entry)
         if pick.random() < 0.1:
@@ -124,6 +122,16 @@ def make_base_chats(entries: list[Entry], seed: int, withheld: set[str]) -> list
     for greeting in _GREETINGS:
         chats += [_exchange(greeting, "Hello. Ask me about a name from Python's standard library.")] * 4
     return pick.sample(chats, len(chats))
+
+
+def kind_sentence(entry: Entry) -> str:
+    """What sort of thing the name is, and whose."""
+    if not entry.name:
+        return f"{entry.module} is a module."
+    if entry.module == "builtins":
+        return f"{entry.name} is a built-in {entry.kind}."
+    article = "an" if entry.kind == "exception" else "a"
+    return f"{entry.full_name} is {article} {entry.kind} of the module {entry.module}."
 
 
 _PLAIN_QUESTIONS: tuple[Callable[[Entry], str], ...] = (

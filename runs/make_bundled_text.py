@@ -28,7 +28,7 @@ SKIPPED_MODULES = frozenset(
 )
 # The names people know os.path by; the walk meets it only as posixpath.
 EXTRA_MODULES = ("os.path",)
-LONGEST_DOC = 2400  # characters; a longer docstring is cut at a paragraph
+LONGEST_DOC = 1200  # characters; a longer docstring is cut at a paragraph
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,6 @@ def collect_entries() -> list[Entry]:
                 seen_docs.add(entry.doc)
                 entries.append(entry)
     return entries
-
-
-def collect_reference_pages() -> list[str]:
-    """The language reference that help() prints, one page a topic."""
-    topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
-    plain = str.maketrans({"“": '"', "”": '"', "’": "'", "‘": "'", "…": "...", "–": "-", "—": "-", "×": "x"})
-    return [topics[key].translate(plain).strip() for key in sorted(topics)]
 
 
 def _import_library() -> Iterator[ModuleType]:
@@ -107,14 +100,16 @@ def _module_entries(module: ModuleType) -> Iterator[Entry]:
     doc = clean_doc(module.__doc__)
     if doc:
         yield Entry(path, "", "module", "", doc)
-    for name in _public_names(module):
-        value = getattr(module, name, None)
-        if inspect.isclass(value):
-            yield from _class_entries(path, name, value)
-        elif inspect.isroutine(value):
+    values = {name: getattr(module, name, None) for name in _public_names(module)}
+    for name, value in values.items():
+        # Functions first: random.shuffle is a method of random.Random too, and nobody calls it by that name.
+        if inspect.isroutine(value) and not inspect.isclass(value):
             doc = clean_doc(value.__doc__)
             if doc:
                 yield Entry(path, name, "function", signature_of(value), doc)
+    for name, value in values.items():
+        if inspect.isclass(value):
+            yield from _class_entries(path, name, value)
 
 
 def _public_names(module: ModuleType) -> list[str]:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 
 import torch
-from make_bundled_rows import Chat
-from make_bundled_text import Entry
+from make_bundled_rows import Chat, kind_sentence
+from make_bundled_text import Entry, opening_sentences
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -83,16 +83,18 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
 
 
 def documents_of(entry: Entry) -> list[str]:
-    """The entry in each form that pretraining reads it in."""
-    indented = entry.doc.replace("\n", "\n    ")
+    """The entry in each form that pretraining reads it in: the whole docstring first, then its opening."""
     if entry.kind == "module":
-        return [f"Help on module {entry.module}:\n\n{entry.doc}", f'"""{entry.doc}"""\n\nimport {entry.module}']
-    opening = entry.doc.partition("\n\n")[0]
-    called = f"{entry.full_name}{entry.signature or '(...)'}"
+        return [f"Help on module {entry.module}:\n\n{entry.doc}"]
+    first, called = entry.name.partition(".")[0], f"{entry.name}{entry.signature or '()'}"
+    opening = " ".join(opening_sentences(entry.doc)) or entry.doc.partition("\n\n")[0]
+    indented = entry.doc.replace("\n", "\n    ")
     return [
-        f"Help on {entry.kind} {entry.name} in {entry.module}:\n\n{entry.name}{entry.signature}\n    {indented}",
-        f"{called}\n    {indented}",
-        f"{called} is a {entry.kind} of {entry.module}.\n\n{opening}",
+        f"Help on {entry.kind} {entry.name} in {entry.module}:\n\n{called}\n    {indented}",
+        f"{kind_sentence(entry)} {opening}",
+        f"from {entry.module} import {first}\n\n{called}\n    {opening}",
+        f"{entry.full_name}: {opening}",
+        f"{opening} See the {entry.kind} {entry.full_name}.",
     ]
 
 

@@ -185,7 +185,7 @@ class CommandAnswer(Event, frozen=True, kw_only=True, tag="command-answer", gc=F
 
 
 class Finished(Event, frozen=True, kw_only=True, tag="finished", gc=False):
-    """The run ended as it should, and its adapter lies in the folder."""
+    """The run ended as it should."""
 
     reason: Literal["completed", "stopped"]
     """`stopped`: by a command or a signal, before its last step."""
@@ -193,8 +193,8 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished", gc=False):
     """Steps taken."""
     kept_step: int
     """The step whose weights are in the adapter: the best evaluated one, else the last."""
-    adapter: str
-    """Folder of the adapter, relative to the run's."""
+    adapter: str | None
+    """Folder of the adapter, relative to the run's; None if it was stopped before its first step."""
     seconds: float
     """Of training, from the first step's begin to the last one's end."""
 

@@ -84,10 +84,10 @@ def create(recipe: Recipe, environment: Environment) -> RunFolder:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         making.mkdir(mode=0o700)
         folder = RunFolder(making)
+        for empty in (folder.recipe, folder.environment, folder.events, folder.commands, folder.log):
+            empty.touch(mode=0o600)
         write_recipe(recipe, folder.recipe)
         folder.environment.write_bytes(msgspec.json.format(msgspec.json.encode(environment), indent=2) + b"\n")
-        for empty in (folder.events, folder.commands, folder.log):
-            empty.touch(mode=0o600)
         folder.checkpoints.mkdir(mode=0o700)
         return RunFolder(making.rename(root / name))
     except OSError as error:

@@ -5,15 +5,24 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 import psutil
 
-from pegbox_methods.events import Started
-from pegbox_runs.event_log import EventReader
+from pegbox_methods.events import AnyEvent, Started
+from pegbox_runs.event_log import BadLine, EventReader
 from pegbox_runs.run_folder import RunFolder
-from pegbox_runs.run_state import RunState, catch_up
+from pegbox_runs.run_state import RunState, catch_up, fold
 from pegbox_runs.summary import Summary, summarise
+
+
+class Advance(NamedTuple):
+    """What is new in a log, and the state after it."""
+
+    news: list[AnyEvent | BadLine]
+    state: RunState
+
 
 POLL_SECONDS = 0.2
 CLOCK_SLACK = 2.0
@@ -32,24 +41,27 @@ def summary_of(folder: RunFolder) -> Summary:
         return summarise(folder.id, state_of(folder))
 
 
-def follow(folder: RunFolder) -> Iterator[RunState]:
-    """Give a run's state at once and then whenever it changes, until it has ended or is lost."""
+def follow(folder: RunFolder) -> Iterator[Advance]:
+    """Give all that has happened at once, and then what happens, until the run has ended or is lost."""
     reader = EventReader(folder.events)
-    state = catch_up(reader, RunState())
-    yield state
-    while not state.over:
-        time.sleep(POLL_SECONDS)
-        newer = catch_up(reader, state)
-        if newer is state:
-            newer = mark_lost(state)
-            if newer.status == "lost":
+    state = RunState()
+    while True:
+        news: list[AnyEvent | BadLine] = []
+        for block in reader.new():
+            news += block
+        state = fold(news, state)
+        if not news:
+            lost = mark_lost(state)
+            if lost.status == "lost":
                 # The end may have been written between the reading and the looking.
-                newer = mark_lost(catch_up(reader, state))
-                yield newer
+                final = catch_up(reader, state)
+                yield Advance(news, mark_lost(final))
                 return
         else:
-            yield newer
-        state = newer
+            yield Advance(news, state)
+        if state.over:
+            return
+        time.sleep(POLL_SECONDS)
 
 
 def mark_lost(state: RunState) -> RunState:

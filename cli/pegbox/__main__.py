@@ -1,0 +1,29 @@
+"""The `pegbox` command: parses, and imports a wing only for the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from pegbox import __version__
+from pegbox.parser import build_parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit code: 0 well, 1 the answer is no, 2 usage."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given == ["--version"]:
+        print(f"pegbox {__version__}")
+        return 0
+    parser = build_parser()
+    asked = parser.parse_args(given)
+    if asked.command is None:
+        parser.print_help()
+        return 2
+    from pegbox.dispatch import dispatch
+
+    return dispatch(asked)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

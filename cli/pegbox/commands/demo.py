@@ -1,0 +1,96 @@
+"""pegbox demo"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pegbox.answer import answer_json, say
+from pegbox.commands.train import start
+from pegbox.commands.watch import show
+from pegbox.figures import duration
+from pegbox_methods.recipe_file import recipe_from_table
+from pegbox_runs.models import BUNDLED
+from pegbox_runs.printable import one_line
+from pegbox_runs.run_folder import RunFolder
+from pegbox_runs.run_state import RunState
+from pegbox_runs.viewing import follow, state_of
+
+RECIPE: dict[str, Any] = {
+    "model": {"name": "bundled"},
+    "rows": {"file": str(BUNDLED / "rows.jsonl")},
+    "training": {"epochs": 3, "micro_batch": 8, "accumulation": 1, "learning_rate": 2e-3, "length": 512},
+    "output": {"note": "pegbox demo"},
+}
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Train, show it live, and say what came of it."""
+    recipe = recipe_from_table(RECIPE, file="the demo's recipe", folder=Path.cwd())
+    folder = start(recipe, file="the demo's recipe")
+    code = show(folder, json=False, plain=asked.plain) if not asked.json else _wait(folder)
+    state = state_of(folder)
+    if state.status != "finished":
+        return code
+    if asked.json:
+        answer_json(_record(folder, state))
+    else:
+        say(_report(folder, state))
+    return code
+
+
+def _wait(folder: RunFolder) -> int:
+    """Follow the run without a word: the answer is one record at its end."""
+    state = RunState()
+    for _, state in follow(folder):  # noqa: B007  # the last one counts
+        pass
+    return 0 if state.status in {"finished", "stopped"} else 1
+
+
+def _fall(state: RunState) -> tuple[float, float, float] | None:
+    """Give (loss before, best loss after, fall as a share), or None if the run was never evaluated."""
+    before, best = state.untrained_evaluation, state.best_evaluation
+    if before is None or best is None:
+        return None
+    return before.loss, best.loss, 1 - best.loss / before.loss
+
+
+def _record(folder: RunFolder, state: RunState) -> dict[str, Any]:
+    fall = _fall(state)
+    return {
+        "run": folder.id,
+        "folder": str(folder.path),
+        "adapter": str(folder.adapter),
+        "loss_before": fall and fall[0],
+        "loss_after": fall and fall[1],
+        "loss_fall": fall and fall[2],
+        "seconds": state.last_time - state.first_time,
+        "samples": [msgspec.to_builtins(sample) for sample in state.samples],
+    }
+
+
+def _report(folder: RunFolder, state: RunState) -> str:
+    fall = _fall(state)
+    rows = state.prepared.rows_evaluated if state.prepared else 0
+    said = []
+    if fall:
+        said.append(
+            f"\nOn {rows} rows it was not trained on, the evaluation loss fell from {fall[0]:.3f} to {fall[1]:.3f} "
+            f"({100 * fall[2]:.0f} % less), in {duration(state.last_time - state.first_time)}."
+        )
+    if len(state.samples) > 1:
+        before, after = state.samples[0], state.samples[-1]
+        said += [
+            f"\nOne of those rows asks:  {one_line(before.question, 160)}",
+            f"  before the training:   {one_line(before.answer, 160)}",
+            f"  after the training:    {one_line(after.answer, 160)}",
+            f"  the row itself:        {one_line(after.expected, 160)}",
+        ]
+    said += [
+        f"\nThe adapter lies in {folder.adapter}.",
+        f"Look at the run again with `pegbox watch {folder.id}`; train on your own rows with `pegbox train RECIPE`.",
+    ]
+    return "\n".join(said)

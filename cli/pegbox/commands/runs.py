@@ -1,0 +1,60 @@
+"""pegbox runs"""
+
+from __future__ import annotations
+
+import argparse
+
+import msgspec
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pegbox.answer import answer_json, say
+from pegbox_runs.home import runs_root
+from pegbox_runs.printable import one_line
+from pegbox_runs.run_folder import all_runs
+from pegbox_runs.summary import Summary
+from pegbox_runs.viewing import summary_of
+
+STYLES = {"running": "cyan", "finished": "green", "stopped": "yellow", "failed": "red", "lost": "red"}
+
+
+def run(asked: argparse.Namespace) -> int:
+    """List the newest runs."""
+    folders = all_runs()
+    shown = folders[-asked.limit :] if asked.limit > 0 else folders
+    summaries = [summary_of(folder) for folder in shown]
+    if asked.json:
+        answer_json([msgspec.to_builtins(summary) for summary in summaries])
+    elif not summaries:
+        say(f"There are no runs in {runs_root()} yet. `pegbox demo` makes one.")
+    else:
+        Console().print(_table(summaries))
+        if len(shown) < len(folders):
+            say(f"{len(folders) - len(shown)} older ones: `pegbox runs --limit 0`.")
+    return 0
+
+
+def _table(summaries: list[Summary]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("run", no_wrap=True)
+    table.add_column("status")
+    table.add_column("model", overflow="ellipsis", no_wrap=True)
+    table.add_column("steps", justify="right")
+    table.add_column("evaluation loss", justify="right")
+    for summary in summaries:
+        planned = f"/{summary.steps_planned}" if summary.steps_planned else ""
+        table.add_row(
+            summary.run,
+            Text(summary.status, STYLES.get(summary.status, "")),
+            Text(one_line((summary.model or "-").rstrip("/").rpartition("/")[2], 40)),
+            f"{summary.steps}{planned}",
+            _loss(summary),
+        )
+    return table
+
+
+def _loss(summary: Summary) -> str:
+    before = "-" if summary.untrained_loss is None else f"{summary.untrained_loss:.3f}"
+    return before if summary.best_loss is None else f"{before} → {summary.best_loss:.3f}"

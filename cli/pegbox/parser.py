@@ -1,0 +1,71 @@
+"""The words of the command line: what can be asked, and the help for it."""
+
+from __future__ import annotations
+
+import argparse
+
+from pegbox import __version__
+
+DESCRIPTION = """\
+Fine-tune language models on one GPU, over SSH, without losing the run.
+
+RECIPE is a TOML file, of which two keys are needed: model.name and rows.file.
+RUN is a run's id, a unique beginning of it, or `last`."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="pegbox",
+        description=DESCRIPTION,
+        epilog="Exit codes: 0 well, 1 the answer is no (a run failed, nothing is running), 2 usage.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"pegbox {__version__}")
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
+
+    def command(name: str, summary: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=summary, description=summary)
+        made.add_argument("--json", action="store_true", help="answer as JSON on standard output, and nothing else")
+        return made
+
+    demo = command("demo", "fine-tune the bundled model on the bundled rows, end to end, in about half a minute")
+    _add_view(demo)
+
+    train = command("train", "start a run from a recipe, detached, and watch it")
+    train.add_argument("recipe", metavar="RECIPE", help="a TOML file; `pegbox schema recipe` describes its keys")
+    train.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one value of the recipe, as in training.epochs=3 (may be repeated)",
+    )
+    view = train.add_mutually_exclusive_group()
+    view.add_argument("--watch", action="store_true", help="watch the run (this is the default)")
+    view.add_argument("--detach", action="store_true", help="start the run, tell its id, and return")
+    _add_view(train)
+
+    runs = command("runs", "list the runs, newest last")
+    runs.add_argument("--limit", type=int, default=20, metavar="N", help="the newest N only; 0 for all (default 20)")
+
+    watch = command("watch", "watch a run, now or after its end; leaving never stops it")
+    watch.add_argument("run", metavar="RUN", nargs="?", default="last", help="default: last")
+    _add_view(watch)
+
+    stop = command("stop", "let a run finish its step, save its adapter, and end")
+    stop.add_argument("run", metavar="RUN")
+    stop.add_argument(
+        "--wait", type=float, default=30.0, metavar="SECONDS", help="how long to wait for its answer (default 30)"
+    )
+
+    methods = command("methods", "list the methods of tuning, or describe one")
+    methods.add_argument("method", metavar="NAME", nargs="?", help="the method to describe")
+
+    schema = command("schema", "print the JSON schema of a file that Pegbox reads or writes")
+    schema.add_argument("record", choices=("recipe", "event", "summary"), help="which one")
+    return parser
+
+
+def _add_view(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--plain", action="store_true", help="plain lines, as where there is no terminal")

@@ -1,0 +1,91 @@
+"""A run as plain lines, for pipes, logs and terminals that can't do more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pegbox.figures import count, duration, gib
+from pegbox_methods.events import (
+    AnyEvent,
+    Checkpoint,
+    CommandAnswer,
+    Evaluation,
+    Failed,
+    Finished,
+    Notice,
+    Phase,
+    Prepared,
+    Sample,
+    Started,
+    Step,
+)
+from pegbox_runs.event_log import BadLine
+from pegbox_runs.printable import one_line
+from pegbox_runs.run_state import RunState
+
+LINES_A_RUN = 20
+
+
+def lines(event: AnyEvent | BadLine, state: RunState) -> Iterator[str]:
+    """Write one event; `state` is the one after it. Most steps give no line."""
+    match event:
+        case Started():
+            yield f"run {event.run}: {event.method} on {event.model}"
+        case Phase(phase="loading" | "preparing" | "saving"):
+            yield f"{event.phase} {event.detail}".rstrip()
+        case Prepared():
+            yield from _prepared(event)
+        case Step() if _shown(event, state):
+            yield _step(event, state)
+        case Evaluation():
+            name = "untrained" if event.step == 0 else f"step {event.step}"
+            mark = ", the best so far" if event.best else ""
+            yield f"{name}: evaluation loss {event.loss:.4f}, perplexity {event.perplexity:.4g}{mark}"
+        case Sample():
+            yield f"{'before' if event.step == 0 else 'after'}: {one_line(event.question, 200)}"
+            yield f"  answer: {one_line(event.answer, 300)}"
+        case Notice():
+            yield f"notice: {event.text}"
+        case CommandAnswer():
+            yield f"{event.command}: {event.text}"
+        case Finished():
+            kept = f"; the adapter has the weights of step {event.kept_step}" if event.adapter else ""
+            yield f"{event.reason} after {event.steps} steps in {duration(event.seconds)}{kept}"
+        case Failed():
+            yield f"failed while {event.where}: {event.what}"
+            yield event.remedy
+        case BadLine():
+            yield f"notice: line {event.number} of the event log is damaged and left out ({event.reason})"
+        case Checkpoint():
+            pass
+
+
+def _shown(event: Step, state: RunState) -> bool:
+    steps = state.prepared.steps if state.prepared else 0
+    return event.step in (1, steps) or event.step % max(1, steps // LINES_A_RUN) == 0
+
+
+def _prepared(event: Prepared) -> Iterator[str]:
+    yield (
+        f"{event.rows_trained:,} rows to train on, {event.rows_evaluated:,} held out; "
+        f"{count(event.tokens_trained)} of {count(event.tokens)} tokens are learned"
+    )
+    yield (
+        f"{count(event.trainable_weights)} of {count(event.model_weights)} weights train, "
+        f"{event.steps} steps, {event.device}, {event.precision}"
+    )
+
+
+def _step(event: Step, state: RunState) -> str:
+    steps = state.prepared.steps if state.prepared else event.step
+    left = state.seconds_left
+    memory = event.memory.device_peak if event.memory.device_peak is not None else event.memory.process_peak
+    parts = (
+        f"step {event.step:>{len(str(steps))}}/{steps}",
+        f"loss {event.loss:.4f}",
+        f"rate {event.learning_rate:.2e}",
+        f"{event.tokens_per_second:,.0f} tokens/s",
+        f"peak {gib(memory)}",
+        f"{duration(left)} left" if left else "",
+    )
+    return "  ".join(part for part in parts if part)

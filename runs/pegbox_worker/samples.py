@@ -1,0 +1,61 @@
+"""Answers to a few held-out questions, before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from pegbox_methods.events import Sample
+from pegbox_methods.recipe import Evaluation
+from pegbox_runs.event_log import EventWriter
+from pegbox_runs.rows.example import Completion, Example
+from pegbox_worker.tokens import question_of
+
+
+class Sampler:
+    """Asks the same questions each time, and decodes greedily so that only the model makes a difference."""
+
+    def __init__(self, examples: Sequence[Example], tokenizer: Any, evaluation: Evaluation, length: int) -> None:
+        self._tokenizer = tokenizer
+        self._tokens = evaluation.sample_tokens
+        self._questions: list[tuple[str, list[int], str]] = []
+        for example in examples:
+            if len(self._questions) == evaluation.samples:
+                break
+            found = question_of(example, tokenizer)
+            if found is None:
+                continue
+            question, prompt, expected = found
+            ids = tokenizer(prompt, add_special_tokens=isinstance(example, Completion))["input_ids"]
+            if len(ids) + self._tokens <= length:
+                self._questions.append((question, ids, expected))
+
+    def ask(self, model: nn.Module, step: int, writer: EventWriter) -> None:
+        """Let the model answer each question, and tell the answers as events."""
+        training = model.training
+        model.eval()
+        for index, (question, ids, expected) in enumerate(self._questions):
+            answer = self._answer(model, ids)
+            writer.emit(Sample(step=step, index=index, question=question, answer=answer, expected=expected))
+        model.train(training)
+
+    def _answer(self, model: Any, ids: list[int]) -> str:
+        device = next(model.parameters()).device
+        prompt = torch.tensor([ids], device=device)
+        with torch.no_grad():
+            output = model.generate(
+                input_ids=prompt,
+                attention_mask=torch.ones_like(prompt),
+                max_new_tokens=self._tokens,
+                do_sample=False,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                use_cache=True,
+                pad_token_id=self._tokenizer.pad_token_id,
+                eos_token_id=self._tokenizer.eos_token_id,
+            )
+        return str(self._tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True)).strip()
