@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pegbox.figures import count, duration, gib
 from pegbox_methods.events import (
     AnyEvent,
     Checkpoint,
@@ -20,6 +19,7 @@ from pegbox_methods.events import (
     Step,
 )
 from pegbox_runs.event_log import BadLine
+from pegbox_runs.figures import count, duration, gib
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_state import RunState
 

@@ -9,7 +9,7 @@ from pegbox_methods.card import Card
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import complete_recipe
 from pegbox_methods.refusal import Fault, Refusal, refuse_faults
-from pegbox_methods.zoo import find_card
+from pegbox_methods.registry import find_card
 from pegbox_runs.environment import Environment, describe
 from pegbox_runs.models import FoundModel, find_model
 from pegbox_runs.rows.loading import LoadedRows, load_rows

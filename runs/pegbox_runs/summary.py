@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -63,6 +64,11 @@ def summarise(run: str, state: RunState) -> Summary:
         bad_lines=state.bad_lines,
         failure=state.ended if isinstance(state.ended, Failed) else None,
     )
+
+
+def summary_schema() -> dict[str, Any]:
+    """Give the JSON schema of summary.json."""
+    return msgspec.json.schema(Summary)
 
 
 def write_summary(summary: Summary, path: Path) -> None:

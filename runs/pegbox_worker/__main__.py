@@ -23,7 +23,7 @@ def main() -> int:
     sys.modules["bitsandbytes"] = None  # type: ignore[assignment]
     broken: Exception | None = None
     try:
-        from pegbox_worker import job
+        from pegbox_worker.job import carry
     except Exception as error:  # noqa: BLE001  # told in the run's log, once there is one
         broken = error
     line = sys.stdin.buffer.readline()
@@ -41,7 +41,7 @@ def main() -> int:
             )
         )
         return 1
-    return job.carry(folder, writer, stop)
+    return carry(folder, writer, stop)
 
 
 def _print_into(log: Path) -> None:

@@ -19,8 +19,8 @@ from pegbox_methods.events import Finished, Notice, Prepared
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
+from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import Attached, TorchHalf, load_torch_half
-from pegbox_methods.zoo import find_card
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.rows.loading import load_rows
 from pegbox_runs.run_folder import RunFolder

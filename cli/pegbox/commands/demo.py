@@ -11,8 +11,8 @@ import msgspec
 from pegbox.answer import answer_json, say
 from pegbox.commands.train import start
 from pegbox.commands.watch import show
-from pegbox.figures import duration
 from pegbox_methods.recipe_file import recipe_from_table
+from pegbox_runs.figures import duration
 from pegbox_runs.models import BUNDLED
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import RunFolder
@@ -31,7 +31,7 @@ def run(asked: argparse.Namespace) -> int:
     """Train, show it live, and say what came of it."""
     recipe = recipe_from_table(RECIPE, file="the demo's recipe", folder=Path.cwd())
     folder = start(recipe, file="the demo's recipe")
-    code = show(folder, json=False, plain=asked.plain) if not asked.json else _wait(folder)
+    code = show(folder, json=False, plain=asked.plain, leave_at_end=True) if not asked.json else _wait(folder)
     state = state_of(folder)
     if state.status != "finished":
         return code
@@ -45,8 +45,8 @@ def run(asked: argparse.Namespace) -> int:
 def _wait(folder: RunFolder) -> int:
     """Follow the run without a word: the answer is one record at its end."""
     state = RunState()
-    for _, state in follow(folder):  # noqa: B007  # the last one counts
-        pass
+    for advance in follow(folder):
+        state = advance.state
     return 0 if state.status in {"finished", "stopped"} else 1
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from pegbox.answer import answer_json, say
 from pegbox_methods.card import Card
-from pegbox_methods.zoo import all_cards, find_card
+from pegbox_methods.registry import all_cards, find_card
 from pegbox_runs.printable import printable
 
 

@@ -39,16 +39,16 @@ def run(asked: argparse.Namespace) -> int:
 def _table(summaries: list[Summary]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("run", no_wrap=True)
-    table.add_column("status")
+    table.add_column("status", no_wrap=True)
     table.add_column("model", overflow="ellipsis", no_wrap=True)
-    table.add_column("steps", justify="right")
-    table.add_column("evaluation loss", justify="right")
+    table.add_column("steps", justify="right", no_wrap=True)
+    table.add_column("eval loss", justify="right", no_wrap=True)
     for summary in summaries:
         planned = f"/{summary.steps_planned}" if summary.steps_planned else ""
         table.add_row(
             summary.run,
             Text(summary.status, STYLES.get(summary.status, "")),
-            Text(one_line((summary.model or "-").rstrip("/").rpartition("/")[2], 40)),
+            Text(one_line((summary.model or "-").rstrip("/").rpartition("/")[2], 30)),
             f"{summary.steps}{planned}",
             _loss(summary),
         )
@@ -56,5 +56,5 @@ def _table(summaries: list[Summary]) -> Table:
 
 
 def _loss(summary: Summary) -> str:
-    before = "-" if summary.untrained_loss is None else f"{summary.untrained_loss:.3f}"
-    return before if summary.best_loss is None else f"{before} → {summary.best_loss:.3f}"
+    before = "-" if summary.untrained_loss is None else f"{summary.untrained_loss:.2f}"
+    return before if summary.best_loss is None else f"{before} to {summary.best_loss:.2f}"

@@ -18,7 +18,7 @@ def run(asked: argparse.Namespace) -> int:
     """Start a run, and watch it unless told not to."""
     folder = start(read_recipe(Path(asked.recipe), asked.set), file=asked.recipe)
     if not asked.detach:
-        return show(folder, json=asked.json, plain=asked.plain)
+        return show(folder, json=asked.json, plain=asked.plain, leave_at_end=True)
     if asked.json:
         answer_json({"run": folder.id, "folder": str(folder.path)})
     say(

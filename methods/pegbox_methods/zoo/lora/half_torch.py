@@ -5,9 +5,9 @@ from __future__ import annotations
 from peft import LoraConfig
 from torch import nn
 
-from pegbox_methods.lora import ATTENTION
-from pegbox_methods.peft_torch import PeftHalf
 from pegbox_methods.recipe import Recipe
+from pegbox_methods.zoo.lora.card import ATTENTION
+from pegbox_methods.zoo.shared.half_torch import PeftHalf
 
 
 def lora_config(_model: nn.Module, recipe: Recipe) -> LoraConfig:

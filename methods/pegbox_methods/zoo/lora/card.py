@@ -99,7 +99,7 @@ CARD = Card(
             source="QLoRA paper, arXiv:2305.14314",
         ),
     ),
-    torch_half="pegbox_methods.lora_torch:half",
+    torch_half="pegbox_methods.zoo.lora.half_torch:half",
 )
 
 
