@@ -31,10 +31,9 @@ class LossChart(Vertical):
 
     def show(self, curve: Curve) -> None:
         """Draw a curve."""
-        if not len(curve):
+        if len(curve) < 2:  # one bar would fill the whole chart
             return
         values = curve.values
-        self.query_one("#loss-caption", Label).update(
-            f"training loss {values[-1]:.4f}  (bars: {min(values):.3f} to {max(values):.3f})"
-        )
+        caption = f"training loss {values[-1]:.4f}\nbars from {min(values):.4f} to {max(values):.4f}"
+        self.query_one("#loss-caption", Label).update(caption)
         self.query_one(Sparkline).data = highest_of_each(values, MOST_BARS)

@@ -16,16 +16,15 @@ SHOWN_EVALUATIONS = 8
 def headline(run: str, state: RunState) -> str:
     """Name the run, what it is doing, and how long it will."""
     phase = state.phase.phase if state.phase and state.status == "running" else state.status
-    left = state.seconds_left
-    said = [f"{run}  {phase}"]
-    if state.started:
-        model = state.started.model.rstrip("/").rpartition("/")[2]
-        said.append(one_line(f"{state.started.method} on {model}", 40))
+    said = [phase]
     if state.step and state.prepared:
         said.append(f"step {state.step.step}/{state.prepared.steps}")
-    if left:
-        said.append(f"{duration(left)} left")
-    return "  ·  ".join(said)
+    if state.seconds_left:
+        said.append(f"{duration(state.seconds_left)} left")
+    if state.started:
+        model = state.started.model.rstrip("/").rpartition("/")[2]
+        said.append(one_line(f"{state.started.method} on {model}", 32))
+    return " · ".join((*said, run))
 
 
 def figures(state: RunState) -> str:
@@ -40,10 +39,11 @@ def figures(state: RunState) -> str:
         ("tokens/s", f"{step.tokens_per_second:,.0f}"),
         ("tokens", count(state.tokens)),
         ("step", f"{step.step_seconds:.2f} s"),
-        ("process", f"{gib(memory.process_now)}, peak {gib(state.peak.process_peak)}"),
+        ("memory now", gib(memory.process_now)),
+        ("memory peak", gib(state.peak.process_peak)),
     ]
     if memory.device_now is not None:
-        said.append(("device", f"{gib(memory.device_now)}, peak {gib(state.peak.device_peak)}"))
+        said += [("device now", gib(memory.device_now)), ("device peak", gib(state.peak.device_peak))]
     return "\n".join(f"{name:<14}{value}" for name, value in said)
 
 

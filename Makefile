@@ -1,0 +1,51 @@
+# Two commands for everybody: `make demo` and `make test`. Each does its whole set-up in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+SOURCES := cli tui runs methods hardware tests
+
+.PHONY: demo test check lint types contracts bench bundled snapshots clean help
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+demo: $(READY) ## fine-tune the bundled model on the bundled rows, live in the terminal
+	@$(BIN)/pegbox demo
+
+test: $(READY) ## run the tests (the slow ones too where CI=true)
+	$(BIN)/python -m pytest -q
+
+check: lint types contracts test ## everything that must be green: ruff, mypy --strict, import-linter, tests
+
+lint: $(READY)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(READY)
+	$(BIN)/mypy
+
+contracts: $(READY)
+	$(BIN)/lint-imports --no-logo
+
+bench: $(READY) ## print both sides of each performance claim, from one run
+	$(BIN)/python tests/bench/version_start.py
+	$(BIN)/python tests/bench/fold_million.py
+	$(BIN)/python tests/bench/first_step.py
+	$(BIN)/python tests/bench/step_cost.py
+
+bundled: $(READY) ## make the bundled model and rows anew (about 15 minutes)
+	$(BIN)/python runs/make_bundled.py
+
+snapshots: $(READY) ## accept the screens as they are now
+	$(BIN)/python -m pytest -q tests/tui --snapshot-update
+
+clean: ## remove the environment
+	rm -rf $(VENV)
+
+$(READY): pyproject.toml .ci/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Pegbox needs Python 3.11 or newer; $(PYTHON) is older. Name another: make PYTHON=python3.12"; exit 2; }
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev]'
+	@touch $@

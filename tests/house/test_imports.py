@@ -1,0 +1,80 @@
+"""What each floor loads, seen in a clean process: a static graph can't see a deferred import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"torch", "transformers", "datasets", "trl", "peft", "accelerate", "bitsandbytes", "pandas", "numpy"}
+WINGS = {
+    "pegbox": ROOT / "cli" / "pegbox",
+    "pegbox_tui": ROOT / "tui" / "pegbox_tui",
+    "pegbox_runs": ROOT / "runs" / "pegbox_runs",
+    "pegbox_methods": ROOT / "methods" / "pegbox_methods",
+    "pegbox_hardware": ROOT / "hardware" / "pegbox_hardware",
+}
+
+
+def loaded_by(statement: str, tmp_path: Path) -> set[str]:
+    """Run a statement with an empty home and folder. Returns: the top-level names of all loaded modules."""
+    program = f"{statement}\nimport sys, json; json.dump(sorted(sys.modules), sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name.partition(".")[0] for name in json.loads(done.stderr)}
+
+
+def modules_of(package: str) -> list[str]:
+    """List a package's modules, but for entry scripts and torch halves."""
+    folder = WINGS[package]
+    names = []
+    for file in sorted(folder.rglob("*.py")):
+        if file.name == "__main__.py" or file.stem.endswith("_torch"):
+            continue
+        parts = file.relative_to(folder.parent).with_suffix("").parts
+        names.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    return names
+
+
+@pytest.mark.parametrize("package", WINGS)
+def test_no_module_above_the_process_border_loads_anything_heavy(package: str, tmp_path: Path) -> None:
+    names = modules_of(package)
+    assert names
+    assert not loaded_by(f"import {', '.join(names)}", tmp_path) & HEAVY
+
+
+def test_the_front_door_loads_no_wing_and_no_library(tmp_path: Path) -> None:
+    loaded = loaded_by("import pegbox", tmp_path)
+    assert not loaded & (HEAVY | {"textual", "rich", "msgspec", "pluggy", *WINGS} - {"pegbox"})
+
+
+def test_asking_for_the_version_loads_no_wing_and_no_library(tmp_path: Path) -> None:
+    loaded = loaded_by("from pegbox.__main__ import main; main(['--version'])", tmp_path)
+    assert not loaded & (HEAVY | {"textual", "rich", "msgspec", "pluggy", *WINGS} - {"pegbox"})
+
+
+@pytest.mark.parametrize("package", ["pegbox_runs", "pegbox_methods", "pegbox_hardware"])
+def test_nothing_below_the_screens_can_draw(package: str, tmp_path: Path) -> None:
+    assert not loaded_by(f"import {', '.join(modules_of(package))}", tmp_path) & {"textual", "rich", "pegbox_tui"}
+
+
+def test_the_screens_do_not_load_the_front_door(tmp_path: Path) -> None:
+    assert "pegbox" not in loaded_by(f"import {', '.join(modules_of('pegbox_tui'))}", tmp_path)
+
+
+def test_listing_method_names_imports_no_method(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pegbox_methods.registry import method_names; assert 'lora' in method_names(); "
+        "assert 'pegbox_methods.zoo.lora.card' not in sys.modules"
+    )
+    loaded_by(program, tmp_path)

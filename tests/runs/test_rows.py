@@ -1,0 +1,276 @@
+"""Rows: read from any accepted file, recognised, and refused with place, keys and what would be accepted."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from pegbox_methods.recipe import Model, Recipe, Rows, Split
+from pegbox_methods.refusal import Refusal
+from pegbox_runs.rows.example import Completion, Conversation, Example, Message, PlainText
+from pegbox_runs.rows.files import read_rows
+from pegbox_runs.rows.formats import read_examples
+from pegbox_runs.rows.loading import load_rows
+from pegbox_runs.rows.split import split
+
+ASKED = Conversation((Message("user", "Why?"), Message("assistant", "Because.")))
+
+
+def one(row: dict[str, Any]) -> tuple[str, Example]:
+    name, (example,) = read_examples("rows.jsonl", [("line 1", row)], "auto")
+    return name, example
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "example"),
+    [
+        (
+            {"messages": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because."}]},
+            "messages",
+            ASKED,
+        ),
+        (
+            {"conversations": [{"from": "human", "value": "Why?"}, {"from": "gpt", "value": "Because."}]},
+            "sharegpt",
+            ASKED,
+        ),
+        ({"instruction": "Why?", "input": "", "output": "Because."}, "alpaca", ASKED),
+        ({"instruction": "Why?", "output": "Because."}, "alpaca", ASKED),
+        (
+            {
+                "instruction": "And?",
+                "input": "x",
+                "output": "So.",
+                "system": "Be brief.",
+                "history": [["Why?", "Because."]],
+            },
+            "alpaca",
+            Conversation(
+                (
+                    Message("system", "Be brief."),
+                    *ASKED.messages,
+                    Message("user", "And?\n\nx"),
+                    Message("assistant", "So."),
+                )
+            ),
+        ),
+        ({"prompt": "Why?", "completion": " Because."}, "prompt-completion", Completion("Why?", " Because.")),
+        (
+            {
+                "prompt": [{"role": "user", "content": "Why?"}],
+                "completion": [{"role": "assistant", "content": "Because."}],
+            },
+            "prompt-completion",
+            ASKED,
+        ),
+        ({"text": "All of it."}, "text", PlainText("All of it.")),
+    ],
+)
+def test_each_format_is_recognised_by_its_keys(row: dict[str, Any], name: str, example: Example) -> None:
+    assert one(row) == (name, example)
+
+
+ROWS = [{"instruction": f"Question {i}, with a comma?", "input": "", "output": f"Answer\n{i} “ü”"} for i in range(5)]
+
+
+def as_json(path: Path) -> None:
+    path.write_text(json.dumps(ROWS))
+
+
+def as_jsonl(path: Path) -> None:
+    path.write_text("\n\n".join(json.dumps(row) for row in ROWS) + "\n")
+
+
+def as_csv(path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(ROWS[0]))
+        writer.writeheader()
+        writer.writerows(ROWS)
+
+
+def as_parquet(path: Path) -> None:
+    parquet.write_table(pyarrow.Table.from_pylist(ROWS), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("rows.json", as_json),
+        ("rows.jsonl", as_jsonl),
+        ("rows.csv", as_csv),
+        ("rows.parquet", as_parquet),
+        ("lines.json", as_jsonl),
+        ("ROWS.JSONL", as_jsonl),
+    ],
+)
+def test_each_kind_of_file_gives_the_same_rows(tmp_path: Path, name: str, write: Any) -> None:
+    path = tmp_path / name
+    write(path)
+    assert [row for _, row in read_rows(path)] == ROWS
+    assert len(read_rows(path, limit=2)) == 2
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + b"\r\n".join(json.dumps(row).encode() for row in ROWS))
+    assert [row for _, row in read_rows(path)] == ROWS
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("rows.jsonl", b"", "the file holds no rows"),
+        ("rows.json", b" \n", "the file holds no rows"),
+        ("rows.json", b"[]", "the file holds no rows"),
+        ("rows.csv", b"", "the file holds no rows"),
+        ("rows.csv", b"text\n", "the file holds no rows"),
+        ("rows.xlsx", b"x", "rows of kind '.xlsx'; accepted are .json, .jsonl, .csv, .parquet"),
+        ("rows.jsonl", b'{"text": "a"}\n{"text": \n', "line 2 is not valid JSON"),
+        ("rows.jsonl", b'{"text": "a"}\n"b"\n', "line 2 is not an object"),
+        ("rows.json", b'[{"text": "a"}, ', "not valid JSON at line 1"),
+        ("rows.json", b'{"rows": []}', "expected a list of rows"),
+        ("rows.json", b"[1]", "row 1 is not an object"),
+        ("rows.jsonl", b'{"text": "\xff"}\n', "not UTF-8"),
+        ("rows.csv", b"prompt,completion\na,b\nc\n", "line 3 hasn't the 2 columns of the first line"),
+        ("rows.csv", b"prompt,completion\na,b,c\n", "line 2 hasn't the 2 columns of the first line"),
+        ("rows.parquet", b"PAR1 and then nothing", "not a readable Parquet file"),
+    ],
+)
+def test_a_file_that_holds_no_rows_says_where_and_what(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(Refusal) as caught:
+        read_rows(path)
+    assert str(path) in caught.value.sentence
+    assert says in caught.value.sentence
+
+
+def test_a_file_that_is_not_there_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("{}")
+    with pytest.raises(Refusal, match='no such file of rows. did you mean "rows.jsonl"'):
+        read_rows(tmp_path / "row.jsonl")
+    with pytest.raises(Refusal, match="is a folder"):
+        read_rows(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"question": "Why?", "reply": "x"}, 'in no known format; its keys are "question", "reply"'),
+        ({}, "its keys are none"),
+        ({"messages": []}, "it holds no list of messages"),
+        ({"messages": "hello"}, "it holds no list of messages"),
+        ({"messages": [{"role": "user", "content": "Why?"}]}, "no message is the assistant's"),
+        ({"messages": [{"role": "assistant", "content": " "}]}, "the assistant's answer is empty"),
+        ({"messages": [{"role": "oracle", "content": "x"}]}, "message 1 has the role 'oracle'"),
+        ({"messages": [{"role": "assistant", "content": None}]}, "isn't a text"),
+        ({"messages": [{"speaker": "assistant"}]}, 'message 1 lacks "role" or "content"'),
+        ({"instruction": "Why?", "output": ""}, 'its "output" is empty'),
+        ({"instruction": "Why?", "output": 3}, 'its "output" isn\'t a text'),
+        ({"instruction": "And?", "output": "x", "history": [["a"]]}, "history isn't a list of [question, answer]"),
+        ({"prompt": "Why?", "completion": ""}, 'its "completion" is empty'),
+        ({"text": None}, 'its "text" isn\'t a text'),
+    ],
+)
+def test_a_row_that_does_not_fit_is_named_with_its_place_and_keys(row: dict[str, Any], says: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        read_examples("rows.jsonl", [("line 7", row)], "auto")
+    assert "line 7" in caught.value.sentence
+    assert says in caught.value.sentence
+
+
+def test_an_unknown_format_says_what_would_be_accepted() -> None:
+    with pytest.raises(Refusal) as caught:
+        one({"q": 1})
+    for name in ("messages", "sharegpt", "alpaca", "prompt-completion", "text"):
+        assert f"{name}:" in caught.value.sentence
+
+
+def test_escape_sequences_in_a_key_are_shown_and_never_act() -> None:
+    with pytest.raises(Refusal) as caught:
+        one({"\x1b[31mred": 1})
+    assert "\x1b" not in caught.value.sentence
+    assert r"\x1b[31mred" in caught.value.sentence
+
+
+def test_only_the_first_ten_bad_rows_are_listed() -> None:
+    rows: Sequence[Any] = [("line 1", {"text": "a"}), *((f"line {i}", {"text": ""}) for i in range(2, 20))]
+    with pytest.raises(Refusal) as caught:
+        read_examples("rows.jsonl", rows, "auto")
+    assert "18 of 19 rows" in caught.value.sentence
+    assert "... and 8 more" in caught.value.sentence
+
+
+texts = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20).filter(lambda text: text.strip())
+examples = st.lists(texts.map(PlainText), max_size=40)
+
+
+@given(examples, st.floats(0, 0.9), st.integers(0, 2**32 - 1))
+def test_splitting_is_a_partition_with_equal_rows_on_one_side(
+    rows: list[Example], share: float, seed: int
+) -> None:
+    trained, held_out = split(rows, share, seed)
+    assert sorted((*trained, *held_out), key=str) == sorted(rows, key=str)
+    assert not set(trained) & set(held_out)
+    distinct = len(set(rows))
+    if share and distinct > 1:
+        assert len(set(held_out)) == min(distinct - 1, max(1, round(share * distinct)))
+
+
+@given(examples, st.integers(0, 5), st.randoms())
+def test_the_order_of_rows_does_not_change_their_side(rows: list[Example], seed: int, chance: Any) -> None:
+    shuffled = list(rows)
+    chance.shuffle(shuffled)
+    assert set(split(rows, 0.3, seed)[1]) == set(split(shuffled, 0.3, seed)[1])
+
+
+def test_another_seed_holds_out_other_rows() -> None:
+    rows: list[Example] = [PlainText(str(i)) for i in range(100)]
+    assert split(rows, 0.2, 1)[1] != split(rows, 0.2, 2)[1]
+
+
+@given(st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
+def test_any_question_and_answer_survive_each_conversational_format(pairs: list[tuple[str, str]]) -> None:
+    messages = [turn for q, a in pairs for turn in (("user", q), ("assistant", a))]
+    expected = Conversation(tuple(Message(role, text) for role, text in messages))
+    chat = {"messages": [{"role": role, "content": text} for role, text in messages]}
+    share = {
+        "conversations": [{"from": {"user": "human", "assistant": "gpt"}[r], "value": text} for r, text in messages]
+    }
+    alpaca = {
+        "instruction": pairs[-1][0],
+        "input": "",
+        "output": pairs[-1][1],
+        "history": [list(pair) for pair in pairs[:-1]],
+    }
+    for row in (chat, share, alpaca):
+        assert one(json.loads(json.dumps(row)))[1] == expected
+
+
+def recipe_for(path: Path, **split_values: Any) -> Recipe:
+    return Recipe(model=Model(name="bundled"), rows=Rows(file=str(path)), split=Split(**split_values))
+
+
+def test_held_out_rows_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"text": "b"}\n')
+    (tmp_path / "b.jsonl").write_text('{"text": "c"}\n')
+    loaded = load_rows(recipe_for(tmp_path / "a.jsonl", share=0.0, file=str(tmp_path / "b.jsonl")))
+    assert len(loaded.trained) == 2
+    assert loaded.held_out == [PlainText("c")]
+    assert loaded.sha256 != loaded.held_out_sha256
+
+
+def test_one_row_cannot_be_split(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"text": "a"}\n')
+    with pytest.raises(Refusal, match="only one distinct row"):
+        load_rows(recipe_for(tmp_path / "a.jsonl"))
+    assert len(load_rows(recipe_for(tmp_path / "a.jsonl", share=0.0)).trained) == 2

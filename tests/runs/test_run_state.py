@@ -1,0 +1,156 @@
+"""The fold: a run's whole story in one immutable state."""
+
+from __future__ import annotations
+
+import socket
+
+import msgspec
+import psutil
+
+from pegbox_methods.events import (
+    AnyEvent,
+    CommandAnswer,
+    Evaluation,
+    Failed,
+    Finished,
+    Memory,
+    Notice,
+    Phase,
+    Prepared,
+    Sample,
+    Started,
+    Step,
+)
+from pegbox_runs.event_log import BadLine
+from pegbox_runs.run_state import KEPT_REMARKS, RunState, fold
+from pegbox_runs.summary import summarise
+from pegbox_runs.viewing import mark_lost
+
+NONE = Memory()
+
+
+def started(**changes: object) -> Started:
+    process = psutil.Process()
+    event = Started(
+        time=100.0,
+        run="20260101-000000-lora-abcd",
+        method="lora",
+        model="bundled",
+        host=socket.gethostname(),
+        supervisor_pid=process.pid,
+        supervisor_since=process.create_time(),
+        worker_pid=process.pid,
+        worker_since=process.create_time(),
+        version="0",
+    )
+    return msgspec.structs.replace(event, **changes)
+
+
+def prepared() -> Prepared:
+    return Prepared(
+        steps=10,
+        rows_trained=8,
+        rows_evaluated=2,
+        tokens=100,
+        tokens_trained=40,
+        trainable_weights=5,
+        model_weights=50,
+        device="cpu",
+        precision="float32",
+        activation_checkpointing=False,
+        loss_path="labelled-positions",
+    )
+
+
+def step(number: int, *, process: int = 10, device: int | None = None) -> Step:
+    return Step(
+        time=100.0 + number,
+        step=number,
+        epoch=number / 10,
+        loss=3.0 - number / 10,
+        learning_rate=1e-4,
+        gradient_norm=1.0,
+        tokens=7,
+        tokens_per_second=3.5,
+        step_seconds=2.0,
+        memory=Memory(process_now=1, process_peak=process, device_peak=device),
+    )
+
+
+def evaluation(at: int, loss: float) -> Evaluation:
+    return Evaluation(step=at, loss=loss, perplexity=1.0, tokens=4, seconds=1.0, best=False, memory=NONE)
+
+
+STORY: list[AnyEvent] = [
+    started(),
+    Phase(phase="loading"),
+    prepared(),
+    Sample(step=0, index=0, question="q", answer="a", expected="e"),
+    Phase(phase="training"),
+    evaluation(0, 3.0),
+    step(1, process=30, device=100),
+    step(2, process=20, device=300),
+    evaluation(2, 2.5),
+    step(3),
+    evaluation(3, 2.6),
+]
+
+
+def test_a_story_is_folded_into_its_figures() -> None:
+    state = fold(STORY)
+    assert state.status == "running"
+    assert state.phase is not None
+    assert state.phase.phase == "training"
+    assert list(state.loss.steps) == [1, 2, 3]
+    assert state.tokens == 21
+    assert state.training_seconds == 6.0
+    assert state.peak == Memory(process_peak=30, device_peak=300)
+    assert state.best_evaluation == evaluation(2, 2.5)
+    assert state.untrained_evaluation == evaluation(0, 3.0)
+    assert state.seconds_left == 7 * 2.0
+    assert not state.over
+
+
+def test_folding_is_pure_and_can_be_cut_anywhere() -> None:
+    for cut in range(len(STORY) + 1):
+        first = fold(STORY[:cut])
+        before = (first.loss, first.tokens, len(first.loss))
+        assert fold(STORY[cut:], first) == fold(STORY)
+        assert (first.loss, first.tokens, len(first.loss)) == before
+
+
+def test_each_end_gives_its_status() -> None:
+    done = Finished(reason="completed", steps=3, kept_step=2, adapter="adapter", seconds=6.0)
+    assert fold([*STORY, done]).status == "finished"
+    assert fold([*STORY, msgspec.structs.replace(done, reason="stopped")]).status == "stopped"
+    failed = Failed(what="w", where="training", remedy="r")
+    assert fold([*STORY, failed]).status == "failed"
+    assert fold([*STORY, failed]).seconds_left is None
+
+
+def test_remarks_are_kept_up_to_a_bound_and_bad_lines_are_counted() -> None:
+    answer = CommandAnswer(command="stop", id="1", taken=True, text="t", latency=0.1)
+    state = fold([*[Notice(text=str(i)) for i in range(KEPT_REMARKS + 50)], BadLine(3, "x"), answer])
+    assert len(state.remarks) == KEPT_REMARKS
+    assert state.remarks[-1] == answer
+    assert state.bad_lines == 1
+
+
+def test_a_summary_says_what_the_state_says() -> None:
+    done = Finished(time=200.0, reason="completed", steps=3, kept_step=2, adapter="adapter", seconds=6.0)
+    summary = summarise("id", fold([*STORY, done]))
+    assert (summary.status, summary.steps, summary.steps_planned) == ("finished", 3, 10)
+    assert (summary.untrained_loss, summary.best_loss, summary.best_step, summary.kept_step) == (3.0, 2.5, 2, 2)
+    assert summary.seconds == 100.0
+    assert summary.failure is None
+
+
+def test_a_run_whose_processes_are_gone_is_lost() -> None:
+    gone = started(supervisor_since=1.0, worker_since=1.0)
+    assert mark_lost(fold([gone])).status == "lost"
+
+
+def test_a_run_is_not_lost_while_one_of_its_processes_lives_or_where_it_cannot_be_seen() -> None:
+    assert mark_lost(fold([started(supervisor_since=1.0)])).status == "running"
+    assert mark_lost(fold([started(supervisor_since=1.0, worker_since=1.0, host="elsewhere")])).status == "running"
+    assert mark_lost(RunState()).status == "new"
