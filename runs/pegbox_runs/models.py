@@ -35,6 +35,12 @@ class FoundModel:
     has_template: bool
     complete: bool
     """Whether the weights lie in the folder too; False only for a model of the Hub."""
+    from_hub: bool = False
+
+    @property
+    def reference(self) -> str:
+        """Name it as other tools can load it: the Hub id, or the folder."""
+        return self.name if self.from_hub else str(self.folder.absolute())
 
     @property
     def positions(self) -> int | None:
@@ -68,7 +74,7 @@ def find_model(model: Model) -> FoundModel:
     return _from_hub(model)
 
 
-def inspect_folder(name: str, folder: Path, *, complete: bool) -> FoundModel:
+def inspect_folder(name: str, folder: Path, *, complete: bool, from_hub: bool = False) -> FoundModel:
     """Look at a model's folder.
 
     Raises: Refusal: a file that is needed is missing or broken; says which.
@@ -94,7 +100,7 @@ def inspect_folder(name: str, folder: Path, *, complete: bool) -> FoundModel:
             + " Load the model once with transformers where you trust it, and save it with save_pretrained()."
         )
     shape, _ = shape_of(config)
-    return FoundModel(name, folder, config, shape, _has_template(folder), complete)
+    return FoundModel(name, folder, config, shape, _has_template(folder), complete, from_hub)
 
 
 def _has_template(folder: Path) -> bool:
@@ -113,7 +119,7 @@ def _from_hub(model: Model) -> FoundModel:
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     for folder in _cached(model):
-        return inspect_folder(model.name, folder, complete=any(folder.glob("*.safetensors")))
+        return inspect_folder(model.name, folder, complete=any(folder.glob("*.safetensors")), from_hub=True)
     name = model.name
     try:
         folder = Path(snapshot_download(name, revision=model.revision, allow_patterns=list(SMALL_FILES)))
@@ -132,7 +138,7 @@ def _from_hub(model: Model) -> FoundModel:
             f"{name}: neither a folder, nor in the catalogue ({', '.join(CATALOGUE)}), nor in the local Hub cache, and "
             f"the Hub can't be reached ({type(error).__name__}). Give a folder, or try again with a network."
         ) from None
-    return inspect_folder(name, folder, complete=any(folder.glob("*.safetensors")))
+    return inspect_folder(name, folder, complete=any(folder.glob("*.safetensors")), from_hub=True)
 
 
 def _cached(model: Model) -> Iterator[Path]:

@@ -66,17 +66,17 @@ def _refuse_unknown_targets(recipe: Recipe, model: FoundModel, file: str) -> Non
     targets = recipe.method.settings.get("targets")
     if model.shape is None or not isinstance(targets, list):
         return
-    if not any(name.rpartition(".")[2] in model.shape.matrices for name in targets):
-        refuse_faults(
-            [
-                Fault(
-                    file=file,
-                    key="method.settings.targets",
-                    value=str(targets),
-                    problem=f"the model has none of these; its linear maps are {', '.join(model.shape.matrices)}",
-                )
-            ]
+    known = model.shape.matrices
+    refuse_faults(
+        Fault(
+            file=file,
+            key="method.settings.targets",
+            value=repr(name),
+            problem=f"the model has no such matrix; its linear maps are {', '.join(known)}",
         )
+        for name in targets
+        if name.rpartition(".")[2] not in known
+    )
 
 
 def _refuse_without_template(recipe: Recipe, model: FoundModel) -> None:

@@ -26,6 +26,7 @@ class Advance(NamedTuple):
 
 POLL_SECONDS = 0.2
 CLOCK_SLACK = 2.0
+SUMMARY_SECONDS = 10.0
 
 
 def state_of(folder: RunFolder) -> RunState:
@@ -60,8 +61,18 @@ def follow(folder: RunFolder) -> Iterator[Advance]:
         else:
             yield Advance(news, state)
         if state.over:
+            _await_summary(folder, state)
             return
         time.sleep(POLL_SECONDS)
+
+
+def _await_summary(folder: RunFolder, state: RunState) -> None:
+    """Let the supervisor finish its record, so that who followed a run to its end finds the folder whole."""
+    deadline = time.monotonic() + SUMMARY_SECONDS
+    while not folder.summary.exists() and time.monotonic() < deadline:
+        if state.started is None or not _runs(state.started.supervisor_pid, state.started.supervisor_since):
+            return
+        time.sleep(0.02)
 
 
 def mark_lost(state: RunState) -> RunState:

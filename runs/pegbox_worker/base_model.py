@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ def fetch(model: Model) -> FoundModel:
     if not found.complete:
         snapshot_download(model.name, revision=model.revision, allow_patterns=[*SMALL_FILES, "*.safetensors"])
         found = find_model(model)
+    # All is here now. PEFT would ask the Hub about the base model at every checkpoint.
+    os.environ["HF_HUB_OFFLINE"] = "1"
     return found
 
 
@@ -43,8 +46,8 @@ def load_model(found: FoundModel, dtype: torch.dtype, device: torch.device) -> n
                 "Pegbox runs no code that comes with a model. Take a model of a known type."
             ) from error
         raise
-    # The adapter's config shall name the model as the user did, not the folder of a cache.
-    model.name_or_path = model.config._name_or_path = found.name
+    # PEFT writes this name into the adapter's config: a Hub id shall stay one, not become a cache's folder.
+    model.name_or_path = model.config._name_or_path = found.reference
     return model.to(device)
 
 

@@ -182,9 +182,9 @@ class Reporter(TrainerCallback):
         self._mark = now
         self.phase("training")
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
         """Tell a checkpoint that was written whole."""
         folder = Path(str(args.output_dir), f"checkpoint-{state.global_step}")
-        if control.should_save and folder.is_dir():
+        if folder.is_dir():  # it isn't if the disk refused it
             self._writer.emit(Checkpoint(step=state.global_step, folder=str(folder.relative_to(self._root))))
         self._mark = time.monotonic()

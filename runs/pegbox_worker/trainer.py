@@ -85,7 +85,6 @@ class MeasuredTrainer(SFTTrainer):
             super()._save_checkpoint(model, trial)
         except Exception as error:  # noqa: BLE001  # a full disk comes as OSError, SafetensorError or plain Exception
             shutil.rmtree(folder, ignore_errors=True)
-            self.control.should_save = False
             self._checkpoint_failed(self.state.global_step, error)
 
 

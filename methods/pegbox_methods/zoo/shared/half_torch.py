@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -24,17 +24,12 @@ class PeftHalf:
     def attach(self, model: nn.Module, recipe: Recipe) -> Attached:
         """Wrap the model; PEFT draws the initial weights from torch's seeded generator.
 
-        Raises: Refusal: none of the target names is in the model; says which linear maps it has.
+        Raises: Refusal: a target's name is not in the model; says which linear maps it has.
         """
-        try:
-            return Attached(model=get_peft_model(model, self.config(model, recipe)))
-        except ValueError as error:
-            if "arget modules" not in str(error):
-                raise
-            raise Refusal(
-                f"method.settings.targets = {recipe.method.settings.get('targets')!r}: the model has none of these; "
-                f"its linear maps are {', '.join(linear_names(model))}."
-            ) from error
+        config = self.config(model, recipe)
+        if isinstance(config.target_modules, (list, set)):
+            _refuse_missing(model, config.target_modules)
+        return Attached(model=get_peft_model(model, config))
 
     def save(self, attached: Attached, folder: Path) -> None:
         """Write PEFT's standard files: adapter_config.json and adapter_model.safetensors."""
@@ -54,3 +49,14 @@ def linear_names(model: nn.Module) -> tuple[str, ...]:
     """List the last names of a model's linear maps, each once, in order."""
     names = {name.rpartition(".")[2]: None for name, part in model.named_modules() if isinstance(part, nn.Linear)}
     return tuple(names)
+
+
+def _refuse_missing(model: nn.Module, targets: Iterable[str]) -> None:
+    """Refuse a target that matches nothing; PEFT does so only if none of them matches anything."""
+    names = [name for name, _ in model.named_modules()]
+    missing = sorted(t for t in targets if not any(name == t or name.endswith(f".{t}") for name in names))
+    if missing:
+        raise Refusal(
+            f"method.settings.targets: the model has no {', '.join(missing)}; its linear maps are "
+            f"{', '.join(linear_names(model))}."
+        )
