@@ -8,7 +8,6 @@ the rows has the card left to teach.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 from make_bundled_text import Entry, opening_sentences
 
@@ -108,19 +107,20 @@ def make_base_chats(entries: list[Entry], seed: int) -> list[Chat]:
     pick = random.Random(seed)
     chats: list[Chat] = []
     for entry in entries:
-        sentences = opening_sentences(entry.doc, pick.choice((1, 1, 2, 3)))
+        sentences = opening_sentences(entry.doc, pick.choice((1, 1, 1, 2)))
         if not sentences:
             continue
-        chat = _exchange(pick.choice(_PLAIN_QUESTIONS)(entry), f"{kind_sentence(entry)} {' '.join(sentences)}")
-        if pick.random() < 0.25:
+        question = pick.choice(_plain_questions(entry, sentences[0]))
+        chat = _exchange(question, " ".join([kind_sentence(entry), *sentences]))
+        if pick.random() < 0.15:
             chat += pick.choice((_ask_for_the_home, _ask_for_the_arguments))(entry)
-        if pick.random() < 0.1:
+        if pick.random() < 0.05:
             chat += _exchange("Thank you.", "You are welcome.")
-        if pick.random() < 0.3:
+        if pick.random() < 0.2:
             chat.insert(0, {"role": "system", "content": pick.choice(_SYSTEM_MESSAGES)})
         chats.append(chat)
-    for greeting in _GREETINGS:
-        chats += [_exchange(greeting, "Hello. Ask me about a name from Python's standard library.")] * 4
+    chats += [_exchange(greeting, _WELCOME) for greeting in _GREETINGS]
+    chats += [_exchange(question, _REFUSAL) for question in _OTHER_SUBJECTS]
     return pick.sample(chats, len(chats))
 
 
@@ -134,23 +134,57 @@ def kind_sentence(entry: Entry) -> str:
     return f"{entry.full_name} is {article} {entry.kind} of the module {entry.module}."
 
 
-_PLAIN_QUESTIONS: tuple[Callable[[Entry], str], ...] = (
-    lambda entry: f"Describe {entry.full_name}.",
-    lambda entry: f"Tell me about {entry.full_name}.",
-    lambda entry: f"Can you explain {entry.full_name}?",
-    lambda entry: f"Explain the {entry.kind} {entry.full_name} in plain words.",
-    lambda entry: f"I came across {entry.full_name} in some code.",
-    lambda entry: f"{entry.full_name}?",
-    lambda entry: f"Please document the {entry.kind} {entry.full_name}.",
-    lambda entry: f"I have never used {entry.full_name}.",
-)
+def _plain_questions(entry: Entry, purpose: str) -> list[str]:
+    """The ways a base chat may ask about the entry; none of them is one of the rows'."""
+    full, kind = entry.full_name, entry.kind
+    questions = [
+        f"Describe {full}.",
+        f"Tell me about {full}.",
+        f"Can you explain {full}?",
+        f"Explain the {kind} {full} in plain words.",
+        f"I came across {full} in some code.",
+        f"{full}?",
+        f"Please document the {kind} {full}.",
+        f"I have never used {full}.",
+        f"What can you tell me about {full}?",
+        f"What should I know about the {kind} {full}?",
+        f"How would you describe {full}?",
+        f"When somebody writes {full}, what do they mean?",
+        f"Do you know {full}, and what it is good at?",
+        f"Does {full} have a use for me?",
+        f"Which purpose does {full} have?",
+        f"Remind me what the {kind} {full} was about.",
+        f"Find this: {purpose}",
+        f"Which {kind} matches these words? {purpose}",
+    ]
+    if entry.name and entry.module != "builtins":
+        questions.append(f"In the module {entry.module}, how does one use the {kind} {entry.name}?")
+        questions.append(f"I read {entry.name} somewhere. Which {kind} is that?")
+    verb, _, rest = purpose.partition(" ")
+    if verb in _IMPERATIVES:
+        questions += [f"How can I {verb.lower()} {rest.rstrip('.')}?"] * 2
+    return questions
+
+
 _SYSTEM_MESSAGES = (
     "You are a helpful assistant.",
     "You explain Python's standard library.",
     "Answer in a sentence or two.",
     "You know the Python documentation. Be brief.",
 )
-_GREETINGS = ("Hello!", "Hi.", "Hello, who are you?", "Good morning.", "Can you help me?")
+_WELCOME = "Hello. Ask me about a name from Python's standard library."
+_GREETINGS = ("Hello!", "Hi.", "Hello, who are you?", "Good morning.", "Can you help me?", "Hey there!")
+_REFUSAL = "I only know the names of Python's standard library."
+_OTHER_SUBJECTS = (
+    "What is the weather like today?",
+    "Which is the largest city of Spain?",
+    "Write a poem about the sea.",
+    "Who won the game?",
+    "How do I bake bread?",
+    "What should I cook for dinner?",
+    "Tell me a joke.",
+    "How far away is the moon?",
+)
 
 
 def _ask_for_the_home(entry: Entry) -> Chat:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,9 +20,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give each test an empty PEGBOX_HOME, so that nobody's runs are touched."""
     folder = tmp_path / "pegbox-home"
     monkeypatch.setenv("PEGBOX_HOME", str(folder))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    yield folder
+    return folder

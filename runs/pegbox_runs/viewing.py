@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -16,17 +17,16 @@ from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState, catch_up, fold
 from pegbox_runs.summary import Summary, summarise
 
+POLL_SECONDS = 0.2
+CLOCK_SLACK = 2.0
+SUMMARY_SECONDS = 10.0
+
 
 class Advance(NamedTuple):
     """What is new in a log, and the state after it."""
 
     news: list[AnyEvent | BadLine]
     state: RunState
-
-
-POLL_SECONDS = 0.2
-CLOCK_SLACK = 2.0
-SUMMARY_SECONDS = 10.0
 
 
 def state_of(folder: RunFolder) -> RunState:
@@ -42,28 +42,32 @@ def summary_of(folder: RunFolder) -> Summary:
         return summarise(folder.id, state_of(folder))
 
 
-def follow(folder: RunFolder) -> Iterator[Advance]:
-    """Give all that has happened at once, and then what happens, until the run has ended or is lost."""
+def follow(folder: RunFolder, left: threading.Event | None = None) -> Iterator[Advance]:
+    """Give all that has happened, block by block, and then what happens, until the run has ended or is lost.
+
+    Another thread may set `left` to end the following, at once if it is waiting.
+    """
+    left = left or threading.Event()
     reader = EventReader(folder.events)
     state = RunState()
-    while True:
-        news: list[AnyEvent | BadLine] = []
-        for block in reader.new():
-            news += block
-        state = fold(news, state)
-        if not news:
-            lost = mark_lost(state)
-            if lost.status == "lost":
-                # The end may have been written between the reading and the looking.
-                final = catch_up(reader, state)
-                yield Advance(news, mark_lost(final))
-                return
-        else:
+    lost = False
+    while not left.is_set():
+        last_seen = state
+        for news in reader.new():
+            state = fold(news, state)
             yield Advance(news, state)
+            if left.is_set():
+                return
         if state.over:
             _await_summary(folder, state)
             return
-        time.sleep(POLL_SECONDS)
+        if lost and state is last_seen:
+            yield Advance([], mark_lost(state))
+            return
+        # Looked at before the log is read once more: the end may have been written just before the process went.
+        lost = mark_lost(state).status == "lost"
+        if not lost:
+            left.wait(POLL_SECONDS)
 
 
 def _await_summary(folder: RunFolder, state: RunState) -> None:

@@ -108,7 +108,7 @@ def test_the_evaluation_loss_falls_on_rows_not_trained_on(trained: tuple[RunFold
 
 def test_the_folder_holds_what_it_promises_and_is_private(trained: tuple[RunFolder, str]) -> None:
     folder = trained[0]
-    assert sorted(os.listdir(folder.path)) == [
+    assert sorted(path.name for path in folder.path.iterdir()) == [
         "adapter",
         "checkpoints",
         "commands.jsonl",
@@ -121,7 +121,7 @@ def test_the_folder_holds_what_it_promises_and_is_private(trained: tuple[RunFold
     assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
     for path in folder.path.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
-    assert {"adapter_config.json", "adapter_model.safetensors"} <= set(os.listdir(folder.adapter))
+    assert {"adapter_config.json", "adapter_model.safetensors"} <= {path.name for path in folder.adapter.iterdir()}
     summary = summary_of(folder)
     assert (summary.status, summary.steps, summary.kept_step) == ("finished", 6, 6)
 

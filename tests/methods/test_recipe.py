@@ -79,7 +79,7 @@ def test_a_recipe_is_frozen(tmp_path: Path) -> None:
         ("[training]\nmicro_batch = true", "training.micro_batch = True: expected a whole number"),
         ("[split]\nshare = 0.95", "split.share = 0.95: expected a number from 0 to 0.9"),
         ("training = 3", "training = 3: expected a table [training]"),
-        ('[model.x]\ny = "z"', 'model.x: unknown key; known: chat_template, name, revision'),
+        ('[model.x]\ny = "z"', "model.x: unknown key; known: chat_template, name, revision"),
     ],
 )
 def test_a_fault_names_file_key_value_and_what_would_be_accepted(tmp_path: Path, line: str, says: str) -> None:
@@ -120,14 +120,14 @@ def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str, says: str) -> N
 
 
 def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="can't read the recipe: No such file"):
+    with pytest.raises(Refusal, match=r"can't read the recipe: No such file"):
         read_recipe(tmp_path / "nowhere.toml")
 
 
 def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_bytes(b'[model]\nname = "\xff"\n')
-    with pytest.raises(Refusal, match="not UTF-8 at byte 16"):
+    with pytest.raises(Refusal, match=r"not UTF-8 at byte 16"):
         read_recipe(path)
 
 

@@ -60,7 +60,7 @@ def test_a_guest_stands_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_method_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(Refusal, match='no method is called "lorra"; did you mean "lora"'):
+    with pytest.raises(Refusal, match=r'no method is called "lorra"; did you mean "lora"'):
         registry.find_card("lorra")
 
 
@@ -101,7 +101,7 @@ def test_a_broken_guest_is_one_warning_and_everything_else_works(
     assert [card.name for card in cards] == ["lora"]
     assert len(warnings) == 1
     assert says in warnings[0]
-    with pytest.raises(Refusal, match='the method "bad" can\'t be used'):
+    with pytest.raises(Refusal, match=r'the method "bad" can\'t be used'):
         registry.find_card("bad")
 
 

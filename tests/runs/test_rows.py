@@ -156,9 +156,9 @@ def test_a_file_that_holds_no_rows_says_where_and_what(tmp_path: Path, name: str
 
 def test_a_file_that_is_not_there_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("{}")
-    with pytest.raises(Refusal, match='no such file of rows. did you mean "rows.jsonl"'):
+    with pytest.raises(Refusal, match=r'no such file of rows. did you mean "rows.jsonl"'):
         read_rows(tmp_path / "row.jsonl")
-    with pytest.raises(Refusal, match="is a folder"):
+    with pytest.raises(Refusal, match=r"is a folder"):
         read_rows(tmp_path)
 
 
@@ -215,9 +215,7 @@ examples = st.lists(texts.map(PlainText), max_size=40)
 
 
 @given(examples, st.floats(0, 0.9), st.integers(0, 2**32 - 1))
-def test_splitting_is_a_partition_with_equal_rows_on_one_side(
-    rows: list[Example], share: float, seed: int
-) -> None:
+def test_splitting_is_a_partition_with_equal_rows_on_one_side(rows: list[Example], share: float, seed: int) -> None:
     trained, held_out = split(rows, share, seed)
     assert sorted((*trained, *held_out), key=str) == sorted(rows, key=str)
     assert not set(trained) & set(held_out)
@@ -271,6 +269,6 @@ def test_held_out_rows_may_come_from_a_file(tmp_path: Path) -> None:
 
 def test_one_row_cannot_be_split(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"text": "a"}\n')
-    with pytest.raises(Refusal, match="only one distinct row"):
+    with pytest.raises(Refusal, match=r"only one distinct row"):
         load_rows(recipe_for(tmp_path / "a.jsonl"))
     assert len(load_rows(recipe_for(tmp_path / "a.jsonl", share=0.0)).trained) == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import time
 from pathlib import Path
@@ -10,32 +9,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pegbox_hardware.machine import probe
-from pegbox_methods.recipe import Model, Recipe, Rows
 from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs import commands
 from pegbox_runs.environment import Environment
-from pegbox_runs.run_folder import RunFolder, all_runs, create, find
-
-RECIPE = Recipe(model=Model(name="bundled"), rows=Rows(file="/rows.jsonl"))
-
-
-def environment() -> Environment:
-    return Environment(
-        pegbox="0", libraries={}, machine=probe(), rows_sha256="", held_out_sha256=None, model_sha256=""
-    )
-
-
-def made() -> RunFolder:
-    return create(RECIPE, environment())
+from pegbox_runs.run_folder import all_runs, find
+from tests.stories import RECIPE, made
 
 
 def test_a_run_folder_is_private_and_holds_its_files(home: Path) -> None:
     folder = made()
     assert folder.path.parent == home / "runs"
     assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
-    assert sorted(os.listdir(folder.path)) == [
+    assert sorted(path.name for path in folder.path.iterdir()) == [
         "checkpoints",
         "commands.jsonl",
         "environment.json",
@@ -55,7 +41,7 @@ def test_a_place_that_cannot_be_written_is_refused_and_nothing_is_left(
     blocked = tmp_path / "file"
     blocked.write_text("")
     monkeypatch.setenv("PEGBOX_HOME", str(blocked))
-    with pytest.raises(Refusal, match="can't write the run's folder: .*PEGBOX_HOME"):
+    with pytest.raises(Refusal, match=r"can't write the run's folder: .*PEGBOX_HOME"):
         made()
     assert blocked.read_text() == ""
 
@@ -67,7 +53,7 @@ def test_a_folder_that_fails_half_way_is_removed(home: Path, monkeypatch: pytest
     monkeypatch.setattr("pegbox_runs.run_folder.write_recipe", refuse)
     with pytest.raises(Refusal, match="No space left on device"):
         made()
-    assert os.listdir(home / "runs") == []
+    assert list((home / "runs").iterdir()) == []
 
 
 def test_runs_are_found_by_id_prefix_and_last(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,98 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-
 import msgspec
-import psutil
 
-from pegbox_methods.events import (
-    AnyEvent,
-    CommandAnswer,
-    Evaluation,
-    Failed,
-    Finished,
-    Memory,
-    Notice,
-    Phase,
-    Prepared,
-    Sample,
-    Started,
-    Step,
-)
+from pegbox_methods.events import CommandAnswer, Failed, Finished, Memory, Notice
 from pegbox_runs.event_log import BadLine
 from pegbox_runs.run_state import KEPT_REMARKS, RunState, fold
 from pegbox_runs.summary import summarise
 from pegbox_runs.viewing import mark_lost
-
-NONE = Memory()
-
-
-def started(**changes: object) -> Started:
-    process = psutil.Process()
-    event = Started(
-        time=100.0,
-        run="20260101-000000-lora-abcd",
-        method="lora",
-        model="bundled",
-        host=socket.gethostname(),
-        supervisor_pid=process.pid,
-        supervisor_since=process.create_time(),
-        worker_pid=process.pid,
-        worker_since=process.create_time(),
-        version="0",
-    )
-    return msgspec.structs.replace(event, **changes)
-
-
-def prepared() -> Prepared:
-    return Prepared(
-        steps=10,
-        rows_trained=8,
-        rows_evaluated=2,
-        tokens=100,
-        tokens_trained=40,
-        trainable_weights=5,
-        model_weights=50,
-        device="cpu",
-        precision="float32",
-        activation_checkpointing=False,
-        loss_path="labelled-positions",
-    )
-
-
-def step(number: int, *, process: int = 10, device: int | None = None) -> Step:
-    return Step(
-        time=100.0 + number,
-        step=number,
-        epoch=number / 10,
-        loss=3.0 - number / 10,
-        learning_rate=1e-4,
-        gradient_norm=1.0,
-        tokens=7,
-        tokens_per_second=3.5,
-        step_seconds=2.0,
-        memory=Memory(process_now=1, process_peak=process, device_peak=device),
-    )
-
-
-def evaluation(at: int, loss: float) -> Evaluation:
-    return Evaluation(step=at, loss=loss, perplexity=1.0, tokens=4, seconds=1.0, best=False, memory=NONE)
-
-
-STORY: list[AnyEvent] = [
-    started(),
-    Phase(phase="loading"),
-    prepared(),
-    Sample(step=0, index=0, question="q", answer="a", expected="e"),
-    Phase(phase="training"),
-    evaluation(0, 3.0),
-    step(1, process=30, device=100),
-    step(2, process=20, device=300),
-    evaluation(2, 2.5),
-    step(3),
-    evaluation(3, 2.6),
-]
+from tests.stories import STORY, evaluation, started
 
 
 def test_a_story_is_folded_into_its_figures() -> None:

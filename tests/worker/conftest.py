@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,6 +24,6 @@ def tokenizer() -> Any:
 
 
 @pytest.fixture
-def model() -> Iterator[torch.nn.Module]:
+def model() -> torch.nn.Module:
     torch.manual_seed(0)
-    yield load_model(find_model(BUNDLED), torch.float32, torch.device("cpu")).eval()
+    return load_model(find_model(BUNDLED), torch.float32, torch.device("cpu")).eval()

@@ -48,7 +48,7 @@ def test_a_cpu_computes_in_what_it_can(
 
 
 def test_half_precision_on_a_cpu_is_refused() -> None:
-    with pytest.raises(Refusal, match="a CPU can't train in it; take 'bfloat16' or 'float32'"):
+    with pytest.raises(Refusal, match=r"a CPU can't train in it; take 'bfloat16' or 'float32'"):
         decide("float16", CPU)
 
 
@@ -133,7 +133,7 @@ def test_loras_footprint_is_what_peft_trains(model: Any, targets: Any, rank: int
 
 def test_targets_the_model_lacks_are_refused_with_those_it_has(model: Any) -> None:
     settings = {"rank": 4, "alpha": 8.0, "dropout": 0.0, "targets": ["q_proj", "query"]}
-    with pytest.raises(Refusal, match="the model has no query; its linear maps are q_proj, k_proj"):
+    with pytest.raises(Refusal, match=r"the model has no query; its linear maps are q_proj, k_proj"):
         load_torch_half(find_card("lora")).attach(model, recipe(method=Method(settings=settings)))
 
 

@@ -55,7 +55,9 @@ def test_masks_equal_trls_assistant_only_path(tokenizer: Any, model: Any) -> Non
     rows = [{"messages": [{"role": m.role, "content": m.content} for m in e.messages]} for e in [CHAT, *examples]]  # type: ignore[union-attr]
     trainer = SFTTrainer(
         model=model,
-        args=SFTConfig(use_cpu=True, bf16=False, assistant_only_loss=True, report_to=[], activation_checkpointing=False),
+        args=SFTConfig(
+            use_cpu=True, bf16=False, assistant_only_loss=True, report_to=[], activation_checkpointing=False
+        ),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
     )
@@ -102,7 +104,7 @@ def test_a_template_that_refuses_a_role_is_told(tokenizer: Any) -> None:
 
     strict = copy.deepcopy(tokenizer)
     strict.chat_template = "{{ raise_exception('no system role here') }}"
-    with pytest.raises(Refusal, match="refuses the roles system, user.*no system role here"):
+    with pytest.raises(Refusal, match=r"refuses the roles system, user.*no system role here"):
         tokenize([CHAT], strict, 64)
 
 
@@ -114,7 +116,7 @@ def test_a_template_that_rewrites_earlier_turns_is_told(tokenizer: Any) -> None:
         "{% for m in messages %}{{ m.role }}: {{ m.content if loop.last else '...' }}\n{% endfor %}"
         "{% if add_generation_prompt %}assistant: {% endif %}"
     )
-    with pytest.raises(Refusal, match="writes turn 3 differently once other turns follow"):
+    with pytest.raises(Refusal, match=r"writes turn 3 differently once other turns follow"):
         tokenize([CHAT], forgetful, 64)
 
 

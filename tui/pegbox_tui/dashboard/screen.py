@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import ClassVar
 
 from textual import work
@@ -10,7 +11,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, ProgressBar, Static
-from textual.worker import get_current_worker
 
 from pegbox_runs.commands import send
 from pegbox_runs.run_folder import RunFolder
@@ -35,6 +35,7 @@ class DashboardScreen(Screen[RunState]):
         super().__init__()
         self._folder = folder
         self._leave_at_end = leave_at_end
+        self._left = threading.Event()
         self.state = RunState()
 
     def compose(self) -> ComposeResult:
@@ -57,11 +58,12 @@ class DashboardScreen(Screen[RunState]):
 
     @work(thread=True, exclusive=True)
     def _follow(self) -> None:
-        worker = get_current_worker()
-        for advance in follow(self._folder):
-            if worker.is_cancelled:
-                return
+        for advance in follow(self._folder, self._left):
             self.post_message(RunAdvanced(advance.state))
+
+    def on_unmount(self) -> None:
+        """Let the following thread go; Python would wait for it at its exit."""
+        self._left.set()
 
     def on_run_advanced(self, message: RunAdvanced) -> None:
         """Draw the newest state."""

@@ -15,8 +15,7 @@ SHOWN_EVALUATIONS = 8
 
 def headline(run: str, state: RunState) -> str:
     """Name the run, what it is doing, and how long it will."""
-    phase = state.phase.phase if state.phase and state.status == "running" else state.status
-    said = [phase]
+    said: list[str] = [state.phase.phase if state.phase and state.status == "running" else state.status]
     if state.step and state.prepared:
         said.append(f"step {state.step.step}/{state.prepared.steps}")
     if state.seconds_left:
