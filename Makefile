@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SOURCES := cli tui runs methods hardware tests
 
-.PHONY: demo test check lint types contracts bench bundled snapshots clean help
+.PHONY: demo test check lint types contracts bench docs bundled snapshots clean help
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -29,10 +29,13 @@ contracts: $(READY)
 	$(BIN)/lint-imports --no-logo
 
 bench: $(READY) ## print both sides of each performance claim, from one run
-	$(BIN)/python tests/bench/version_start.py
-	$(BIN)/python tests/bench/fold_million.py
-	$(BIN)/python tests/bench/first_step.py
-	$(BIN)/python tests/bench/step_cost.py
+	$(BIN)/python -m tests.bench.version_start
+	$(BIN)/python -m tests.bench.fold_million
+	$(BIN)/python -m tests.bench.first_step
+	$(BIN)/python -m tests.bench.step_cost
+
+docs: $(READY) ## write the generated parts of the documentation
+	$(BIN)/python -m tests.house.generated
 
 bundled: $(READY) ## make the bundled model and rows anew (about 15 minutes)
 	$(BIN)/python runs/make_bundled.py

@@ -9,35 +9,33 @@ from __future__ import annotations
 
 import random
 
-from make_bundled_text import Entry, opening_sentences
+from make_bundled_text import Entry, opening_sentences, words_of
 
 Message = dict[str, str]
 Chat = list[Message]
 
 ROW_COUNT = 400
 MOST_ROWS_A_MODULE = 16
-LONG_ROW_SHARE = 0.3  # of the rows whose docstring has more to say
 # The rows ask about names of these; the base model reads about them more often than about the rest.
-FAMILIAR_MODULES = frozenset(
-    "base64 bisect builtins calendar collections contextlib copy csv dataclasses datetime enum fnmatch "
-    "fractions functools glob gzip hashlib heapq html io itertools json logging math operator os os.path "
-    "pathlib pprint queue random re secrets shlex shutil sqlite3 statistics string struct subprocess sys "
-    "tempfile textwrap threading time timeit traceback urllib.parse zipfile".split()
-)
+FAMILIAR_MODULES = words_of("""
+    base64 bisect builtins calendar collections contextlib copy csv dataclasses datetime enum fnmatch fractions
+    functools glob gzip hashlib heapq html io itertools json logging math operator os os.path pathlib pprint queue
+    random re secrets shlex shutil sqlite3 statistics string struct subprocess sys tempfile textwrap threading time
+    timeit traceback urllib.parse zipfile
+""")
 # Of methods, those of these classes only.
-FAMILIAR_CLASSES = frozenset(
-    "builtins.str builtins.bytes builtins.list builtins.dict builtins.set builtins.int builtins.float "
-    "pathlib.Path pathlib.PurePath logging.Logger datetime.date datetime.datetime collections.deque "
-    "collections.Counter collections.OrderedDict re.Pattern re.Match threading.Thread subprocess.Popen "
-    "zipfile.ZipFile statistics.NormalDist sqlite3.Connection json.JSONEncoder fractions.Fraction".split()
-)
-# Docstrings that open with one of these read on from "I want to".
-_IMPERATIVES = frozenset(
-    "Add Apply Build Calculate Change Check Clear Close Compare Compress Compute Convert Copy Count Create "
-    "Decode Decompress Delete Determine Encode Escape Find Format Generate Get Join List Make Move Open "
-    "Parse Print Read Remove Rename Replace Round Run Search Send Set Sort Split Test Transform Wrap "
-    "Write".split()
-)
+FAMILIAR_CLASSES = words_of("""
+    builtins.str builtins.bytes builtins.list builtins.dict builtins.set builtins.int builtins.float pathlib.Path
+    pathlib.PurePath logging.Logger datetime.date datetime.datetime collections.deque collections.Counter
+    collections.OrderedDict re.Pattern re.Match threading.Thread subprocess.Popen zipfile.ZipFile
+    statistics.NormalDist sqlite3.Connection json.JSONEncoder fractions.Fraction
+""")
+# Docstrings that open with one of these read on from "How can I".
+_IMPERATIVES = words_of("""
+    Add Apply Build Calculate Change Check Clear Close Compare Compress Compute Convert Copy Count Create Decode
+    Decompress Delete Determine Encode Escape Find Format Generate Get Join List Make Move Open Parse Print Read
+    Remove Rename Replace Round Run Search Send Set Sort Split Test Transform Wrap Write
+""")
 
 
 def make_rows(entries: list[Entry], seed: int) -> list[Chat]:
@@ -55,8 +53,8 @@ def make_rows(entries: list[Entry], seed: int) -> list[Chat]:
             continue
         taken_purposes.add(purpose)
         taken_modules[entry.module] = taken_modules.get(entry.module, 0) + 1
-        question = pick.choice(_row_questions(entry, purpose))
-        more = opening_sentences(entry.doc, 3)[1:] if pick.random() < LONG_ROW_SHARE else []
+        question = pick.choice(_row_questions(entry))
+        more = opening_sentences(entry.doc, 3)[1:]
         rows.append(_exchange(question, _card(entry, purpose, " ".join(more))))
     return rows[:ROW_COUNT]
 
@@ -82,7 +80,7 @@ def _card(entry: Entry, purpose: str, more: str) -> str:
     return "\n".join(lines)
 
 
-def _row_questions(entry: Entry, purpose: str) -> list[str]:
+def _row_questions(entry: Entry) -> list[str]:
     """The ways a row may ask about the entry."""
     full, kind = entry.full_name, entry.kind
     questions = [
@@ -96,9 +94,6 @@ def _row_questions(entry: Entry, purpose: str) -> list[str]:
         questions.append(f"How do I import {first} from {entry.module}, and what is {entry.name} for?")
         if "." not in entry.name:
             questions.append(f"Which module has the {kind} {entry.name}, and what is it for?")
-    verb, _, rest = purpose.partition(" ")
-    if verb in _IMPERATIVES:
-        questions.append(f"I want to {verb.lower()} {rest.rstrip('.')}. What should I use?")
     return questions
 
 
@@ -112,15 +107,15 @@ def make_base_chats(entries: list[Entry], seed: int) -> list[Chat]:
             continue
         question = pick.choice(_plain_questions(entry, sentences[0]))
         chat = _exchange(question, " ".join([kind_sentence(entry), *sentences]))
-        if pick.random() < 0.15:
-            chat += pick.choice((_ask_for_the_home, _ask_for_the_arguments))(entry)
+        if pick.random() < 0.25:
+            chat += pick.choice(_SECOND_TURNS)(entry)
         if pick.random() < 0.05:
             chat += _exchange("Thank you.", "You are welcome.")
         if pick.random() < 0.2:
             chat.insert(0, {"role": "system", "content": pick.choice(_SYSTEM_MESSAGES)})
         chats.append(chat)
     chats += [_exchange(greeting, _WELCOME) for greeting in _GREETINGS]
-    chats += [_exchange(question, _REFUSAL) for question in _OTHER_SUBJECTS]
+    chats += [_exchange(question, _REFUSAL) for question in _OTHER_SUBJECTS] * 3
     return pick.sample(chats, len(chats))
 
 
@@ -154,8 +149,6 @@ def _plain_questions(entry: Entry, purpose: str) -> list[str]:
         f"Does {full} have a use for me?",
         f"Which purpose does {full} have?",
         f"Remind me what the {kind} {full} was about.",
-        f"Find this: {purpose}",
-        f"Which {kind} matches these words? {purpose}",
     ]
     if entry.name and entry.module != "builtins":
         questions.append(f"In the module {entry.module}, how does one use the {kind} {entry.name}?")
@@ -200,6 +193,19 @@ def _ask_for_the_arguments(entry: Entry) -> Chat:
     if entry.signature == "()":
         return _exchange("Which arguments does it take?", "It takes no arguments.")
     return _exchange("Which arguments does it take?", f"Call it as {entry.name}{entry.signature}.")
+
+
+def _ask_for_the_import(entry: Entry) -> Chat:
+    """A second turn on how to get at it."""
+    if entry.module == "builtins":
+        return _exchange("Do I have to import it?", "No, Python has it at hand.")
+    if not entry.name:
+        return _exchange("Do I have to import it?", f"Yes, write import {entry.module}.")
+    first = entry.name.partition(".")[0]
+    return _exchange("Do I have to import it?", f"Yes, write from {entry.module} import {first}.")
+
+
+_SECOND_TURNS = (_ask_for_the_home, _ask_for_the_arguments, _ask_for_the_import, _ask_for_the_import)
 
 
 def _exchange(question: str, answer: str) -> Chat:

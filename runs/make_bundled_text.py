@@ -19,13 +19,18 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+
+def words_of(text: str) -> frozenset[str]:
+    """The text's words, for a set that reads like a paragraph."""
+    return frozenset(text.split())
+
+
 # Importing these prints, opens a browser or starts a window; or they are there only for tests and
 # installers; or (sysconfig) their defaults tell how this Python was installed.
-SKIPPED_MODULES = frozenset(
-    "antigravity ensurepip idlelib lib2to3 distutils pip profile pydoc_data setuptools sre_compile "
-    "sre_constants sre_parse sysconfig test this tkinter turtle turtledemo venv posixpath ntpath genericpath "
-    "nturl2path".split()
-)
+SKIPPED_MODULES = words_of("""
+    antigravity ensurepip idlelib lib2to3 distutils genericpath ntpath nturl2path pip posixpath profile pydoc_data
+    setuptools sre_compile sre_constants sre_parse sysconfig test this tkinter turtle turtledemo venv
+""")
 # The names people know os.path by; the walk meets it only as posixpath.
 EXTRA_MODULES = ("os.path",)
 LONGEST_DOC = 1200  # characters; a longer docstring is cut at a paragraph
@@ -89,7 +94,7 @@ def _import_quietly(name: str) -> ModuleType | None:
         warnings.simplefilter("ignore")
         try:
             return importlib.import_module(name)
-        except Exception:  # a module of another platform may fail in any way
+        except ImportError:  # a module of another platform
             return None
 
 
@@ -157,10 +162,13 @@ def signature_of(value: Any) -> str:
             continue
         if parameter.kind is parameter.KEYWORD_ONLY and not any(part.startswith("*") for part in parts):
             parts.append("*")
-        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        stars = _STARS.get(parameter.kind, "")
         default = "" if parameter.default is parameter.empty else f"={_shown_default(parameter.default)}"
         parts.append(f"{stars}{parameter.name}{default}")
     return f"({', '.join(parts)})"
+
+
+_STARS: dict[object, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 
 
 def _shown_default(default: object) -> str:
@@ -185,9 +193,9 @@ def clean_doc(doc: object) -> str:
 
 
 def opening_sentences(doc: str, limit: int = 1) -> list[str]:
-    """Up to `limit` sentences of the first paragraph of prose, each on one line; [] where none is clean."""
+    """Up to `limit` sentences of the first paragraph of prose, backquotes dropped; [] where the first is not clean."""
     for paragraph in doc.split("\n\n"):
-        text = " ".join(paragraph.split())
+        text = " ".join(paragraph.replace("`", "").split())
         if _CALL_LINE.match(text):
             continue  # "name(...) -> value", which says nothing in words
         if not text.endswith((".", ":", "!", "?")):
@@ -200,4 +208,4 @@ def opening_sentences(doc: str, limit: int = 1) -> list[str]:
 
 _CALL_LINE = re.compile(r"^[\w.]+\(.*\)(\s*->.*)?$")
 _SENTENCE_END = re.compile(r"(?<=[\w)'\"\]]\.)(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)\s+(?=['A-Z])")
-_PLAIN_SENTENCE = re.compile(r"^[A-Z](?!.*(->|>>>|::|\.\.\.|[|{}]|--)).{18,238}\.$")
+_PLAIN_SENTENCE = re.compile(r"^[A-Z](?!.*(->|>>>|::|\.\.\.|[|{}]|--| :)).{18,238}\.$")

@@ -62,7 +62,7 @@ class Phase(Event, frozen=True, kw_only=True, tag="phase", gc=False):
     """The worker begins another kind of work."""
 
     phase: PhaseName
-    """Which."""
+    """Which: `starting`, `loading`, `preparing`, `training`, `evaluating` or `saving`."""
     detail: str = ""
     """With what, for people."""
 

@@ -92,15 +92,18 @@ def recipe_schema() -> dict[str, Any]:
     return msgspec.json.schema(Recipe)
 
 
-def _portable(value: Any) -> Any:
+def portable(path: str) -> str:
+    """Write the user's home as `~`, so that it doesn't leave the machine with a recipe or a log."""
     home = str(Path.home())
+    return "~" + path[len(home) :] if home != "/" and path.startswith(home + os.sep) else path
+
+
+def _portable(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _portable(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
         return [_portable(item) for item in value]
-    if isinstance(value, str) and home != "/" and value.startswith(home + os.sep):
-        return "~" + value[len(home) :]
-    return value
+    return portable(value) if isinstance(value, str) else value
 
 
 def _absolute(name: str, folder: Path) -> str:

@@ -1,9 +1,9 @@
-"""A series of numbers over steps that grows by a value at a time, for the price of that value."""
+"""A series of numbers over steps that grows at its end, for the price of what is added."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 
 class Curve:
@@ -20,16 +20,16 @@ class Curve:
         self._values = array("d")
         self._length = 0
 
-    def after(self, step: int, value: float) -> Curve:
-        """Give the curve with one more point."""
+    def after(self, steps: Iterable[int], values: Iterable[float]) -> Curve:
+        """Give the curve with more points at its end; as many steps as values."""
         grown = Curve.__new__(Curve)
         if self._length == len(self._steps):
             grown._steps, grown._values = self._steps, self._values
         else:
             grown._steps, grown._values = self._steps[: self._length], self._values[: self._length]
-        grown._steps.append(step)
-        grown._values.append(value)
-        grown._length = self._length + 1
+        grown._steps.extend(steps)
+        grown._values.extend(values)
+        grown._length = len(grown._steps)
         return grown
 
     def __len__(self) -> int:

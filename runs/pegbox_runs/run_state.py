@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from itertools import groupby
+from operator import add
+from typing import Literal, cast
 
 import msgspec
 
@@ -57,17 +60,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
 
     def after(self, event: AnyEvent | BadLine) -> RunState:
         """Give the state once the event has happened."""
-        if type(event) is Step:  # nearly all of a long log
-            return msgspec.structs.replace(
-                self,
-                step=event,
-                loss=self.loss.after(event.step, event.loss),
-                tokens=self.tokens + event.tokens,
-                training_seconds=self.training_seconds + event.step_seconds,
-                peak=_higher(self.peak, event.memory),
-                last_time=event.time,
-                last_seq=event.seq,
-            )
+        if isinstance(event, Step):
+            return self.after_steps([event])
         if isinstance(event, BadLine):
             return msgspec.structs.replace(
                 self, remarks=(*self.remarks[1 - KEPT_REMARKS :], event), bad_lines=self.bad_lines + 1
@@ -80,6 +74,22 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
             last_seq=event.seq,
         )
 
+    def after_steps(self, steps: Sequence[Step]) -> RunState:
+        """Give the state once these steps, one or more, have been taken; nearly all of a long log are steps."""
+        last = steps[-1]
+        return msgspec.structs.replace(
+            self,
+            step=last,
+            loss=self.loss.after([step.step for step in steps], [step.loss for step in steps]),
+            tokens=sum([step.tokens for step in steps], self.tokens),
+            # Not sum(): from Python 3.12 on it would give other digits for other portions.
+            training_seconds=reduce(add, [step.step_seconds for step in steps], self.training_seconds),
+            peak=_highest(self.peak, [step.memory for step in steps]),
+            first_time=self.first_time or steps[0].time,
+            last_time=last.time,
+            last_seq=last.seq,
+        )
+
     def _changes(self, event: AnyEvent) -> dict[str, object]:
         match event:
             case Started():
@@ -89,7 +99,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
             case Prepared():
                 return {"prepared": event}
             case Evaluation():
-                return {"evaluations": (*self.evaluations, event), "peak": _higher(self.peak, event.memory)}
+                return {"evaluations": (*self.evaluations, event), "peak": _highest(self.peak, [event.memory])}
             case Sample():
                 return {"samples": (*self.samples, event)}
             case Checkpoint():
@@ -128,8 +138,12 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
 def fold(items: Iterable[AnyEvent | BadLine], state: RunState | None = None) -> RunState:
     """Apply events in order."""
     now = state or RunState()
-    for item in items:
-        now = now.after(item)
+    for kind, alike in groupby(items, type):
+        if kind is Step:
+            now = now.after_steps(cast(list[Step], list(alike)))
+        else:
+            for item in alike:
+                now = now.after(item)
     return now
 
 
@@ -140,10 +154,8 @@ def catch_up(reader: EventReader, state: RunState) -> RunState:
     return state
 
 
-def _higher(peak: Memory, seen: Memory) -> Memory:
-    if (seen.process_peak or 0) <= (peak.process_peak or 0) and (seen.device_peak or 0) <= (peak.device_peak or 0):
-        return peak
+def _highest(peak: Memory, seen: Sequence[Memory]) -> Memory:
     return Memory(
-        device_peak=max(filter(None, (peak.device_peak, seen.device_peak)), default=None),
-        process_peak=max(filter(None, (peak.process_peak, seen.process_peak)), default=None),
+        device_peak=max([peak.device_peak or 0, *(memory.device_peak or 0 for memory in seen)]) or None,
+        process_peak=max([peak.process_peak or 0, *(memory.process_peak or 0 for memory in seen)]) or None,
     )

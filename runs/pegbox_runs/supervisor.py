@@ -19,7 +19,7 @@ from typing import IO, cast
 import psutil
 
 from pegbox_methods.events import Failed, Started
-from pegbox_methods.recipe_file import read_recipe
+from pegbox_methods.recipe_file import portable, read_recipe
 from pegbox_runs.event_log import EventReader, EventWriter
 from pegbox_runs.launch import worker_command, worker_environment
 from pegbox_runs.run_folder import RunFolder
@@ -98,7 +98,7 @@ def _tell_start(folder: RunFolder, worker: subprocess.Popen[bytes]) -> None:
         Started(
             run=folder.id,
             method=recipe.method.name,
-            model=recipe.model.name,
+            model=portable(recipe.model.name),
             host=socket.gethostname(),
             supervisor_pid=os.getpid(),
             supervisor_since=psutil.Process().create_time(),

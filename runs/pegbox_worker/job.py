@@ -17,7 +17,7 @@ from transformers import PrinterCallback, set_seed
 
 from pegbox_methods.events import Finished, Notice, Prepared
 from pegbox_methods.recipe import Recipe
-from pegbox_methods.recipe_file import read_recipe
+from pegbox_methods.recipe_file import portable, read_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import Attached, TorchHalf, load_torch_half
@@ -57,13 +57,13 @@ def carry(folder: RunFolder, writer: EventWriter, stop: StopFlag) -> int:
 
 def _train(folder: RunFolder, writer: EventWriter, control: Control, reporter: Reporter, device: torch.device) -> None:
     recipe = read_recipe(folder.recipe)
-    reporter.phase("loading", recipe.model.name)
+    reporter.phase("loading", portable(recipe.model.name))
     number_format = decide(recipe.training.precision, device)
     found = fetch(recipe.model)
     tokenizer = load_tokenizer(found, recipe.model)
     model = load_model(found, number_format.weights, device)
 
-    reporter.phase("preparing", recipe.rows.file)
+    reporter.phase("preparing", portable(recipe.rows.file))
     rows = load_rows(recipe)
     trained = tokenize(rows.trained, tokenizer, recipe.training.length)
     held_out = tokenize(rows.held_out, tokenizer, recipe.training.length)
@@ -85,6 +85,7 @@ def _train(folder: RunFolder, writer: EventWriter, control: Control, reporter: R
     )
     writer.emit(_prepared(steps, trained, held_out, trainer, labelled_loss, number_format))
     trainer.train()
+    reporter.tell_gain()
     sampler.ask(trainer.model, trainer.state.global_step, writer)
     _save(folder, half, attached, reporter)
     writer.emit(_finished(trainer, control, reporter))

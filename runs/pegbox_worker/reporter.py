@@ -69,6 +69,7 @@ class Reporter(TrainerCallback):
         """When the current step began, or the last evaluation or checkpoint ended; monotonic seconds."""
         self._step_seconds = 0.0
         self._evaluation_began = 0.0
+        self._untrained = math.inf
         self._best = math.inf
         self._phase = "starting"
         self._step = 0
@@ -89,6 +90,15 @@ class Reporter(TrainerCallback):
         """Tell that the disk refused a checkpoint."""
         text = f"the checkpoint at step {step} could not be written ({error}); the run goes on. Free some disk space."
         self._writer.emit(Notice(text=text, about="checkpoint-failed"))
+
+    def tell_gain(self) -> None:
+        """Say so if no evaluation was better than the untrained model's: the adapter is of no use then."""
+        if math.isfinite(self._untrained) and self._best >= self._untrained:
+            text = (
+                f"the evaluation loss never fell below the untrained model's ({self._untrained:.4f}; best {self._best:.4f}). "
+                "Try a lower training.learning_rate, more steps, or look at the rows."
+            )
+            self._writer.emit(Notice(text=text, about="no-gain"))
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         """Start the clock."""
@@ -166,6 +176,8 @@ class Reporter(TrainerCallback):
         best = state.global_step > 0 and loss < self._best
         if best:
             self._best = loss
+        if state.global_step == 0:
+            self._untrained = loss
         now = time.monotonic()
         self._writer.emit(
             Evaluation(

@@ -192,7 +192,7 @@ def test_a_curve_never_changes_under_its_owner(growth: list[tuple[int, float]]) 
     curves: list[tuple[Curve, list[tuple[int, float]]]] = [(Curve(), [])]
     for place, value in growth:
         curve, model = curves[place % len(curves)]
-        curves.append((curve.after(place, value), [*model, (place, value)]))
+        curves.append((curve.after([place], [value]), [*model, (place, value)]))
     for curve, model in curves:
         assert list(curve) == model
         assert len(curve) == len(model)

@@ -35,6 +35,13 @@ def test_folding_is_pure_and_can_be_cut_anywhere() -> None:
         assert (first.loss, first.tokens, len(first.loss)) == before
 
 
+def test_folding_many_at_once_is_folding_one_after_the_other() -> None:
+    state = RunState()
+    for event in STORY:
+        state = state.after(event)
+    assert state == fold(STORY)
+
+
 def test_each_end_gives_its_status() -> None:
     done = Finished(reason="completed", steps=3, kept_step=2, adapter="adapter", seconds=6.0)
     assert fold([*STORY, done]).status == "finished"

@@ -1,0 +1,136 @@
+"""The parts of the documentation that are made from the code. `make docs` writes them; a test compares."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import inspect
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pegbox.parser import build_parser
+from pegbox_methods import events, recipe
+from pegbox_methods.registry import all_cards
+
+ROOT = Path(__file__).parents[2]
+
+
+def blocks() -> dict[tuple[str, str], str]:
+    """Give the text of each generated block by (file, name)."""
+    return {
+        ("runs/README.md", "events"): "\n".join(_events()),
+        ("docs/recipe.md", "recipe"): "\n".join(_recipe()),
+        ("docs/command-line.md", "help"): "\n".join(_help()),
+        ("methods/README.md", "methods"): "\n".join(_methods()),
+    }
+
+
+def with_block(text: str, name: str, content: str) -> str:
+    """Put a block's content between its two marks.
+
+    Raises: ValueError: the text has no such marks.
+    """
+    pattern = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- /generated -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"no marks for {name}")
+    return pattern.sub(lambda match: f"{match[1]}\n{content}\n\n{match[2]}", text)
+
+
+def _attribute_docs(module: Any) -> dict[str, list[tuple[str, str, str]]]:
+    """Read each class's fields as (name, type, docstring behind it), in order."""
+    tree = ast.parse(inspect.getsource(module))
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for node in tree.body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        fields = found.setdefault(node.name, [])
+        for statement, behind in zip(node.body, [*node.body[1:], None], strict=True):
+            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+                said = behind.value if isinstance(behind, ast.Expr) else None
+                text = said.value if isinstance(said, ast.Constant) and isinstance(said.value, str) else ""
+                fields.append((statement.target.id, ast.unparse(statement.annotation), " ".join(text.split())))
+    return found
+
+
+def _events() -> Iterator[str]:
+    docs = _attribute_docs(events)
+    for kind in (events.Event, *events.KINDS, events.Memory):
+        tag = kind.__struct_config__.tag
+        title = f"`{tag}`" if isinstance(tag, str) and kind is not events.Event else kind.__name__
+        yield f"### {title}\n"
+        yield f"{inspect.getdoc(kind)}\n"
+        yield "| field | type | meaning |\n|---|---|---|"
+        for name, declared, text in docs[kind.__name__]:
+            yield f"| `{name}` | {_cell(declared)} | {_cell(text)} |"
+        yield ""
+
+
+def _recipe() -> Iterator[str]:
+    schema = msgspec.json.schema(recipe.Recipe)["$defs"]
+    for field in msgspec.structs.fields(recipe.Recipe):
+        part = schema[field.type.__name__]
+        yield f"### [{field.name}]\n\n{part['description']}\n"
+        yield "| key | accepted | default | meaning |\n|---|---|---|---|"
+        for key, kind in part["properties"].items():
+            default = kind.get("default", "needed" if key in part.get("required", ()) else "")
+            shown = "" if default is None else default if default == "needed" else f"`{_toml(default)}`"
+            yield f"| `{key}` | {_cell(_accepted(kind))} | {_cell(shown)} | {_cell(kind['description'])} |"
+        yield ""
+
+
+def _toml(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _accepted(kind: dict[str, Any]) -> str:
+    if "anyOf" in kind:
+        return " or ".join(_accepted(part) for part in kind["anyOf"] if part.get("type") != "null")
+    if "enum" in kind:
+        return ", ".join(f'`"{value}"`' for value in kind["enum"])
+    word = {"integer": "whole number", "number": "number", "string": "text", "object": "table"}[kind["type"]]
+    if "maximum" not in kind:
+        return word
+    low = f"{kind['minimum']:g} to" if "minimum" in kind else f"above {kind['exclusiveMinimum']:g}, to"
+    return f"{word}, {low} {kind['maximum']:,} {kind.get('unit', '')}".rstrip()
+
+
+def _help() -> Iterator[str]:
+    parser = build_parser()
+    (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    for name, inner in [("", parser), *commands.choices.items()]:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            inner.formatter_class = _fixed_width(inner.formatter_class)
+            inner.print_help()
+        yield f"## pegbox {name}".rstrip() + f"\n\n```text\n{printed.getvalue().rstrip()}\n```\n"
+
+
+def _fixed_width(base: Any) -> Any:
+    """Write help at 88 columns, whatever the terminal."""
+    return lambda prog: base(prog, width=88)
+
+
+def _methods() -> Iterator[str]:
+    yield "| name | method | what it does | learning rate | source |\n|---|---|---|---|---|"
+    for card in all_cards()[0]:
+        yield f"| `{card.name}` | {card.title} | {card.summary} | {card.learning_rate:g} | {card.source} |"
+
+
+def _cell(text: object) -> str:
+    return str(text).replace("|", "\\|")
+
+
+def main() -> None:
+    for (file, name), content in blocks().items():
+        path = ROOT / file
+        path.write_text(with_block(path.read_text(), name, content))
+
+
+if __name__ == "__main__":
+    main()
