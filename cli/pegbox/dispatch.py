@@ -26,6 +26,8 @@ def dispatch(asked: argparse.Namespace) -> int:
             answer_json({"error": refusal.sentence, "faults": faults})
         print(f"pegbox: {printable(refusal.sentence)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

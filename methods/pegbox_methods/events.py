@@ -106,7 +106,7 @@ class Step(Event, frozen=True, kw_only=True, tag="step", gc=False):
     learning_rate: float
     """The rate that this step was taken with."""
     gradient_norm: float | None
-    """Norm of the gradient before clipping."""
+    """Norm of the gradient before clipping; None where it wasn't finite, as in a skipped step of float16."""
     tokens: int
     """Tokens of this step's rows, without padding."""
     tokens_per_second: float

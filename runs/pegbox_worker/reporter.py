@@ -14,6 +14,7 @@ from pegbox_methods.events import Checkpoint, CommandAnswer, Evaluation, Notice,
 from pegbox_runs.commands import CommandReader
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.run_folder import RunFolder
+from pegbox_worker.failure import Diverged
 from pegbox_worker.memory import memory
 from pegbox_worker.stop_flag import StopFlag
 from pegbox_worker.trainer import MeasuredTrainer
@@ -95,8 +96,8 @@ class Reporter(TrainerCallback):
         """Say so if no evaluation was better than the untrained model's: the adapter is of no use then."""
         if math.isfinite(self._untrained) and self._best >= self._untrained:
             text = (
-                f"the evaluation loss never fell below the untrained model's ({self._untrained:.4f}; best {self._best:.4f}). "
-                "Try a lower training.learning_rate, more steps, or look at the rows."
+                f"the evaluation loss never fell below the untrained model's {self._untrained:.4f}; the best was "
+                f"{self._best:.4f}. Try a lower training.learning_rate, more steps, or look at the rows."
             )
             self._writer.emit(Notice(text=text, about="no-gain"))
 
@@ -138,17 +139,23 @@ class Reporter(TrainerCallback):
         logs: dict[str, float] | None = None,
         **__: Any,
     ) -> None:
-        """Tell a step. The trainer logs once a step, and once more at an evaluation and at the end."""
+        """Tell a step. The trainer logs once a step, and once more at an evaluation and at the end.
+
+        Raises: Diverged: the loss is no finite number.
+        """
         if logs is None or "grad_norm" not in logs:
             return
         loss, tokens = self.trainer.take_step()
+        if not math.isfinite(loss):
+            raise Diverged(f"the training loss became {loss} at step {state.global_step}")
+        norm = float(logs["grad_norm"])
         self._writer.emit(
             Step(
                 step=state.global_step,
                 epoch=float(state.epoch or 0.0),
                 loss=loss,
                 learning_rate=logs["learning_rate"],
-                gradient_norm=float(logs["grad_norm"]),
+                gradient_norm=norm if math.isfinite(norm) else None,
                 tokens=tokens,
                 tokens_per_second=tokens / max(self._step_seconds, 1e-9),
                 step_seconds=self._step_seconds,
@@ -171,8 +178,13 @@ class Reporter(TrainerCallback):
         metrics: dict[str, float] | None = None,
         **__: Any,
     ) -> None:
-        """Tell an evaluation."""
+        """Tell an evaluation.
+
+        Raises: Diverged: the loss is no finite number.
+        """
         loss = (metrics or {})["eval_loss"]
+        if not math.isfinite(loss):
+            raise Diverged(f"the evaluation loss became {loss} after step {state.global_step}")
         best = state.global_step > 0 and loss < self._best
         if best:
             self._best = loss

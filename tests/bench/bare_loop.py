@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.modules["bitsandbytes"] = None  # type: ignore[assignment]  # as the worker does
-
 import torch
 from peft import LoraConfig, get_peft_model
 from torch.nn.functional import cross_entropy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -340,3 +342,28 @@ def test_rows_too_long_for_the_limit_fail_loudly_before_the_first_step(tmp_path:
     assert done.returncode == 1
     assert "no training row has a token to learn within training.length = 8" in done.stdout
     assert "Raise training.length" in done.stdout
+
+
+def test_in_a_terminal_the_dashboard_opens_and_q_leaves_it(trained: tuple[RunFolder, str], session_home: Path) -> None:
+    terminal, inside = pty.openpty()
+    termios.tcsetwinsize(inside, (24, 80))
+    viewer = subprocess.Popen(
+        [sys.executable, "-P", "-m", "pegbox", "watch", "last"],
+        env={**os.environ, "PEGBOX_HOME": str(session_home), "TERM": "xterm-256color"},
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+    )
+    os.close(inside)
+    seen = b""
+    while b"the adapter has the weights of" not in seen:
+        seen += os.read(terminal, 65536)
+    os.write(terminal, b"q")
+    rest = b""
+    with contextlib.suppress(OSError):  # Linux ends a terminal whose other side is closed with an error
+        while part := os.read(terminal, 65536):
+            rest += part
+    assert viewer.wait() == 0
+    assert b"completed after 6 steps" in rest.rpartition(b"\x1b[?1049l")[2]
+    os.close(terminal)
