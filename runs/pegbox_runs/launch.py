@@ -9,6 +9,7 @@ import time
 from types import TracebackType
 from typing import IO, Self, cast
 
+from pegbox_hardware.machine import nvidia_gpus
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.run_folder import RunFolder, discard
@@ -83,6 +84,7 @@ def worker_environment() -> dict[str, str]:
     """
     return {
         **os.environ,
+        **_one_gpu(),
         # Temporaries above 32 MB would be mapped and unmapped at each step: -31 % CPU time without that.
         "MALLOC_MMAP_THRESHOLD_": "2000000000",
         "MALLOC_TRIM_THRESHOLD_": "2000000000",
@@ -94,6 +96,20 @@ def worker_environment() -> dict[str, str]:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _one_gpu() -> dict[str, str]:
+    """Show a single process a single GPU: TRL refuses to spread one over several.
+
+    The first of those the user made visible, else the one with the most free memory.
+    """
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return {"CUDA_VISIBLE_DEVICES": chosen.partition(",")[0]}
+    gpus, _ = nvidia_gpus()
+    if len(gpus) < 2:
+        return {}
+    return {"CUDA_VISIBLE_DEVICES": max(gpus, key=lambda gpu: gpu.memory_free or 0).uuid}
 
 
 def worker_command() -> list[str]:

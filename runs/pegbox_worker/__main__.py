@@ -19,7 +19,7 @@ def main() -> int:
     os.umask(0o077)
     stop = StopFlag()
     stop.listen()
-    # PEFT imports bitsandbytes wherever it is installed, which costs a second; no method so far needs it.
+    # PEFT imports bitsandbytes wherever it is installed, which costs a second; the job lets it in where it is needed.
     sys.modules["bitsandbytes"] = None  # type: ignore[assignment]
     broken: Exception | None = None
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import traceback
 import warnings
 from pathlib import Path
@@ -59,6 +60,8 @@ def _train(folder: RunFolder, writer: EventWriter, control: Control, reporter: R
     recipe = read_recipe(folder.recipe)
     reporter.phase("loading", portable(recipe.model.name))
     number_format = decide(recipe.training.precision, device)
+    if recipe.training.optimizer.endswith("8bit"):
+        sys.modules.pop("bitsandbytes", None)  # it was kept out while the worker warmed up
     found = fetch(recipe.model)
     tokenizer = load_tokenizer(found, recipe.model)
     model = load_model(found, number_format.weights, device)

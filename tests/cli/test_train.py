@@ -337,6 +337,26 @@ def test_rows_without_a_chat_train_too(tmp_path: Path, home: Path, name: str, ro
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        'training.optimizer="paged_adamw_8bit"',
+        'training.precision="bfloat16"',
+        'training.activation_checkpointing="on"',
+        'training.order="shuffled"',
+    ],
+)
+def test_other_ways_to_train_work_too(tmp_path: Path, home: Path, change: str) -> None:
+    done = pegbox("train", str(write_recipe_text(tmp_path)), "--json", "--set", change, home=home)
+    assert done.returncode == 0, done.stdout[-1000:]
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    losses = [event["loss"] for event in events if event["event"] == "evaluation"]
+    assert losses[-1] < losses[0]
+    (prepared,) = (event for event in events if event["event"] == "prepared")
+    assert prepared["activation_checkpointing"] is ("checkpointing" in change)
+    assert prepared["precision"] == ("bfloat16" if "bfloat16" in change else "float32")
+
+
 def test_rows_too_long_for_the_limit_fail_loudly_before_the_first_step(tmp_path: Path, home: Path) -> None:
     done = pegbox("train", str(write_recipe_text(tmp_path, training={"length": 8})), home=home)
     assert done.returncode == 1
