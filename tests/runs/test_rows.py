@@ -21,6 +21,7 @@ from pegbox_runs.rows.files import read_rows
 from pegbox_runs.rows.formats import read_examples
 from pegbox_runs.rows.loading import load_rows
 from pegbox_runs.rows.split import split
+from tests.alpaca import BESIDE
 
 ASKED = Conversation((Message("user", "Why?"), Message("assistant", "Because.")))
 
@@ -272,3 +273,12 @@ def test_one_row_cannot_be_split(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=r"only one distinct row"):
         load_rows(recipe_for(tmp_path / "a.jsonl"))
     assert len(load_rows(recipe_for(tmp_path / "a.jsonl", share=0.0)).trained) == 2
+
+
+def test_every_one_of_the_real_alpaca_rows_is_understood() -> None:
+    if not BESIDE.is_file():
+        pytest.skip("the Alpaca rows are third-party and don't lie beside this checkout")
+    name, rows = read_examples("alpaca_en.json", read_rows(BESIDE), "auto")
+    assert (name, len(rows)) == ("alpaca", 999)
+    trained, held_out = split(rows, 0.1, 42)
+    assert len(trained) + len(held_out) == 999
