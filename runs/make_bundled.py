@@ -31,9 +31,9 @@ SEED = 7
 LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "peft")
 THREADS = 2  # another number adds floats in another order, which gives other weights
 # (steps, rows, positions): short first, then the full context.
-DOCUMENT_PLAN = [(1150, 8, 256), (150, 2, 1024)]
+DOCUMENT_PLAN = [(960, 8, 256), (120, 2, 1024)]
 DOCUMENT_RATE = 1e-2
-CHAT_PASSES = 6
+CHAT_PASSES = 7
 CHAT_ROWS = 32  # chats a step
 CHAT_RATE = 4e-3
 
@@ -97,10 +97,10 @@ def _train_both(
 
 
 def _chat_pass(entries: list[Entry], tokenizer: PreTrainedTokenizerFast, number: int) -> list[Batch]:
-    """Batches of a chat about each familiar name and about a quarter of the others, asked anew each pass."""
+    """Batches of a chat about each familiar name and about an eighth of the others, asked anew each pass."""
     pick = random.Random(SEED + number)
     others = [entry for entry in entries if not is_familiar(entry)]
-    asked = [*filter(is_familiar, entries), *pick.sample(others, len(others) // 4)]
+    asked = [*filter(is_familiar, entries), *pick.sample(others, len(others) // 8)]
     return chat_batches(make_base_chats(asked, SEED + number), tokenizer, CHAT_ROWS, SEED + number)
 
 

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from make_bundled_rows import Chat
 from make_bundled_train import IGNORED, Batch, chat_batches
 
-RATES = (2e-4, 5e-4, 1e-3, 2e-3, 5e-3)
+RATES = (2e-4, 5e-4, 1e-3, 2e-3)
 HELD_OUT = 0.12
 BATCH_ROWS = 8
 EPOCHS = 3
@@ -97,10 +97,10 @@ def answer_loss(model: PreTrainedModel, batches: list[Batch]) -> float:
 
 
 def greedy_answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, chat: Chat) -> str:
-    """What the model says next, with "(no end)" where it does not stop by itself within 120 tokens."""
+    """What the model says next, with "(no end)" where it does not stop by itself within 100 tokens."""
     prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True, return_tensors="pt")
     width = prompt["input_ids"].shape[1]
-    out = model.generate(**prompt, max_new_tokens=120, do_sample=False)[0][width:]
+    out = model.generate(**prompt, max_new_tokens=100, do_sample=False)[0][width:]
     stopped = int(out[-1]) == tokenizer.eos_token_id
     answer: str = tokenizer.decode(out, skip_special_tokens=True)
     return answer if stopped else f"{answer} (no end)"

@@ -46,7 +46,7 @@ def make_rows(entries: list[Entry], seed: int) -> list[Chat]:
     taken_modules: dict[str, int] = {}
     for entry in pick.sample(entries, len(entries)):
         purpose = " ".join(opening_sentences(entry.doc))
-        most = MOST_ROWS_A_MODULE * (3 if entry.module == "builtins" else 1)
+        most = MOST_ROWS_A_MODULE * (4 if entry.module == "builtins" else 1)
         if not is_familiar(entry) or purpose in taken_purposes:
             continue
         if taken_modules.get(entry.module, 0) >= most:
@@ -149,6 +149,10 @@ def _plain_questions(entry: Entry, purpose: str) -> list[str]:
         f"Does {full} have a use for me?",
         f"Which purpose does {full} have?",
         f"Remind me what the {kind} {full} was about.",
+        f"Define {full}.",
+        f"See {full}.",
+        f"Go over {full} with me.",
+        f"Help me with {full}.",
     ]
     if entry.name and entry.module != "builtins":
         questions.append(f"In the module {entry.module}, how does one use the {kind} {entry.name}?")

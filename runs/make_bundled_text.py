@@ -10,12 +10,14 @@ import contextlib
 import importlib
 import inspect
 import io
+import json
 import pkgutil
 import re
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import ModuleType
 from typing import Any
 
@@ -55,7 +57,20 @@ class Entry:
 
 
 def collect_entries() -> list[Entry]:
-    """Everything documented, in the order of the walk, each docstring once."""
+    """Everything documented, in the order of the walk, each docstring once.
+
+    A Python of its own does the walk: transformers adds methods with docstrings to logging.Logger, and those
+    are not the standard library's.
+
+    Raises subprocess.CalledProcessError where that Python fails.
+    """
+    command = [sys.executable, "-I", "-S", __file__]
+    told = subprocess.run(command, check=True, capture_output=True, text=True)
+    return [Entry(**fields) for fields in json.loads(told.stdout)]
+
+
+def _walk() -> list[Entry]:
+    """What collect_entries gives, from this very process."""
     entries: list[Entry] = []
     seen_docs: set[str] = set()
     for module in _import_library():
@@ -209,3 +224,7 @@ def opening_sentences(doc: str, limit: int = 1) -> list[str]:
 _CALL_LINE = re.compile(r"^[\w.]+\(.*\)(\s*->.*)?$")
 _SENTENCE_END = re.compile(r"(?<=[\w)'\"\]]\.)(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)\s+(?=['A-Z])")
 _PLAIN_SENTENCE = re.compile(r"^[A-Z](?!.*(->|>>>|::|\.\.\.|[|{}]|--| :)).{18,238}\.$")
+
+
+if __name__ == "__main__":
+    print(json.dumps([asdict(entry) for entry in _walk()]))

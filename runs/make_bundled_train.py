@@ -123,9 +123,9 @@ def document_batches(
 
 
 def _draw_documents(entries: list[Entry], pick: random.Random) -> list[str]:
-    """Every form of the familiar entries, and the whole docstring of half of the others, mixed."""
+    """Every form of the familiar entries, and the whole docstring of a quarter of the others, mixed."""
     others = [entry for entry in entries if not is_familiar(entry)]
-    documents = [documents_of(entry)[0] for entry in pick.sample(others, len(others) // 2)]
+    documents = [documents_of(entry)[0] for entry in pick.sample(others, len(others) // 4)]
     documents += [text for entry in entries if is_familiar(entry) for text in documents_of(entry)]
     return pick.sample(documents, len(documents))
 

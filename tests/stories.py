@@ -11,6 +11,7 @@ from pegbox_hardware.machine import probe
 from pegbox_methods.events import AnyEvent, Evaluation, Memory, Phase, Prepared, Sample, Started, Step
 from pegbox_methods.recipe import Model, Recipe, Rows
 from pegbox_runs.environment import Environment
+from pegbox_runs.process_mark import process_mark
 from pegbox_runs.run_folder import RunFolder, create
 
 RECIPE = Recipe(model=Model(name="bundled"), rows=Rows(file="/rows.jsonl"))
@@ -36,9 +37,9 @@ def started(**changes: object) -> Started:
         model="bundled",
         host=socket.gethostname(),
         supervisor_pid=process.pid,
-        supervisor_since=process.create_time(),
+        supervisor_mark=process_mark(process.pid) or "",
         worker_pid=process.pid,
-        worker_since=process.create_time(),
+        worker_mark=process_mark(process.pid) or "",
         version="0",
     )
     return msgspec.structs.replace(event, **changes)

@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 
-import msgspec
+from msgspec.structs import asdict
 
 from pegbox.answer import answer_json
 from pegbox_methods.refusal import Refusal
@@ -20,15 +20,23 @@ def dispatch(asked: argparse.Namespace) -> int:
     try:
         code: int = command.run(asked)
         sys.stdout.flush()
-    except Refusal as refusal:
-        if asked.json:
-            faults = [msgspec.to_builtins(fault) for fault in refusal.faults]
-            answer_json({"error": refusal.sentence, "faults": faults})
-        print(f"pegbox: {printable(refusal.sentence)}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Refusal as refusal:
+        return _refused(refusal, json=asked.json)
+    except OSError as error:  # a disk or a permission nobody foresaw
+        named = f"{error.filename}: " if error.filename else ""
+        return _refused(Refusal(f"{named}{error.strerror or error}."), json=asked.json)
     return code
+
+
+def _refused(refusal: Refusal, *, json: bool) -> int:
+    """Say why not. What came from outside is made printable for JSON too, which can't hold every name of a file."""
+    if json:
+        faults = [{key: value and printable(value) for key, value in asdict(fault).items()} for fault in refusal.faults]
+        answer_json({"error": printable(refusal.sentence), "faults": faults})
+    print(f"pegbox: {printable(refusal.sentence)}", file=sys.stderr)
+    return 2

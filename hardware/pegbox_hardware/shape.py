@@ -46,9 +46,9 @@ def shape_of(config: Mapping[str, Any]) -> tuple[ModelShape | None, str]:
     if kind not in LLAMA_LIKE:
         return None, f"model type {kind!r} is not one whose matrices Pegbox knows"
     required = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
-    missing = [name for name in required if not isinstance(config.get(name), int)]
+    missing = [name for name in required if not isinstance(config.get(name), int) or config[name] < 1]
     if missing:
-        return None, f"config.json lacks {', '.join(missing)}"
+        return None, f"config.json gives no number for {', '.join(missing)}"
     hidden, heads, inner = (int(config[n]) for n in ("hidden_size", "num_attention_heads", "intermediate_size"))
     head = int(config.get("head_dim") or hidden // heads)
     q, kv = heads * head, int(config.get("num_key_value_heads") or heads) * head

@@ -48,12 +48,12 @@ class Started(Event, frozen=True, kw_only=True, tag="started", gc=False):
     """Machine on which the processes below live."""
     supervisor_pid: int
     """Process id of the supervisor."""
-    supervisor_since: float
-    """Start time of that process, seconds since 1970: tells it from a later process of the same id."""
+    supervisor_mark: str
+    """What tells that process from a later one of the same id: on Linux, boot id and start tick."""
     worker_pid: int
     """Process id of the worker."""
-    worker_since: float
-    """Start time of the worker's process."""
+    worker_mark: str
+    """The same of the worker."""
     version: str
     """Pegbox's version."""
 
@@ -196,7 +196,7 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished", gc=False):
     adapter: str | None
     """Folder of the adapter, relative to the run's; None if it was stopped before its first step."""
     seconds: float
-    """Of training, from the first step's begin to the last one's end."""
+    """Sum of the steps' seconds: evaluations and checkpoints are left out."""
 
 
 class Failed(Event, frozen=True, kw_only=True, tag="failed", gc=False):

@@ -59,9 +59,7 @@ class Split(Part, frozen=True):
             "the file nor the machine matters. 0 and no file: no evaluation."
         ),
     ] = 0.1
-    file: Annotated[
-        Text | None, Meta(description="A file of held-out rows, used in place of a share (set share to 0).")
-    ] = None
+    file: Annotated[Text | None, Meta(description="A file of held-out rows, used in place of a share.")] = None
 
 
 class Method(Part, frozen=True):
@@ -155,7 +153,10 @@ class Evaluation(Part, frozen=True):
 
     every: Annotated[
         StepCount | None,
-        Meta(description="Steps between two evaluations, each with a checkpoint. Default: a quarter of the run."),
+        Meta(
+            description="Steps between two evaluations, each with a checkpoint; the last step has both too. "
+            "Default: a quarter of the run."
+        ),
     ] = None
     micro_batch: Annotated[BatchRows, Meta(description="Rows that are evaluated at once on one device.")] = 8
     samples: Annotated[
@@ -184,7 +185,7 @@ class Output(Part, frozen=True):
             extra_json_schema={"unit": "checkpoints"},
         ),
     ] = 2
-    note: Annotated[str, Meta(max_length=500, description="A remark of yours, shown in the list of runs.")] = ""
+    note: Annotated[str, Meta(max_length=500, description="A remark of yours, kept with the run.")] = ""
 
 
 class Seeds(Part, frozen=True):

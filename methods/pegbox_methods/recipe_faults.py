@@ -56,14 +56,6 @@ def contradictions(recipe: Recipe, *, file: str) -> Iterator[Fault]:
             value=repr(recipe.evaluation.every),
             problem="there are no held-out rows to evaluate; give split.share or split.file",
         )
-    steps = recipe.training.max_steps
-    if steps is not None and recipe.evaluation.every is not None and recipe.evaluation.every > steps:
-        yield Fault(
-            file=file,
-            key="evaluation.every",
-            value=repr(recipe.evaluation.every),
-            problem=f"is more than training.max_steps = {steps}, so no evaluation would happen",
-        )
 
 
 def _accepted(declared: Any) -> str:

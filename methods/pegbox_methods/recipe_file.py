@@ -45,6 +45,9 @@ def recipe_from_table(table: dict[str, Any], *, file: str, folder: Path) -> Reci
     Raises: Refusal: with every fault found.
     """
     refuse_faults(table_faults(table, Recipe, file=file))
+    split = table.get("split", {})
+    if "file" in split and "share" not in split:
+        table = {**table, "split": {**split, "share": 0.0}}  # a file is meant in place of the default share
     recipe = msgspec.convert(table, Recipe)
     refuse_faults(contradictions(recipe, file=file))
     return msgspec.structs.replace(
@@ -107,17 +110,22 @@ def _portable(value: Any) -> Any:
 
 
 def _absolute(name: str, folder: Path) -> str:
-    return os.path.normpath(folder / Path(name).expanduser())
+    try:
+        return os.path.normpath(folder / Path(name).expanduser())
+    except RuntimeError:  # "~somebody" of whom this machine knows nothing
+        raise Refusal(f"{name}: there is no such user's home on this machine. Give a path.") from None
 
 
 def _model_name(model: Model, folder: Path) -> str:
     """Make a folder's name absolute; leave a Hub id or a catalogue name as it is.
 
-    `org/name` is a folder if there is one of that name beside the recipe, as for transformers.
+    `org/name` is a folder if there is one of that name beside the recipe, as for transformers; a single word
+    never is, so that a catalogue name means the same everywhere.
     """
-    looks_like_path = model.name.startswith((".", "~", os.sep))
+    if model.name.startswith((".", "~", os.sep)):
+        return _absolute(model.name, folder)
     candidate = _absolute(model.name, folder)
-    return candidate if looks_like_path or Path(candidate).is_dir() else model.name
+    return candidate if os.sep in model.name and Path(candidate).is_dir() else model.name
 
 
 def _from_here(key: str, value: str) -> str:

@@ -28,7 +28,9 @@ def find_card(name: str) -> Card:
 
     Raises: Refusal: no such method, or its plugin is broken.
     """
-    points = {point.name: point for point in entry_points(group=GROUP)}
+    points: dict[str, EntryPoint] = {}
+    for point in _points():
+        points.setdefault(point.name, point)
     if name not in points:
         raise Refusal(f'no method is called "{name}"; {did_you_mean(name, points)}.')
     try:
@@ -46,7 +48,7 @@ def all_cards() -> tuple[tuple[Card, ...], tuple[str, ...]]:
     """
     cards: dict[str, Card] = {}
     warnings: list[str] = []
-    for point in sorted(entry_points(group=GROUP), key=lambda p: (p.name, not _is_ours(p))):
+    for point in _points():
         if point.name in cards:
             warnings.append(f'{_origin(point)}: the name "{point.name}" is taken; its method is left out')
             continue
@@ -76,6 +78,11 @@ def _load(point: EntryPoint) -> Card:
     if card.name != point.name:
         raise Broken(f'its entry point is called "{point.name}" but its card "{card.name}"')
     return card
+
+
+def _points() -> list[EntryPoint]:
+    """List the installed plugins by name, our own before a guest that took its name: the first one counts."""
+    return sorted(entry_points(group=GROUP), key=lambda point: (point.name, not _is_ours(point)))
 
 
 def _is_ours(point: EntryPoint) -> bool:

@@ -30,13 +30,17 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     def accepted(self) -> str:
         """Say in words which values the setting takes."""
         if self.kind == "whole":
-            return f"a whole number from {self.minimum:g} to {self.maximum:g}"
+            return f"a whole number{self._range()}"
         if self.kind == "number":
-            return f"a number from {self.minimum:g} to {self.maximum:g}"
+            return f"a number{self._range()}"
         if self.kind == "switch":
             return "true or false"
         words = " or ".join(f'"{choice}"' for choice in self.choices)
         return words if self.kind == "choice" else f"{words}, or a list of module names"
+
+    def _range(self) -> str:
+        low = "" if self.minimum is None else f" from {self.minimum:g}"
+        return low if self.maximum is None else f"{low} to {self.maximum:g}"
 
     def accepts(self, value: Any) -> bool:
         """Tell whether a value from a recipe is of the setting's kind and in its range."""

@@ -38,19 +38,22 @@ class WarmSupervisor:
 
         Raises: Refusal: it didn't; the run's folder is removed.
         """
-        line = os.fsencode(folder.path) + b"\n"
         try:
             with cast(IO[bytes], self._process.stdin) as pipe:
-                pipe.write(line)
-        except OSError as error:
+                pipe.write(os.fsencode(folder.path) + b"\n")
+            self._await_start(folder)
+        except BaseException as error:  # Ctrl-C too: a run that nobody carries must not stay in the list
+            self._process.kill()
             discard(folder)
-            raise Refusal(f"the supervisor ended before it took the run: {error}.") from error
+            if isinstance(error, OSError):
+                raise Refusal(f"the supervisor ended before it took the run: {error}.") from error
+            raise
+
+    def _await_start(self, folder: RunFolder) -> None:
         reader = EventReader(folder.events)
         deadline = time.monotonic() + ANSWER_SECONDS
         while not any(reader.new()):
             if time.monotonic() > deadline or self._process.poll() is not None:
-                self._process.kill()
-                discard(folder)
                 raise Refusal("the supervisor didn't take the run. `pegbox train` again; nothing was started.")
             time.sleep(0.01)
 

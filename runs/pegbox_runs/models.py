@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ CATALOGUE = {"bundled": BUNDLED / "model"}
 
 SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt")
 """What tells a model's shape and tokenizer; the weights are fetched later, by the worker."""
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
+TOKENIZER = "tokenizer.json"
+INDEX = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,20 @@ class FoundModel:
     config: dict[str, Any]
     shape: ModelShape | None
     has_template: bool
-    complete: bool
-    """Whether the weights lie in the folder too; False only for a model of the Hub."""
-    from_hub: bool = False
+    from_hub: bool
+
+    @property
+    def weight_files(self) -> tuple[str, ...]:
+        """Name the files that hold the weights: those the index names, else the one of the usual name."""
+        index = self.folder / INDEX
+        if not index.is_file():
+            return ("model.safetensors",)
+        return tuple(sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())))
+
+    @property
+    def complete(self) -> bool:
+        """Whether all weights lie in the folder; a model of the Hub may lack some."""
+        return all((self.folder / file).is_file() for file in self.weight_files)
 
     @property
     def reference(self) -> str:
@@ -61,20 +72,20 @@ def find_model(model: Model) -> FoundModel:
 
     Raises: Refusal: it isn't there, or isn't a model that can be tuned.
     """
-    named = Path(model.name).expanduser()
-    if named.is_dir():
-        return inspect_folder(model.name, named, complete=True)
+    named = Path(model.name)  # recipe_file has made a folder's name absolute
+    if named.is_absolute() and named.is_dir():
+        return inspect_folder(model.name, named, from_hub=False)
     if model.name in CATALOGUE:
-        return inspect_folder(model.name, CATALOGUE[model.name], complete=True)
+        return inspect_folder(model.name, CATALOGUE[model.name], from_hub=False)
     if named.is_absolute() or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model.name, re.ASCII):
         raise Refusal(
-            f"{printable(model.name)}: there is no such model folder. Give a folder with config.json, tokenizer and "
-            f"*.safetensors, a Hub id such as org/name, or one of: {', '.join(CATALOGUE)}."
+            f"{printable(model.name)[:200]}: there is no such model folder. Give a folder with config.json, "
+            f"tokenizer.json and *.safetensors, a Hub id such as org/name, or one of: {', '.join(CATALOGUE)}."
         )
     return _from_hub(model)
 
 
-def inspect_folder(name: str, folder: Path, *, complete: bool, from_hub: bool = False) -> FoundModel:
+def inspect_folder(name: str, folder: Path, *, from_hub: bool) -> FoundModel:
     """Look at a model's folder.
 
     Raises: Refusal: a file that is needed is missing or broken; says which.
@@ -87,20 +98,35 @@ def inspect_folder(name: str, folder: Path, *, complete: bool, from_hub: bool = 
         raise Refusal(f"{folder}/config.json: can't be read: {error}.") from None
     if not isinstance(config, dict):
         raise Refusal(f"{folder}/config.json: expected a JSON object.")
-    if not any((folder / file).is_file() for file in TOKENIZER_FILES):
+    if not (folder / TOKENIZER).is_file():
         raise Refusal(
-            f"{folder}: the model has no tokenizer (none of {', '.join(TOKENIZER_FILES)}). "
-            "Save its tokenizer into the same folder."
-        )
-    if complete and not any(folder.glob("*.safetensors")):
-        pickled = sorted(file.name for file in (*folder.glob("*.bin"), *folder.glob("*.pt")))
-        raise Refusal(
-            f"{folder}: no weights in *.safetensors."
-            + (f" {', '.join(pickled[:3])} may run code when opened and won't be." if pickled else "")
-            + " Load the model once with transformers where you trust it, and save it with save_pretrained()."
+            f"{folder}: the model has no tokenizer ({TOKENIZER}). Save it into the same folder with transformers' "
+            "AutoTokenizer.from_pretrained(...).save_pretrained(...), which writes that file for older kinds too."
         )
     shape, _ = shape_of(config)
-    return FoundModel(name, folder, config, shape, _has_template(folder), complete, from_hub)
+    found = FoundModel(name, folder, config, shape, _has_template(folder), from_hub)
+    if not from_hub:
+        _refuse_incomplete(found)
+    return found
+
+
+def _refuse_incomplete(found: FoundModel) -> None:
+    """Refuse a local folder whose weights aren't all there as safetensors.
+
+    Raises: Refusal.
+    """
+    try:
+        if found.complete:
+            return
+        lacking = [file for file in found.weight_files if not (found.folder / file).is_file()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Refusal(f"{found.folder}/{INDEX}: can't be read: {type(error).__name__}: {error}.") from None
+    pickled = sorted(file.name for file in (*found.folder.glob("*.bin"), *found.folder.glob("*.pt")))
+    raise Refusal(
+        f"{found.folder}: lacks weights in safetensors ({', '.join(lacking[:3])})."
+        + (f" {', '.join(pickled[:3])} may run code when opened and won't be." if pickled else "")
+        + " Load the model once with transformers where you trust it, and save it with save_pretrained()."
+    )
 
 
 def _has_template(folder: Path) -> bool:
@@ -116,13 +142,22 @@ def _has_template(folder: Path) -> bool:
 def _from_hub(model: Model) -> FoundModel:
     """Look in the local cache, then on the Hub, for the small files."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
-    for folder in _cached(model):
-        return inspect_folder(model.name, folder, complete=any(folder.glob("*.safetensors")), from_hub=True)
     name = model.name
     try:
+        cached = _cached(model)
+        if cached is not None:
+            return inspect_folder(name, cached, from_hub=True)
         folder = Path(snapshot_download(name, revision=model.revision, allow_patterns=list(SMALL_FILES)))
+    except HFValidationError as error:
+        raise Refusal(f"{name}: neither a folder nor a Hub id: {error}.") from None
     except GatedRepoError:
         raise Refusal(
             f"{name}: the Hub asks for your consent and login. Accept its terms on the model's page, then run "
@@ -138,13 +173,13 @@ def _from_hub(model: Model) -> FoundModel:
             f"{name}: neither a folder, nor in the catalogue ({', '.join(CATALOGUE)}), nor in the local Hub cache, and "
             f"the Hub can't be reached ({type(error).__name__}). Give a folder, or try again with a network."
         ) from None
-    return inspect_folder(name, folder, complete=any(folder.glob("*.safetensors")), from_hub=True)
+    return inspect_folder(name, folder, from_hub=True)
 
 
-def _cached(model: Model) -> Iterator[Path]:
+def _cached(model: Model) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    for file in TOKENIZER_FILES:
-        found = try_to_load_from_cache(model.name, file, revision=model.revision)
-        if isinstance(found, str) and (Path(found).parent / "config.json").is_file():
-            yield Path(found).parent
+    found = try_to_load_from_cache(model.name, TOKENIZER, revision=model.revision)
+    if isinstance(found, str) and (Path(found).parent / "config.json").is_file():
+        return Path(found).parent
+    return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from pegbox_methods.card import Card
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import complete_recipe
@@ -55,10 +57,15 @@ def check(recipe: Recipe, *, file: str) -> CheckedRecipe:
             ]
         )
     _refuse_unknown_targets(full, model, file)
+    _refuse_needs(card)
+    _refuse_unreadable_template(full)
     rows = load_rows(full)
-    if rows.conversational:
-        _refuse_without_template(full, model)
-    return CheckedRecipe(full, card, model, rows)
+    if rows.conversational and full.model.chat_template is None and not model.has_template:
+        raise Refusal(
+            f"{model.name}: the tokenizer has no chat template, and the rows are conversations. Take the model's "
+            "instruct variant, name a Jinja file as model.chat_template, or bring rows as prompt/completion or text."
+        )
+    return CheckedRecipe(_pinned(full, model), card, model, rows)
 
 
 def _refuse_unknown_targets(recipe: Recipe, model: FoundModel, file: str) -> None:
@@ -79,12 +86,24 @@ def _refuse_unknown_targets(recipe: Recipe, model: FoundModel, file: str) -> Non
     )
 
 
-def _refuse_without_template(recipe: Recipe, model: FoundModel) -> None:
+def _refuse_needs(card: Card) -> None:
+    """Refuse a method that needs what this version can't give."""
+    if card.needs.quantized_base:
+        raise Refusal(f'the method "{card.name}" needs a 4-bit base model, which this version can\'t load yet.')
+
+
+def _refuse_unreadable_template(recipe: Recipe) -> None:
     named = recipe.model.chat_template
-    if named is not None and not Path(named).expanduser().is_file():
-        raise Refusal(f"model.chat_template = {named}: there is no such file.")
-    if named is None and not model.has_template:
-        raise Refusal(
-            f"{model.name}: the tokenizer has no chat template, and the rows are conversations. Take the model's "
-            "instruct variant, name a Jinja file as model.chat_template, or bring rows as prompt/completion or text."
-        )
+    if named is None:
+        return
+    try:
+        Path(named).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refusal(f"model.chat_template = {named}: can't be read as a UTF-8 text: {error}.") from None
+
+
+def _pinned(recipe: Recipe, model: FoundModel) -> Recipe:
+    """Write down which commit of a Hub model was found, so that the run can be repeated once its branch has moved."""
+    if not model.from_hub or model.folder.parent.name != "snapshots":
+        return recipe
+    return msgspec.structs.replace(recipe, model=msgspec.structs.replace(recipe.model, revision=model.folder.name))

@@ -90,12 +90,16 @@ def create(recipe: Recipe, environment: Environment) -> RunFolder:
         folder.environment.write_bytes(msgspec.json.format(msgspec.json.encode(environment), indent=2) + b"\n")
         folder.checkpoints.mkdir(mode=0o700)
         return RunFolder(making.rename(root / name))
-    except OSError as error:
+    except BaseException as error:
         shutil.rmtree(making, ignore_errors=True)
-        raise Refusal(
-            f"{root}: can't write the run's folder: {error.strerror}. "
-            "Make the place writable, or name another with PEGBOX_HOME."
-        ) from error
+        if isinstance(error, OSError):
+            raise Refusal(
+                f"{root}: can't write the run's folder: {error.strerror}. "
+                "Make the place writable, or name another with PEGBOX_HOME."
+            ) from error
+        if isinstance(error, UnicodeError):
+            raise Refusal(f"a name in the recipe can't be written as UTF-8: {error}.") from error
+        raise
 
 
 def discard(folder: RunFolder) -> None:
@@ -130,7 +134,7 @@ def find(run: str) -> RunFolder:
 def _folders() -> Iterator[Path]:
     try:
         entries = list(os.scandir(runs_root()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     for entry in entries:
         if entry.is_dir() and not entry.name.startswith(".") and Path(entry.path, "recipe.toml").is_file():

@@ -16,12 +16,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, cast
 
-import psutil
-
 from pegbox_methods.events import Failed, Started
 from pegbox_methods.recipe_file import portable, read_recipe
 from pegbox_runs.event_log import EventReader, EventWriter
 from pegbox_runs.launch import worker_command, worker_environment
+from pegbox_runs.process_mark import process_mark
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState, catch_up
 from pegbox_runs.summary import summarise, write_summary
@@ -101,20 +100,13 @@ def _tell_start(folder: RunFolder, worker: subprocess.Popen[bytes]) -> None:
             model=portable(recipe.model.name),
             host=socket.gethostname(),
             supervisor_pid=os.getpid(),
-            supervisor_since=psutil.Process().create_time(),
+            supervisor_mark=process_mark(os.getpid()) or "",
             worker_pid=worker.pid,
-            worker_since=_since(worker.pid),
+            worker_mark=process_mark(worker.pid) or "",  # it may have died in its imports
             version=version("pegbox"),
         )
     )
     writer.close()
-
-
-def _since(pid: int) -> float:
-    try:
-        return psutil.Process(pid).create_time()
-    except psutil.NoSuchProcess:  # it died in its imports; the wait below finds out why
-        return 0.0
 
 
 def _hand_over(worker: subprocess.Popen[bytes], line: bytes) -> None:

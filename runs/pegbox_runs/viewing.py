@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
-import psutil
 
 from pegbox_methods.events import AnyEvent, Started
 from pegbox_runs.event_log import BadLine, EventReader
+from pegbox_runs.launch import ANSWER_SECONDS
+from pegbox_runs.process_mark import process_mark
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState, catch_up, fold
 from pegbox_runs.summary import Summary, summarise
 
 POLL_SECONDS = 0.2
-CLOCK_SLACK = 2.0
 SUMMARY_SECONDS = 10.0
 
 
@@ -31,7 +31,7 @@ class Advance(NamedTuple):
 
 def state_of(folder: RunFolder) -> RunState:
     """Fold a run's whole log, and call it lost if it tells no end and nobody carries it any more."""
-    return mark_lost(catch_up(EventReader(folder.events), RunState()))
+    return mark_lost(catch_up(EventReader(folder.events), RunState()), folder)
 
 
 def summary_of(folder: RunFolder) -> Summary:
@@ -62,10 +62,10 @@ def follow(folder: RunFolder, left: threading.Event | None = None) -> Iterator[A
             _await_summary(folder, state)
             return
         if lost and state is last_seen:
-            yield Advance([], mark_lost(state))
+            yield Advance([], mark_lost(state, folder))
             return
         # Looked at before the log is read once more: the end may have been written just before the process went.
-        lost = mark_lost(state).status == "lost"
+        lost = mark_lost(state, folder).status == "lost"
         if not lost:
             left.wait(POLL_SECONDS)
 
@@ -74,29 +74,34 @@ def _await_summary(folder: RunFolder, state: RunState) -> None:
     """Let the supervisor finish its record, so that who followed a run to its end finds the folder whole."""
     deadline = time.monotonic() + SUMMARY_SECONDS
     while not folder.summary.exists() and time.monotonic() < deadline:
-        if state.started is None or not _runs(state.started.supervisor_pid, state.started.supervisor_since):
+        if state.started is None or process_mark(state.started.supervisor_pid) != state.started.supervisor_mark:
             return
         time.sleep(0.02)
 
 
-def mark_lost(state: RunState) -> RunState:
-    """Change the status to `lost` where a run began, told no end, and neither of its processes lives."""
-    if state.over or state.started is None or is_alive(state.started):
+def mark_lost(state: RunState, folder: RunFolder) -> RunState:
+    """Change the status to `lost` where a run told no end and nobody carries it.
+
+    That is so where both its processes are gone, or where no supervisor took it in the time that takes.
+    """
+    if state.over:
         return state
-    return msgspec.structs.replace(state, status="lost")
+    carried = _is_young(folder) if state.started is None else is_alive(state.started)
+    return state if carried else msgspec.structs.replace(state, status="lost")
 
 
 def is_alive(started: Started) -> bool:
     """Tell whether a run's supervisor or worker still runs. On another host that can't be told: True."""
     if started.host != socket.gethostname():
         return True
-    return _runs(started.supervisor_pid, started.supervisor_since) or _runs(started.worker_pid, started.worker_since)
+    return (
+        process_mark(started.supervisor_pid) == started.supervisor_mark
+        or process_mark(started.worker_pid) == started.worker_mark
+    )
 
 
-def _runs(pid: int, since: float) -> bool:
-    """Tell whether a process lives and is the one that was meant, not a later one with its number."""
+def _is_young(folder: RunFolder) -> bool:
     try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - since) < CLOCK_SLACK and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+        return time.time() - folder.recipe.stat().st_mtime < 2 * ANSWER_SECONDS
+    except OSError:
+        return True  # it can't be seen just now, as on a network file system

@@ -69,4 +69,5 @@ def training_arguments(
         dataloader_pin_memory=device.type == "cuda",
         dataset_kwargs={"skip_prepare_dataset": True},  # rows come tokenized, labelled and cut
         max_length=training.length,
+        router_aux_loss_coef=0.0,  # the losses told are of the plain task, for mixtures of experts too
     )

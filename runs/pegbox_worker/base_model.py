@@ -23,8 +23,14 @@ def fetch(model: Model) -> FoundModel:
     """
     found = find_model(model)
     if not found.complete:
-        snapshot_download(model.name, revision=model.revision, allow_patterns=[*SMALL_FILES, "*.safetensors"])
+        snapshot_download(model.name, revision=model.revision, allow_patterns=[*SMALL_FILES, *found.weight_files])
         found = find_model(model)
+    if not found.complete:
+        raise Refusal(
+            f"{found.name}: lacks {', '.join(found.weight_files[:3])}. Pegbox reads weights from safetensors alone; "
+            "load the model once with transformers where you trust it, save it with save_pretrained(), and name that "
+            "folder."
+        )
     # All is here now. PEFT would ask the Hub about the base model at every checkpoint.
     os.environ["HF_HUB_OFFLINE"] = "1"
     return found
@@ -49,6 +55,12 @@ def load_model(found: FoundModel, dtype: torch.dtype, device: torch.device) -> n
     # PEFT writes this name into the adapter's config: a Hub id shall stay one, not become a cache's folder.
     model.name_or_path = model.config._name_or_path = found.reference
     return model.to(device)
+
+
+def end_tokens(model: Any) -> frozenset[int]:
+    """List the tokens that end an answer by the model's own word, beside the tokenizer's end token."""
+    ends = model.generation_config.eos_token_id
+    return frozenset(ends if isinstance(ends, list) else [] if ends is None else [ends])
 
 
 def load_tokenizer(found: FoundModel, model: Model) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import msgspec
 import torch
 import transformers
 from datasets import Dataset
@@ -22,13 +23,14 @@ from pegbox_methods.recipe_file import portable, read_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import Attached, TorchHalf, load_torch_half
+from pegbox_runs.environment import Environment
 from pegbox_runs.event_log import EventWriter
-from pegbox_runs.rows.loading import load_rows
+from pegbox_runs.rows.loading import LoadedRows, load_rows
 from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.arguments import training_arguments
-from pegbox_worker.base_model import fetch, load_model, load_tokenizer
+from pegbox_worker.base_model import end_tokens, fetch, load_model, load_tokenizer
 from pegbox_worker.failure import explain
-from pegbox_worker.labelled_loss import LabelledLoss, agrees
+from pegbox_worker.labelled_loss import LabelledLoss, labelled_loss_of
 from pegbox_worker.plan import Plan, plan
 from pegbox_worker.precision import NumberFormat, decide, this_device
 from pegbox_worker.reporter import Control, Reporter
@@ -68,20 +70,22 @@ def _train(folder: RunFolder, writer: EventWriter, control: Control, reporter: R
 
     reporter.phase("preparing", portable(recipe.rows.file))
     rows = load_rows(recipe)
-    trained = tokenize(rows.trained, tokenizer, recipe.training.length)
-    held_out = tokenize(rows.held_out, tokenizer, recipe.training.length)
+    _refuse_other_rows(rows, folder)
+    ends = end_tokens(model)
+    trained = tokenize(rows.trained, tokenizer, recipe.training.length, ends)
+    held_out = tokenize(rows.held_out, tokenizer, recipe.training.length, ends)
     _tell_losses(trained, held_out, writer)
     _refuse_nothing(trained, held_out, recipe)
     if control.poll():
         writer.emit(Finished(reason="stopped", steps=0, kept_step=0, adapter=None, seconds=0.0))
         return
-    sampler = Sampler(rows.held_out, tokenizer, recipe.evaluation, recipe.training.length)
+    sampler = Sampler(rows.held_out, tokenizer, recipe.evaluation, recipe.training.length, ends)
     sampler.ask(model, 0, writer)
-    labelled_loss = _labelled_loss(model, trained, number_format, device)
 
     set_seed(recipe.seeds.training)  # before attaching: PEFT draws the adapter's first weights
     half = load_torch_half(find_card(recipe.method.name))
     attached = half.attach(model, recipe)
+    labelled_loss = _labelled_loss(attached.model, trained, number_format, device)
     steps = plan(recipe, len(trained.input_ids))
     trainer = _trainer(
         folder, recipe, attached, steps, number_format, reporter, labelled_loss, tokenizer, (trained, held_out)
@@ -113,12 +117,28 @@ def _tell_losses(trained: TokenRows, held_out: TokenRows, writer: EventWriter) -
                 "nothing left to learn and are left out. Raise training.length to keep them."
             )
             writer.emit(Notice(text=text, about="truncated"))
+    if trained.rewritten:
+        text = (
+            f"the chat template leaves out a part of the answer in {trained.rewritten} of {len(trained.input_ids)} "
+            "rows (of reasoning, often), so it isn't learned. Another template as model.chat_template may keep it."
+        )
+        writer.emit(Notice(text=text, about="answer-rewritten"))
     if trained.without_end > (1 - ENOUGH_ENDS) * len(trained.input_ids):
         text = (
             f"the end token carries no label in {trained.without_end} of {len(trained.input_ids)} rows; the model may "
             "not learn to stop. Raise training.length if rows are cut, or use a template that ends each answer."
         )
         writer.emit(Notice(text=text, about="end-not-learned"))
+
+
+def _refuse_other_rows(rows: LoadedRows, folder: RunFolder) -> None:
+    """Refuse rows that aren't those the run was started with.
+
+    Raises: Refusal.
+    """
+    told = msgspec.json.decode(folder.environment.read_bytes(), type=Environment)
+    if (rows.sha256, rows.held_out_sha256) != (told.rows_sha256, told.held_out_sha256):
+        raise Refusal("the file of rows was changed after the run was started; start it anew.")
 
 
 def _refuse_nothing(trained: TokenRows, held_out: TokenRows, recipe: Recipe) -> None:
@@ -142,7 +162,7 @@ def _labelled_loss(
         return None
     place = min(range(len(rows.input_ids)), key=lambda i: len(rows.input_ids[i]))
     ids, labels = (torch.tensor([side[place]], device=device) for side in (rows.input_ids, rows.labels))
-    return LabelledLoss(model, number_format.compute) if agrees(model, ids, labels) else None
+    return labelled_loss_of(model, ids, labels, number_format.compute)
 
 
 def _trainer(

@@ -47,7 +47,10 @@ class _FrozenHeadLoss(torch.autograd.Function):
 
 
 class LabelledLoss:
-    """The loss of one causal language model, single process, that skips positions without a label."""
+    """The loss of one causal language model, single process, that skips positions without a label.
+
+    `causal` is transformers' own model, with an adapter's layers inside it if there are any.
+    """
 
     def __init__(self, causal: nn.Module, compute: torch.dtype) -> None:
         self._backbone: nn.Module = causal.base_model
@@ -77,18 +80,35 @@ class LabelledLoss:
         return self._cast
 
 
-def agrees(causal: nn.Module, input_ids: Tensor, labels: Tensor) -> bool:
-    """Tell whether this loss is the model's own, on one row (1, positions).
+def labelled_loss_of(model: nn.Module, input_ids: Tensor, labels: Tensor, compute: torch.dtype) -> LabelledLoss | None:
+    """Make the loss of a model as it will train, with its method attached.
 
-    False for models that do more to their logits than the head's product: a scale, a cap, a bias.
+    It is compared with the model's own on one row (1, positions).
+    Returns: None where it would not be the model's own loss: a head that is adapted, scaled, capped or biased,
+    tokens put before the row, or a model without the usual parts.
     """
+    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    try:
+        plain_head = type(causal.get_output_embeddings()) is nn.Linear
+        agreed = plain_head and _agrees(model, LabelledLoss(causal, torch.float32), input_ids, labels)
+    except (AttributeError, TypeError):
+        return None
+    return LabelledLoss(causal, compute) if agreed else None
+
+
+def _agrees(model: nn.Module, loss: LabelledLoss, input_ids: Tensor, labels: Tensor) -> bool:
     mask = torch.ones_like(input_ids)
-    training = causal.training
-    causal.eval()
+    training = model.training
+    model.eval()
     with torch.no_grad():
-        logits = causal(input_ids=input_ids, attention_mask=mask, use_cache=False).logits[:, :-1].float()
-        own = cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), reduction="sum", ignore_index=IGNORED)
-        inputs = {"input_ids": input_ids, "attention_mask": mask, "labels": labels}
-        ours = LabelledLoss(causal, logits.dtype).sum(inputs)
-    causal.train(training)
-    return bool((ours - own).abs() <= AGREEMENT * own.abs().clamp(min=1.0))
+        logits = model(input_ids=input_ids, attention_mask=mask, use_cache=False).logits
+        if logits.shape[:2] == labels.shape:
+            targets = labels[:, 1:].flatten()
+            scores = logits[:, :-1].float().flatten(0, 1)
+            own = cross_entropy(scores, targets, reduction="sum", ignore_index=IGNORED)
+            ours = loss.sum({"input_ids": input_ids, "attention_mask": mask, "labels": labels})
+            agreed = bool((ours - own).abs() <= AGREEMENT * own.abs().clamp(min=1.0))
+        else:
+            agreed = False
+    model.train(training)
+    return agreed

@@ -165,7 +165,8 @@ class Reporter(TrainerCallback):
         self._mark = time.monotonic()
 
     def on_prediction_step(self, *_: Any, **__: Any) -> None:
-        """Notice the beginning of an evaluation, for which the trainer has no hook of its own."""
+        """Notice the beginning of an evaluation, for which the trainer has no hook of its own; answer commands."""
+        self._control.poll()
         if not self._evaluation_began:
             self._evaluation_began = max(self._mark, 1e-9)
             self.phase("evaluating")

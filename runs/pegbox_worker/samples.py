@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import torch
@@ -18,8 +18,11 @@ from pegbox_worker.tokens import question_of
 class Sampler:
     """Asks the same questions each time, and decodes greedily so that only the model makes a difference."""
 
-    def __init__(self, examples: Sequence[Example], tokenizer: Any, evaluation: Evaluation, length: int) -> None:
+    def __init__(
+        self, examples: Sequence[Example], tokenizer: Any, evaluation: Evaluation, length: int, ends: Set[int]
+    ) -> None:
         self._tokenizer = tokenizer
+        self._ends = sorted({tokenizer.eos_token_id, *ends})
         self._tokens = evaluation.sample_tokens
         self._questions: list[tuple[str, list[int], str]] = []
         for example in examples:
@@ -56,6 +59,6 @@ class Sampler:
                 top_k=None,
                 use_cache=True,
                 pad_token_id=self._tokenizer.pad_token_id,
-                eos_token_id=self._tokenizer.eos_token_id,
+                eos_token_id=self._ends,
             )
         return str(self._tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True)).strip()

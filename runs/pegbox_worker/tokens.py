@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any
@@ -26,6 +26,8 @@ class Rendered:
     learned: tuple[tuple[int, int], ...]
     templated: bool
     """A template writes its own special tokens; plain text gets the tokenizer's, and an end token."""
+    rewritten: bool = False
+    """Whether an answer stands in the text other than in the row."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class TokenRows:
     dropped: int
     """Rows left out because nothing learned was left of them."""
     without_end: int
-    """Rows in which the end token carries no label."""
+    """Rows in which no end token carries a label."""
+    rewritten: int = 0
+    """Rows of which the template leaves out a part of an answer, as some do with reasoning."""
 
     @property
     def tokens(self) -> int:
@@ -54,25 +58,29 @@ class TokenRows:
         return sum(len(row) - row.count(IGNORED) for row in self.labels)
 
 
-def tokenize(examples: Sequence[Example], tokenizer: Any, length: int) -> TokenRows:
+def tokenize(examples: Sequence[Example], tokenizer: Any, length: int, ends: Set[int] = frozenset()) -> TokenRows:
     """Render, tokenize, label and cut the examples.
 
-    `tokenizer` is a fast one of transformers; `length` is the longest row in tokens.
+    `tokenizer` is a fast one of transformers; `length` is the longest row in tokens; `ends` are the tokens that end
+    an answer beside the tokenizer's own, as `<end_of_turn>` does for some models.
     Raises: Refusal: the chat template fails on a row, or shows an answer differently than its beginning.
     """
-    rows = TokenRows([], [], 0, 0, 0, 0)
-    truncated = tokens_lost = dropped = without_end = 0
-    for ids, labels in _encode(examples, tokenizer):
+    all_ids: list[list[int]] = []
+    all_labels: list[list[int]] = []
+    ends = {tokenizer.eos_token_id, *ends}
+    truncated = tokens_lost = dropped = without_end = rewritten = 0
+    for row, ids, labels in _encode(examples, tokenizer):
         lost = sum(label != IGNORED for label in labels[length:])
+        rewritten += row.rewritten
         truncated += len(ids) > length
         tokens_lost += lost
         if all(label == IGNORED for label in labels[:length]):
             dropped += 1
             continue
-        without_end += tokenizer.eos_token_id not in labels[:length]
-        rows.input_ids.append(ids[:length])
-        rows.labels.append(labels[:length])
-    return TokenRows(rows.input_ids, rows.labels, truncated, tokens_lost, dropped, without_end)
+        without_end += ends.isdisjoint(labels[:length])
+        all_ids.append(ids[:length])
+        all_labels.append(labels[:length])
+    return TokenRows(all_ids, all_labels, truncated, tokens_lost, dropped, without_end, rewritten)
 
 
 def render(example: Example, tokenizer: Any) -> Rendered:
@@ -98,7 +106,7 @@ def question_of(example: Example, tokenizer: Any) -> tuple[str, str, str] | None
     return None
 
 
-def _encode(examples: Sequence[Example], tokenizer: Any) -> Iterator[tuple[list[int], list[int]]]:
+def _encode(examples: Sequence[Example], tokenizer: Any) -> Iterator[tuple[Rendered, list[int], list[int]]]:
     special = set(tokenizer.all_special_ids)
     rendered = (render(example, tokenizer) for example in examples)
     for templated, alike in groupby(rendered, key=lambda row: row.templated):
@@ -110,7 +118,7 @@ def _encode(examples: Sequence[Example], tokenizer: Any) -> Iterator[tuple[list[
                 return_attention_mask=False,
             )
             for row, ids, offsets in zip(batch, encoded["input_ids"], encoded["offset_mapping"], strict=True):
-                yield _labelled(row, ids, offsets, special, tokenizer.eos_token_id)
+                yield row, *_labelled(row, ids, offsets, special, tokenizer.eos_token_id)
 
 
 def _labelled(
@@ -119,13 +127,16 @@ def _labelled(
     """Label the tokens whose characters begin inside a learned span; the first token predicts, so it has none."""
     labels = [IGNORED] * len(ids)
     for begin, stop in row.learned:
-        inside = [i for i, (first, last) in enumerate(offsets) if begin <= first < stop and last > first]
+        # (0, 0) marks what the tokenizer added. Other empty offsets are white space that it trims from them.
+        found = [i for i, (first, last) in enumerate(offsets) if begin <= first < stop and (first, last) != (0, 0)]
+        inside = list(range(found[0], found[-1] + 1)) if found else []
         if row.templated:
             inside = _without_turn_break(inside, ids, offsets, row.text, special)
         for i in inside:
             labels[i] = ids[i]
-    if not row.templated and (not ids or ids[-1] != end):
-        ids, labels = [*ids, end], [*labels, end]
+    if not row.templated:
+        whole = bool(ids) and ids[-1] == end  # some tokenizers add it themselves
+        ids, labels = (ids, [*labels[:-1], end]) if whole else ([*ids, end], [*labels, end])
     if labels:
         labels[0] = IGNORED
     return ids, labels
@@ -147,6 +158,7 @@ def _render_conversation(messages: tuple[Message, ...], tokenizer: Any) -> Rende
     """Find each assistant's turn as what the template adds between the prompt before it and the turns up to it."""
     text = _template(messages, tokenizer, prompting=False)
     learned = []
+    rewritten = False
     for number, message in enumerate(messages):
         if message.role != "assistant":
             continue
@@ -158,8 +170,13 @@ def _render_conversation(messages: tuple[Message, ...], tokenizer: Any) -> Rende
                 f"which tokens to learn, in the row that begins {one_line(messages[0].content, 60)!r}. Name another "
                 "template as model.chat_template, or keep one answer a row."
             )
-        learned.append((len(before), len(through)))
-    return Rendered(text, tuple(learned), templated=True)
+        said = through.find(message.content.strip(), len(before))
+        rewritten = rewritten or said < 0
+        if number:
+            learned.append((len(before), len(through)))
+        elif said >= 0:  # what stands before an opening answer, a system prompt perhaps, isn't learned
+            learned.append((said, len(through)))
+    return Rendered(text, tuple(learned), templated=True, rewritten=rewritten)
 
 
 def _template(messages: Sequence[Message], tokenizer: Any, *, prompting: bool) -> str:

@@ -35,6 +35,8 @@ class MeasuredTrainer(SFTTrainer):
         self.evaluated_tokens = 0
         """Labelled tokens of the last evaluation."""
         super().__init__(*arguments, **named)
+        # Some models say they take no count of items; TRL's loss and ours both do, whatever the model.
+        self.model_accepts_loss_kwargs = True
 
     def take_step(self) -> tuple[float, int]:
         """Give (mean loss per labelled token, tokens without padding) since the last call, and begin anew."""
@@ -81,10 +83,12 @@ class MeasuredTrainer(SFTTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Let a checkpoint that can't be written cost the checkpoint, not the run."""
         folder = Path(self._get_output_dir(trial=trial), f"checkpoint-{self.state.global_step}")
+        best = self.state.best_model_checkpoint
         try:
             super()._save_checkpoint(model, trial)
         except Exception as error:  # noqa: BLE001  # a full disk comes as OSError, SafetensorError or plain Exception
             shutil.rmtree(folder, ignore_errors=True)
+            self.state.best_model_checkpoint = best  # it is set before the folder is whole
             self._checkpoint_failed(self.state.global_step, error)
 
 

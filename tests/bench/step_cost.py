@@ -35,7 +35,7 @@ STEPS = 14
 SKIPPED = 4
 """Steps before the measuring begins: buffers grow, caches fill."""
 ROUNDS = 3
-ANSWER_CHARACTERS = 1000
+ANSWER_CHARACTERS = 500
 BARE = ("labelled", "labelled-autograd", "plain")
 
 
@@ -72,7 +72,7 @@ def worker(recipe: Path, home: Path) -> dict[str, float]:
 
 
 def one_row_many_times(folder: Path) -> Path:
-    """Write a file of one real row, 300 times: a question of some length, and an answer of a thousand characters."""
+    """Write a file of one real row, 300 times: a question of some length, and an answer of five hundred characters."""
     _, examples = read_examples("rows", read_rows(alpaca_rows()), "auto")
     chats = [example for example in examples if isinstance(example, Conversation)]
     chosen = min(chats, key=lambda chat: abs(len(chat.messages[-1].content) - ANSWER_CHARACTERS))

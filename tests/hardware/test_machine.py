@@ -108,5 +108,6 @@ def test_an_unknown_model_has_a_reason_in_place_of_a_shape() -> None:
         None,
         "model type 'martian' is not one whose matrices Pegbox knows",
     )
+    assert shape_of({**LLAMA, "num_attention_heads": 0})[0] is None
     lacking = {key: value for key, value in LLAMA.items() if key != "hidden_size"}
-    assert shape_of(lacking) == (None, "config.json lacks hidden_size")
+    assert shape_of(lacking) == (None, "config.json gives no number for hidden_size")

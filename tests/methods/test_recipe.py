@@ -60,6 +60,15 @@ def test_two_keys_are_enough(tmp_path: Path) -> None:
     assert recipe.rows.file == str(tmp_path / "rows.jsonl")
 
 
+def test_a_file_of_held_out_rows_stands_in_place_of_the_default_share(tmp_path: Path) -> None:
+    recipe = read_recipe(written(tmp_path, f'{SMALLEST}[split]\nfile = "held_out.jsonl"\n'))
+    assert recipe.split.share == 0.0
+
+
+def test_a_home_nobody_has_is_refused(tmp_path: Path) -> None:
+    assert "no such user's home" in refusal(tmp_path, SMALLEST.replace("rows.jsonl", "~nobody-here/x")).sentence
+
+
 def test_a_recipe_is_frozen(tmp_path: Path) -> None:
     recipe = read_recipe(written(tmp_path, SMALLEST))
     with pytest.raises(AttributeError):
@@ -97,9 +106,8 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "key"),
     [
-        ('[split]\nfile = "held_out.jsonl"', "split.share"),
+        ('[split]\nfile = "held_out.jsonl"\nshare = 0.1', "split.share"),
         ("[split]\nshare = 0\n[evaluation]\nevery = 5", "evaluation.every"),
-        ("[training]\nmax_steps = 5\n[evaluation]\nevery = 6", "evaluation.every"),
     ],
 )
 def test_contradictions_are_refused(tmp_path: Path, line: str, key: str) -> None:

@@ -114,6 +114,7 @@ def test_a_taken_name_is_a_warning_and_the_built_in_stays(monkeypatch: pytest.Mo
     installed(monkeypatch, plugin(monkeypatch, "lora", pegbox_card=card_named("lora")))
     cards, warnings = registry.all_cards()
     assert cards == (CARD,)
+    assert registry.find_card("lora") is CARD
     assert 'the name "lora" is taken' in warnings[0]
 
 

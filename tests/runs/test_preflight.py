@@ -72,6 +72,8 @@ def test_conversations_need_a_template_and_other_rows_do_not(bare_model: Path, t
 def test_a_named_template_must_be_there(bare_model: Path, tmp_path: Path) -> None:
     template = tmp_path / "chat.jinja"
     model = Model(name=str(bare_model), chat_template=str(template))
-    assert "there is no such file" in refused(changed(model=model))
+    assert "No such file or directory" in refused(changed(model=model))
+    template.write_bytes(b"\xff")
+    assert "can't be read as a UTF-8 text" in refused(changed(model=model))
     template.write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
     check(changed(model=model), file="recipe.toml")

@@ -140,6 +140,8 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> Non
         ("rows.json", b'[{"text": "a"}, ', "not valid JSON at line 1"),
         ("rows.json", b'{"rows": []}', "expected a list of rows"),
         ("rows.json", b"[1]", "row 1 is not an object"),
+        ("rows.json", b"[" * 100_000, "nested too deeply"),
+        ("rows.jsonl", b'{"text": ' + b"1" * 5000 + b"}\n", "line 1 is not readable JSON"),
         ("rows.jsonl", b'{"text": "\xff"}\n', "not UTF-8"),
         ("rows.csv", b"prompt,completion\na,b\nc\n", "line 3 hasn't the 2 columns of the first line"),
         ("rows.csv", b"prompt,completion\na,b,c\n", "line 2 hasn't the 2 columns of the first line"),
@@ -180,6 +182,11 @@ def test_a_file_that_is_not_there_is_refused_with_the_nearest_name(tmp_path: Pat
         ({"instruction": "And?", "output": "x", "history": [["a"]]}, "history isn't a list of [question, answer]"),
         ({"prompt": "Why?", "completion": ""}, 'its "completion" is empty'),
         ({"text": None}, 'its "text" isn\'t a text'),
+        ({"text": "broken \ud83d emoji"}, "it holds half a character"),
+        ({"messages": [{"role": ["user"], "content": "x"}]}, "message 1 has the role"),
+        ({"messages": [{"role": "assistant", "content": "", "tool_calls": [{}]}]}, "message 1 calls a tool"),
+        ({"instruction": "And?", "output": "x", "history": 3}, "history isn't a list"),
+        ({"prompt": [{"role": "user", "content": "x"}], "completion": 3}, 'its "completion" isn\'t'),
     ],
 )
 def test_a_row_that_does_not_fit_is_named_with_its_place_and_keys(row: dict[str, Any], says: str) -> None:

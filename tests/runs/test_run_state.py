@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import msgspec
 
 from pegbox_methods.events import CommandAnswer, Failed, Finished, Memory, Notice
 from pegbox_runs.event_log import BadLine
+from pegbox_runs.process_mark import process_mark
 from pegbox_runs.run_state import KEPT_REMARKS, RunState, fold
 from pegbox_runs.summary import summarise
 from pegbox_runs.viewing import mark_lost
-from tests.stories import STORY, evaluation, started
+from tests.stories import STORY, evaluation, made, started
 
 
 def test_a_story_is_folded_into_its_figures() -> None:
@@ -68,12 +73,30 @@ def test_a_summary_says_what_the_state_says() -> None:
     assert summary.failure is None
 
 
+GONE = {"supervisor_mark": "another boot:1", "worker_mark": "another boot:2"}
+
+
 def test_a_run_whose_processes_are_gone_is_lost() -> None:
-    gone = started(supervisor_since=1.0, worker_since=1.0)
-    assert mark_lost(fold([gone])).status == "lost"
+    assert mark_lost(fold([started(**GONE)]), made()).status == "lost"
 
 
 def test_a_run_is_not_lost_while_one_of_its_processes_lives_or_where_it_cannot_be_seen() -> None:
-    assert mark_lost(fold([started(supervisor_since=1.0)])).status == "running"
-    assert mark_lost(fold([started(supervisor_since=1.0, worker_since=1.0, host="elsewhere")])).status == "running"
-    assert mark_lost(RunState()).status == "new"
+    assert mark_lost(fold([started(supervisor_mark="x")]), made()).status == "running"
+    assert mark_lost(fold([started(**GONE, host="elsewhere")]), made()).status == "running"
+
+
+def test_a_run_that_no_supervisor_ever_took_is_lost_after_a_while() -> None:
+    folder = made()
+    assert mark_lost(RunState(), folder).status == "new"
+    os.utime(folder.recipe, (1.0, 1.0))
+    assert mark_lost(RunState(), folder).status == "lost"
+
+
+def test_a_process_is_told_from_a_later_one_of_its_number() -> None:
+    mine = process_mark(os.getpid())
+    assert mine is not None
+    assert process_mark(os.getpid()) == mine
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert process_mark(child.pid) not in {None, mine}
+    child.communicate()
+    assert process_mark(child.pid) is None

@@ -49,7 +49,7 @@ def test_events_are_given_as_they_come(folder: RunFolder) -> None:
 
 
 def test_a_run_nobody_carries_any_more_ends_as_lost(folder: RunFolder) -> None:
-    EventWriter(folder.events).emit(started(supervisor_since=1.0, worker_since=1.0))
+    EventWriter(folder.events).emit(started(supervisor_mark="other", worker_mark="other"))
     advances = list(follow(folder))
     assert advances[-1].state.status == "lost"
     assert state_of(folder).status == "lost"

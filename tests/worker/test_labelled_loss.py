@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PromptTuningConfig, get_peft_model
 
-from pegbox_worker.labelled_loss import LabelledLoss, agrees
+from pegbox_worker.labelled_loss import LabelledLoss, labelled_loss_of
 from pegbox_worker.tokens import IGNORED
 
 
@@ -59,19 +59,40 @@ def test_a_trainable_head_gets_its_gradient(model: Any) -> None:
     torch.testing.assert_close(model.get_output_embeddings().weight.grad, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_it_agrees_with_a_plain_model_and_not_with_one_that_scales_its_logits(model: Any) -> None:
+def row() -> tuple[torch.Tensor, torch.Tensor]:
     inputs = batch()
-    row = (inputs["input_ids"][:1], inputs["labels"][:1])
-    assert agrees(model, *row)
+    return inputs["input_ids"][:1], inputs["labels"][:1]
+
+
+def test_a_plain_and_an_adapted_model_get_it(model: Any, tuned: Any) -> None:
+    assert labelled_loss_of(model, *row(), torch.float32) is not None
+    assert labelled_loss_of(tuned, *row(), torch.float32) is not None
+
+
+@pytest.mark.parametrize("change", [lambda x: x * 0.5, lambda x: 10 * torch.tanh(x / 10)], ids=["scaled", "capped"])
+def test_a_model_that_does_more_to_its_logits_does_not(model: Any, change: Any) -> None:
     head = model.lm_head.forward
-    model.lm_head.forward = lambda hidden: head(hidden) * 0.5
-    assert not agrees(model, *row)
-    model.lm_head.forward = lambda hidden: 10 * torch.tanh(head(hidden) / 10)
-    assert not agrees(model, *row)
+    model.lm_head.forward = lambda hidden: change(head(hidden))
+    assert labelled_loss_of(model, *row(), torch.float32) is None
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4),
+        LoraConfig(task_type="CAUSAL_LM", r=4, target_modules=["q_proj"], modules_to_save=["lm_head"]),
+    ],
+    ids=["prompt tuning", "saved head"],
+)
+def test_a_method_that_goes_around_the_backbone_or_the_head_does_not(model: Any, config: Any) -> None:
+    assert labelled_loss_of(get_peft_model(model, config), *row(), torch.float32) is None
+
+
+def test_a_module_without_the_usual_parts_does_not() -> None:
+    assert labelled_loss_of(torch.nn.Linear(2, 2), *row(), torch.float32) is None
 
 
 def test_asking_leaves_the_model_in_its_mode(model: Any) -> None:
-    inputs = batch()
     model.train()
-    agrees(model, inputs["input_ids"][:1], inputs["labels"][:1])
+    labelled_loss_of(model, *row(), torch.float32)
     assert model.training

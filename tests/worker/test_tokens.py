@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from typing import Any
 
 import pytest
@@ -100,8 +102,6 @@ def test_an_answer_cut_before_its_end_is_counted_as_without_end(tokenizer: Any) 
 
 
 def test_a_template_that_refuses_a_role_is_told(tokenizer: Any) -> None:
-    import copy
-
     strict = copy.deepcopy(tokenizer)
     strict.chat_template = "{{ raise_exception('no system role here') }}"
     with pytest.raises(Refusal, match=r"refuses the roles system, user.*no system role here"):
@@ -109,8 +109,6 @@ def test_a_template_that_refuses_a_role_is_told(tokenizer: Any) -> None:
 
 
 def test_a_template_that_rewrites_earlier_turns_is_told(tokenizer: Any) -> None:
-    import copy
-
     forgetful = copy.deepcopy(tokenizer)
     forgetful.chat_template = (
         "{% for m in messages %}{{ m.role }}: {{ m.content if loop.last else '...' }}\n{% endfor %}"
@@ -131,8 +129,6 @@ def test_a_template_that_rewrites_earlier_turns_is_told(tokenizer: Any) -> None:
     ],
 )
 def test_templates_without_marks_get_the_same_mask(tokenizer: Any, template: str) -> None:
-    import copy
-
     plain = copy.deepcopy(tokenizer)
     plain.chat_template = template
     said = learned(plain, CHAT).replace(" A mut", "A mut").replace(" An", "An")
@@ -146,3 +142,62 @@ def test_the_question_of_a_row_ends_where_the_answer_begins(tokenizer: Any) -> N
     assert (question, expected) == ("And a tuple?", "An immutable one.")
     assert prompt.endswith("<|im_start|>assistant\n")
     assert question_of(PlainText("x"), tokenizer) is None
+
+
+DEFAULT_SYSTEM = (
+    "{% if messages[0].role != 'system' %}<|im_start|>system\nYou are helpful.<|im_end|>\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.mark.parametrize("template", [None, DEFAULT_SYSTEM], ids=["plain", "with a default system prompt"])
+def test_of_an_opening_answer_neither_its_header_nor_a_system_prompt_is_learned(tokenizer: Any, template: Any) -> None:
+    opening = Conversation((Message("assistant", "Hello!"), *CHAT.messages[1:3]))
+    chosen = copy.deepcopy(tokenizer)
+    chosen.chat_template = template or tokenizer.chat_template
+    assert learned(chosen, opening) == "Hello!<|im_end|>A mutable sequence.<|im_end|>"
+
+
+def test_white_space_whose_offsets_a_tokenizer_trims_is_learned_too(tokenizer: Any) -> None:
+    trimming = copy.deepcopy(tokenizer)
+    state = json.loads(trimming.backend_tokenizer.to_str())
+    state["post_processor"] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    trimming._tokenizer = type(trimming.backend_tokenizer).from_str(json.dumps(state))
+    code = "def f(x):\n    if x:\n        return   1"
+    rows = tokenize([Completion("Write code: ", code)], trimming, 256)
+    context = len(trimming("Write code:")["input_ids"])
+    assert all(label != IGNORED for label in rows.labels[0][context + 1 :])
+
+
+def test_an_end_token_that_the_tokenizer_adds_itself_is_learned(tokenizer: Any) -> None:
+    adding = copy.deepcopy(tokenizer)
+    state = json.loads(adding.backend_tokenizer.to_str())
+    end = tokenizer.eos_token
+    state["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": end, "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {end: {"id": end, "ids": [tokenizer.eos_token_id], "tokens": [end]}},
+    }
+    adding._tokenizer = type(adding.backend_tokenizer).from_str(json.dumps(state))
+    rows = tokenize([PlainText("a b c")], adding, 64)
+    assert rows.input_ids[0].count(tokenizer.eos_token_id) == 1
+    assert rows.labels[0][-1] == tokenizer.eos_token_id
+    assert rows.without_end == 0
+
+
+def test_an_answer_may_end_with_another_token_than_the_tokenizers_own(tokenizer: Any) -> None:
+    other = copy.deepcopy(tokenizer)
+    other.eos_token = "<|endoftext|>"
+    ends = {tokenizer.eos_token_id}
+    assert tokenize([CHAT], other, 1024).without_end == 1
+    assert tokenize([CHAT], other, 1024, ends).without_end == 0
+
+
+def test_a_template_that_leaves_out_reasoning_is_counted(tokenizer: Any) -> None:
+    forgetting = copy.deepcopy(tokenizer)
+    forgetting.chat_template = DEFAULT_SYSTEM.replace("{{ m.content }}", "{{ m.content.split('</think>')[-1] }}")
+    thinking = Conversation((Message("user", "Why?"), Message("assistant", "<think>long</think>Because.")))
+    assert tokenize([thinking], forgetting, 1024).rewritten == 1
+    assert tokenize([CHAT], forgetting, 1024).rewritten == 0

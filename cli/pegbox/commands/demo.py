@@ -11,6 +11,7 @@ import msgspec
 from pegbox.answer import answer_json, say
 from pegbox.commands.train import start
 from pegbox.commands.watch import show
+from pegbox_methods.events import Failed
 from pegbox_methods.recipe_file import recipe_from_table
 from pegbox_runs.figures import duration
 from pegbox_runs.models import BUNDLED
@@ -33,11 +34,9 @@ def run(asked: argparse.Namespace) -> int:
     folder = start(recipe, file="the demo's recipe")
     code = show(folder, json=False, plain=asked.plain, leave_at_end=True) if not asked.json else _wait(folder)
     state = state_of(folder)
-    if state.status != "finished":
-        return code
     if asked.json:
         answer_json(_record(folder, state))
-    else:
+    elif state.status == "finished":
         say(_report(folder, state))
     return code
 
@@ -62,6 +61,8 @@ def _record(folder: RunFolder, state: RunState) -> dict[str, Any]:
     fall = _fall(state)
     return {
         "run": folder.id,
+        "status": state.status,
+        "failure": msgspec.to_builtins(state.ended) if isinstance(state.ended, Failed) else None,
         "folder": str(folder.path),
         "adapter": str(folder.adapter),
         "loss_before": fall and fall[0],

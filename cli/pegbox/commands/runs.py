@@ -46,7 +46,7 @@ def _table(summaries: list[Summary]) -> Table:
     for summary in summaries:
         planned = f"/{summary.steps_planned}" if summary.steps_planned else ""
         table.add_row(
-            summary.run,
+            Text(one_line(summary.run, 60)),
             Text(summary.status, STYLES.get(summary.status, "")),
             Text(one_line((summary.model or "-").rstrip("/").rpartition("/")[2], 30)),
             f"{summary.steps}{planned}",

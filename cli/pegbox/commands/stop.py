@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import time
+import threading
 
 import msgspec
 
 from pegbox.answer import answer_json, say
 from pegbox_methods.events import CommandAnswer
 from pegbox_runs.commands import send
-from pegbox_runs.event_log import EventReader
 from pegbox_runs.run_folder import RunFolder, find
-from pegbox_runs.viewing import state_of
-
-POLL_SECONDS = 0.05
+from pegbox_runs.viewing import follow, state_of
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -30,10 +27,9 @@ def run(asked: argparse.Namespace) -> int:
     if asked.json:
         answer_json({"run": folder.id, "status": state.status, "answer": answer and msgspec.to_builtins(answer)})
     if answer is None:
-        say(
-            f"{folder.id} has not answered within {asked.wait:g} s; it will read the command when it can.",
-            json=asked.json,
-        )
+        now = state_of(folder).status
+        waiting = f"{folder.id} has not answered within {asked.wait:g} s; it will read the command when it can."
+        say(waiting if now == "running" else f"{folder.id} ended by itself first: it is {now}.", json=asked.json)
         return 1
     say(f"{folder.id}: {answer.text} ({answer.latency:.1f} s).", json=asked.json)
     return 0 if answer.taken else 1
@@ -41,12 +37,12 @@ def run(asked: argparse.Namespace) -> int:
 
 def _answer(folder: RunFolder, seconds: float) -> CommandAnswer | None:
     command = send(folder.commands, "stop")
-    reader = EventReader(folder.events)
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        for block in reader.new():
-            for event in block:
-                if isinstance(event, CommandAnswer) and event.id == command.id:
-                    return event
-        time.sleep(POLL_SECONDS)
+    left = threading.Event()
+    timer = threading.Timer(seconds, left.set)
+    timer.daemon = True
+    timer.start()
+    for advance in follow(folder, left):
+        for event in advance.news:
+            if isinstance(event, CommandAnswer) and event.id == command.id:
+                return event
     return None

@@ -26,7 +26,7 @@ def show(folder: RunFolder, *, json: bool, plain: bool, leave_at_end: bool = Fal
     try:
         if json:
             state = _as_json(folder)
-        elif plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        elif plain or not _is_terminal():
             state = _as_lines(folder)
         else:
             state = _as_screen(folder, leave_at_end=leave_at_end)
@@ -36,6 +36,11 @@ def show(folder: RunFolder, *, json: bool, plain: bool, leave_at_end: bool = Fal
         say(f"\n{goes_on}", json=json)
         return 0
     return 1 if state.status in {"failed", "lost"} else 0
+
+
+def _is_terminal() -> bool:
+    """Tell whether a person sits at both ends; a closed stream is None."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def _as_screen(folder: RunFolder, *, leave_at_end: bool) -> RunState:
@@ -58,6 +63,8 @@ def _as_json(folder: RunFolder) -> RunState:
                 answer_json({"event": "bad-line", **msgspec.structs.asdict(event)})
             else:
                 answer_json(event)
+    if state.status == "lost":
+        answer_json({"event": "lost"})
     return state
 
 

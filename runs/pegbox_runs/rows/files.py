@@ -23,13 +23,18 @@ def read_rows(path: Path, limit: int | None = None) -> list[RawRow]:
 
     Raises: Refusal: the file isn't there, can't be read, is empty, broken, or of an unknown kind.
     """
-    _refuse_absent(path)
     readers = {".json": _json, ".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())
+    try:
+        _refuse_absent(path)
+    except OSError as error:
+        raise Refusal(f"{path}: can't read the rows: {error.strerror or error}.") from None
     if reader is None:
         raise Refusal(f"{path}: rows of kind {path.suffix or 'no suffix'!r}; accepted are {', '.join(SUFFIXES)}.")
     try:
         rows = list(islice(reader(path), limit))
+    except RecursionError:
+        raise Refusal(f"{path}: a row is nested too deeply to be read.") from None
     except UnicodeDecodeError as error:
         raise Refusal(f"{path}: not UTF-8 at byte {error.start} ({error.reason}). Save the file as UTF-8.") from None
     except OSError as error:
@@ -65,6 +70,8 @@ def _json(path: Path) -> Iterator[RawRow]:
             yield from _jsonl(path)
             return
         raise Refusal(f"{path}: not valid JSON at line {error.lineno}, column {error.colno}: {error.msg}.") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise Refusal(f"{path}: not readable JSON: {error}.") from None
     if not isinstance(table, list):
         found = f"an object with the keys {', '.join(map(str, table))}" if isinstance(table, dict) else repr(table)
         raise Refusal(f"{path}: expected a list of rows, [{{...}}, ...]; found {found[:200]}.")
@@ -83,6 +90,8 @@ def _jsonl(path: Path) -> Iterator[RawRow]:
                 raise Refusal(
                     f"{path}: line {number} is not valid JSON: {error.msg} at column {error.colno}."
                 ) from None
+            except ValueError as error:  # a number of thousands of digits
+                raise Refusal(f"{path}: line {number} is not readable JSON: {error}.") from None
             yield _as_row(path, f"line {number}", row)
 
 

@@ -92,7 +92,10 @@ def _alpaca(row: Mapping[str, Any]) -> Example:
     """Alpaca's input, where there is one, follows the instruction after an empty line."""
     instruction, extra = _text(row, "instruction"), _text(row, "input", needed=False)
     turns = [Message("system", system)] if (system := _text(row, "system", needed=False)) else []
-    for pair in row.get("history") or ():
+    history = row.get("history") or ()
+    if isinstance(history, str) or not isinstance(history, Sequence):
+        raise Unfit("its history isn't a list of [question, answer] pairs")
+    for pair in history:
         if not isinstance(pair, Sequence) or len(pair) != 2 or not all(isinstance(said, str) for said in pair):
             raise Unfit("its history isn't a list of [question, answer] pairs")
         turns += [Message("user", pair[0]), Message("assistant", pair[1])]
@@ -102,8 +105,10 @@ def _alpaca(row: Mapping[str, Any]) -> Example:
 
 def _prompt_completion(row: Mapping[str, Any]) -> Example:
     prompt, completion = row.get("prompt"), row.get("completion")
-    if isinstance(prompt, Sequence) and not isinstance(prompt, str):
-        return _conversation([*prompt, *(completion or ())], "role", "content")
+    if isinstance(prompt, list):
+        if not isinstance(completion, list):
+            raise Unfit('its "prompt" is a list of messages, and its "completion" isn\'t')
+        return _conversation([*prompt, *completion], "role", "content")
     return Completion(_text(row, "prompt"), _text(row, "completion"))
 
 
@@ -133,10 +138,13 @@ def _conversation(turns: Sequence[Any], role_key: str, content_key: str) -> Conv
         if not isinstance(turn, Mapping) or role_key not in turn or content_key not in turn:
             raise Unfit(f'message {number} lacks "{role_key}" or "{content_key}"')
         role, content = turn[role_key], turn[content_key]
-        if role not in ROLES:
+        if turn.get("tool_calls"):
+            raise Unfit(f"message {number} calls a tool, which can't be learned yet")
+        if not isinstance(role, str) or role not in ROLES:
             raise Unfit(f"message {number} has the role {one_line(str(role), 40)!r}; known: {', '.join(ROLES)}")
         if not isinstance(content, str):
             raise Unfit(f'the "{content_key}" of message {number} isn\'t a text')
+        _refuse_surrogates(content)
         messages.append(Message(ROLES[role], content))
     return _answered(tuple(messages))
 
@@ -158,7 +166,16 @@ def _text(row: Mapping[str, Any], key: str, *, needed: bool = True) -> str:
         raise Unfit(f'it has no "{key}"' if key not in row else f'its "{key}" isn\'t a text')
     if needed and not value.strip():
         raise Unfit(f'its "{key}" is empty')
+    _refuse_surrogates(value)
     return value
+
+
+def _refuse_surrogates(text: str) -> None:
+    """Refuse half of a character pair, which JSON can carry and no tokenizer can take."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Unfit(f"it holds half a character ({text[error.start]!r}), as a damaged emoji leaves behind") from None
 
 
 def _keys(row: Mapping[str, Any]) -> str:

@@ -93,7 +93,9 @@ class DashboardScreen(Screen[RunState]):
         state = self.state
         self.query_one("#headline", Static).update(headline(self._folder.id, state))
         self.query_one(ProgressBar).update(
-            total=state.prepared.steps if state.prepared else None, progress=state.step.step if state.step else 0
+            # Without a total the bar would move by itself, which costs bytes on the wire and says nothing.
+            total=state.prepared.steps if state.prepared else 1,
+            progress=state.step.step if state.step else 0,
         )
         self.query_one(LossChart).show(state.loss)
         self.query_one("#figures", Static).update(figures(state))

@@ -23,7 +23,7 @@ def headline(run: str, state: RunState) -> str:
     if state.started:
         model = state.started.model.rstrip("/").rpartition("/")[2]
         said.append(one_line(f"{state.started.method} on {model}", 32))
-    return " · ".join((*said, run))
+    return " · ".join((*said, one_line(run, 60)))
 
 
 def figures(state: RunState) -> str:
