@@ -154,8 +154,8 @@ class Evaluation(Part, frozen=True):
     every: Annotated[
         StepCount | None,
         Meta(
-            description="Steps between two evaluations, each with a checkpoint; the last step has both too. "
-            "Default: a quarter of the run."
+            description="Steps between two evaluations, each with a checkpoint; without held-out rows, between two "
+            "checkpoints. The last step has both too. Default: a quarter of the run."
         ),
     ] = None
     micro_batch: Annotated[BatchRows, Meta(description="Rows that are evaluated at once on one device.")] = 8

@@ -49,13 +49,6 @@ def contradictions(recipe: Recipe, *, file: str) -> Iterator[Fault]:
             value=repr(recipe.split.share),
             problem="contradicts split.file: held-out rows come from one of the two; set share to 0 or leave file out",
         )
-    if recipe.evaluation.every is not None and recipe.split.file is None and recipe.split.share == 0:
-        yield Fault(
-            file=file,
-            key="evaluation.every",
-            value=repr(recipe.evaluation.every),
-            problem="there are no held-out rows to evaluate; give split.share or split.file",
-        )
 
 
 def _accepted(declared: Any) -> str:

@@ -23,7 +23,9 @@ class Attached:
     """A model with the method on it, and what must run beside it."""
 
     model: nn.Module
-    """The PEFT model, or any module that trains by the base model's forward signature."""
+    """A PeftModel, or the base model itself, a PreTrainedModel, changed in place: TRL asks either for its config
+    and its output embeddings. On a CPU the loss is taken from its backbone and head only where that gives the
+    model's own loss, so a method may change either."""
     callbacks: tuple[TrainerCallback, ...] = ()
     optimizer: Optimizer | None = None
     """None: the trainer makes the one the recipe names."""

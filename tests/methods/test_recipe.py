@@ -107,7 +107,6 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     ("line", "key"),
     [
         ('[split]\nfile = "held_out.jsonl"\nshare = 0.1', "split.share"),
-        ("[split]\nshare = 0\n[evaluation]\nevery = 5", "evaluation.every"),
     ],
 )
 def test_contradictions_are_refused(tmp_path: Path, line: str, key: str) -> None:
