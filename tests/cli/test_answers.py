@@ -45,7 +45,14 @@ def test_the_demo_lowers_the_loss_of_rows_it_was_not_trained_on_by_15_percent(ho
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
     assert record["loss_fall"] >= 0.15
-    before, after = record["samples"]
-    assert before["question"] == after["question"]
-    assert before["answer"] != after["answer"]
+    samples = record["samples"]
+    assert [(sample["step"] > 0, sample["index"]) for sample in samples] == [
+        (False, 0),
+        (False, 1),
+        (True, 0),
+        (True, 1),
+    ]
+    for before, after in (samples[::2], samples[1::2]):
+        assert before["question"] == after["question"]
+        assert before["answer"] != after["answer"]
     assert Path(record["adapter"], "adapter_model.safetensors").is_file()

@@ -11,7 +11,7 @@ import msgspec
 from pegbox.answer import answer_json, say
 from pegbox.commands.train import start
 from pegbox.commands.watch import show
-from pegbox_methods.events import Failed
+from pegbox_methods.events import Failed, Sample
 from pegbox_methods.recipe_file import recipe_from_table
 from pegbox_runs.figures import duration
 from pegbox_runs.models import BUNDLED
@@ -24,6 +24,7 @@ RECIPE: dict[str, Any] = {
     "model": {"name": "bundled"},
     "rows": {"file": str(BUNDLED / "rows.jsonl")},
     "training": {"epochs": 3, "micro_batch": 8, "accumulation": 1, "learning_rate": 2e-3, "length": 512},
+    "evaluation": {"samples": 2},
     "output": {"note": "pegbox demo"},
 }
 
@@ -57,6 +58,12 @@ def _fall(state: RunState) -> tuple[float, float, float] | None:
     return before.loss, best.loss, 1 - best.loss / before.loss
 
 
+def _pairs(state: RunState) -> list[tuple[Sample, Sample]]:
+    """Put the first and the last answer to each question together."""
+    last = {sample.index: sample for sample in state.samples}
+    return [(sample, last[sample.index]) for sample in state.samples if sample.step == 0]
+
+
 def _record(folder: RunFolder, state: RunState) -> dict[str, Any]:
     fall = _fall(state)
     return {
@@ -82,13 +89,14 @@ def _report(folder: RunFolder, state: RunState) -> str:
             f"\nOn {rows} rows it was not trained on, the evaluation loss fell from {fall[0]:.3f} to {fall[1]:.3f} "
             f"({100 * fall[2]:.0f} % less), in {duration(state.last_time - state.first_time)}."
         )
-    if len(state.samples) > 1:
-        before, after = state.samples[0], state.samples[-1]
+    if state.samples:
+        said.append("\nSome of those rows, with the answer before the training, after it, and the row's own:")
+    for before, after in _pairs(state):
         said += [
-            f"\nOne of those rows asks:  {one_line(before.question, 160)}",
-            f"  before the training:   {one_line(before.answer, 160)}",
-            f"  after the training:    {one_line(after.answer, 160)}",
-            f"  the row itself:        {one_line(after.expected, 160)}",
+            f"\n{one_line(before.question, 120)}",
+            f"  before: {one_line(before.answer, 160)}",
+            f"  after:  {one_line(after.answer, 160)}",
+            f"  row:    {one_line(after.expected, 160)}",
         ]
     said += [
         f"\nThe adapter lies in {folder.adapter}.",
