@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +92,13 @@ def _report(folder: RunFolder, state: RunState) -> str:
         )
     if state.samples:
         said.append("\nSome of those rows, with the answer before the training, after it, and the row's own:")
+    width = shutil.get_terminal_size().columns - len("  before: ")
     for before, after in _pairs(state):
         said += [
-            f"\n{one_line(before.question, 120)}",
-            f"  before: {one_line(before.answer, 160)}",
-            f"  after:  {one_line(after.answer, 160)}",
-            f"  row:    {one_line(after.expected, 160)}",
+            f"\n{one_line(before.question, width)}",
+            f"  before: {one_line(before.answer, width)}",
+            f"  after:  {one_line(after.answer, width)}",
+            f"  row:    {one_line(after.expected, width)}",
         ]
     said += [
         f"\nThe adapter lies in {folder.adapter}.",
