@@ -99,8 +99,8 @@ def _train(folder: RunFolder, writer: EventWriter, control: Control, reporter: R
 
 
 def _quiet() -> None:
-    """Keep progress bars and advice for programmers out of the log; warnings of weight stay."""
-    transformers.utils.logging.set_verbosity_warning()
+    """Keep progress bars and advice for programmers out of the log; what matters is raised, or told as an event."""
+    transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
     warnings.simplefilter("ignore", FutureWarning)
