@@ -70,6 +70,7 @@ backquotes.
 sometimes Details, Import. The base model is trained on neither these questions nor this form. It has read the
 docstrings of all these names, though, those of held-out rows too. So the loss on held-out rows shows how well
 the form is learned and how well the model recalls; it does not show that fine-tuning adds knowledge.
+The training settings were chosen while looking at such rows, so the figures below are on the favourable side.
 
 ## Fine-tuning, measured
 

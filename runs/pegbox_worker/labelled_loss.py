@@ -1,4 +1,4 @@
-"""Cross-entropy of the labelled positions only, which on a CPU is half the price of scoring them all.
+"""Cross-entropy of the labelled positions only: what a CPU saves grows with the share of unlabelled ones.
 
 The gradient with respect to the hidden states is computed in the forward pass, chunk by chunk, while the
 logits are there; they are never kept. The idea is Liger's (arXiv:2410.10989), here in plain torch.
