@@ -1,31 +1,32 @@
-"""What this machine is: processor, memory, GPUs, and what could not be read."""
+"""What this machine is: processor, memory, accelerators, disks, terminal, and what stands in the way."""
 
 from __future__ import annotations
 
-import os
 import platform
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import psutil
+
+from pegbox_hardware.amd import amd_gpus
+from pegbox_hardware.apple import apple_gpus
+from pegbox_hardware.cgroup import Cgroups
+from pegbox_hardware.disk import Disk, read_disk
+from pegbox_hardware.gpu import Gpu, Holder, Trouble
+from pegbox_hardware.memory import read_memory
+from pegbox_hardware.nvidia import nvidia_gpus
+from pegbox_hardware.processor import processor, usable_cores
+from pegbox_hardware.terminal import Terminal, read_terminal
+
+__all__ = ["GIB", "Gpu", "Holder", "Machine", "Trouble", "nvidia_gpus", "probe", "processor", "usable_cores"]
 
 GIB = 2**30
 
-
-class Gpu(msgspec.Struct, frozen=True, kw_only=True):
-    """One NVIDIA device as its driver describes it. Memory in bytes; None where the driver says nothing."""
-
-    index: int
-    name: str
-    uuid: str
-    memory_total: int | None
-    memory_free: int | None
-    compute_capability: str | None
+Listed = tuple[tuple[Gpu, ...], tuple[Trouble, ...]]
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """The facts a run's environment records. Memory in bytes."""
+    """The facts at one moment. Memory and disk in bytes; None is unknown."""
 
     system: str
     python: str
@@ -34,17 +35,36 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """Cores this process may use, not those of the host."""
     cpu_flags: tuple[str, ...]
     memory_total: int
+    """RAM: the smaller of the host's and the container's limit."""
     memory_available: int
     gpus: tuple[Gpu, ...]
-    findings: tuple[str, ...]
-    """One sentence for each thing that could not be read, with the reason."""
+    """Those that this process may use, in the order that torch counts them."""
+    memory_limit: int | None = None
+    """The container's limit, where it is below the host's RAM."""
+    memory_host: int | None = None
+    """The host's RAM."""
+    core_quota: float | None = None
+    """The container's share of the processor in cores, as 1.5; None where nothing limits."""
+    disks: tuple[Disk, ...] = ()
+    """Those that were asked about."""
+    terminal: Terminal | None = None
+    troubles: tuple[Trouble, ...] = ()
+    """What couldn't be read or stands in the way, with what mends it."""
 
 
-def probe() -> Machine:
-    """Read the machine now. Never raises for a device: what can't be read becomes a finding."""
-    gpus, findings = nvidia_gpus()
+def probe(places: Mapping[str, Path] | None = None) -> Machine:
+    """Read the machine now, in well under a second and without torch. Never raises for a device.
+
+    `places`: where files will lie, by what they are; their disks are looked at too.
+    """
+    gpus: list[Gpu] = []
+    troubles: list[Trouble] = []
+    for maker, backend in (("NVIDIA", nvidia_gpus), ("AMD", amd_gpus), ("Apple", _apple)):
+        found, told = _softly(maker, backend)
+        gpus += found
+        troubles += told
     name, flags = processor()
-    memory = psutil.virtual_memory()
+    memory = read_memory()
     return Machine(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
@@ -53,74 +73,24 @@ def probe() -> Machine:
         cpu_flags=flags,
         memory_total=memory.total,
         memory_available=memory.available,
-        gpus=gpus,
-        findings=findings,
+        memory_limit=memory.limit,
+        memory_host=memory.host_total,
+        core_quota=Cgroups().cores(),
+        gpus=tuple(gpus),
+        disks=tuple(read_disk(what, path) for what, path in (places or {}).items()),
+        terminal=read_terminal(),
+        troubles=tuple(troubles),
     )
 
 
-def usable_cores() -> int:
-    """Count the cores the scheduler lets this process run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _apple() -> Listed:
+    return apple_gpus(), ()
 
 
-def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, tuple[str, ...]]:
-    """Name the processor and the matrix instructions that decide the number format on a CPU.
-
-    Returns: (name, flags among avx2, avx512f, avx512_bf16, amx_bf16, in this order).
-    """
-    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+def _softly(maker: str, backend: Callable[[], Listed]) -> Listed:
+    """Ask for one maker's devices; whatever goes wrong there is a finding, and the others are still asked."""
     try:
-        first = cpuinfo.read_text(encoding="utf-8", errors="replace").split("\n\n", 1)[0]
-    except OSError:
-        return platform.processor() or "unknown", ()
-    facts = {
-        key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines()) if value
-    }
-    present = set(facts.get("flags", "").split())
-    return facts.get("model name", platform.processor() or "unknown"), tuple(flag for flag in wanted if flag in present)
-
-
-def nvidia_gpus() -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
-    """List the NVIDIA devices through NVML.
-
-    Returns: (devices, findings). No driver at all is no finding: most machines without a GPU are whole.
-    """
-    try:
-        import pynvml
-    except ImportError:
-        return (), ("nvidia-ml-py isn't installed, so NVIDIA GPUs can't be seen",)
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        absent = {pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED}
-        if error.value in absent and not Path("/proc/driver/nvidia").exists():
-            return (), ()
-        return (), (f"the NVIDIA driver doesn't answer: {error}",)
-    try:
-        return tuple(_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())), ()
-    except pynvml.NVMLError as error:
-        return (), (f"the NVIDIA driver failed while being read: {error}",)
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _gpu(nvml: Any, index: int) -> Gpu:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    total: int | None
-    free: int | None
-    try:
-        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-        total, free = int(memory.total), int(memory.free)
-    except nvml.NVMLError_NotSupported:
-        total = free = None  # unified memory (GB10): NVML has no figure
-    major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
-    return Gpu(
-        index=index,
-        name=str(nvml.nvmlDeviceGetName(handle)),
-        uuid=str(nvml.nvmlDeviceGetUUID(handle)),
-        memory_total=total,
-        memory_free=free,
-        compute_capability=f"{major}.{minor}",
-    )
+        return backend()
+    except Exception as error:  # noqa: BLE001
+        text = f"{maker}'s devices can't be read: {type(error).__name__}: {error}."
+        return (), (Trouble(about=f"{maker.lower()}-driver", sentence=text),)

@@ -1,75 +1,157 @@
-"""The matrices of a model, read from its config.json: no weights, no torch."""
+"""A model as the sizes of its parts."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Literal
 
 import msgspec
 
-LLAMA_LIKE = frozenset({"llama", "mistral", "qwen2", "qwen3", "smollm3", "gemma", "gemma2"})
-"""Values of `model_type` whose decoder layers hold the seven linear maps q, k, v, o, gate, up, down."""
+ALL_LINEAR = "all-linear"
+ATTENTION = "attention"
+
+Norm = Literal["rms", "gemma", "layer"]
+"""rms: Llama's, computed in fp32; gemma: the same with an offset weight, wholly in fp32; layer: torch's LayerNorm."""
+
+
+class Experts(msgspec.Struct, frozen=True, kw_only=True):
+    """The expert MLPs of one layer. transformers keeps them as two stacked parameters, not as linear maps, so no
+    adapter goes on them and bitsandbytes doesn't quantize them."""
+
+    count: int
+    active: int
+    """Experts that a token goes through."""
+    inner: int
+    """Width of one expert."""
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True):
+    """Layers that are alike."""
+
+    count: int
+    matrices: dict[str, tuple[int, int]]
+    """Linear maps of one layer: shortest name that is unique in the layer -> (d_out, d_in)."""
+    inner: int
+    """Width of the dense MLP (or of the shared experts); 0 where there is none."""
+    small_weights: int
+    """Norms, biases, router: what one layer has beside its linear maps and experts."""
+    experts: Experts | None = None
 
 
 class ModelShape(msgspec.Struct, frozen=True, kw_only=True):
-    """A decoder-only language model as the sizes of its parts."""
+    """A decoder-only language model as the sizes of its parts. Counts are of weights, not of bytes."""
 
     architecture: str
-    layers: int
+    known: bool = True
+    """False: the type is not one that Pegbox has taken apart; it is read as a Llama-like model, with a doubt."""
+    assumed: tuple[str, ...] = ()
+    """One clause for each field that the config lacks and that was filled in."""
     hidden: int
     vocabulary: int
     tied_head: bool
     positions: int | None
     """Longest sequence in tokens the model was built for."""
-    matrices: dict[str, tuple[int, int]]
-    """Linear maps of one layer, without the head: name -> (d_out, d_in)."""
+    blocks: tuple[Block, ...]
+    heads: int
+    kv_heads: int
+    head: int
+    """Width of a query or key head."""
+    value_head: int
+    """Width of a value head; differs from `head` in latent attention only."""
+    norm: Norm = "rms"
+    norms: int = 2
+    """Norms of one layer over the whole hidden width."""
+    qk_norm: bool = False
+    gated: bool = True
+    """The MLP multiplies two maps of its input."""
+    fused_mlp: bool = False
+    """Those two maps are one matrix, cut in halves afterwards."""
+    fused_qkv: bool = False
+    parallel: bool = False
+    """Attention and MLP read the same norm and are added together."""
+    rotary: float = 1.0
+    """Share of a head that is rotated; 0: positions are learned."""
+    attention_cap: bool = False
+    """Scores are capped by a tanh, which only eager attention can do."""
+    logit_cap: bool = False
+    embedding_dropout: float = 0.0
+    small_weights: int = 0
+    """Last norm, learned positions, bias of the head."""
+
+    @property
+    def layers(self) -> int:
+        """Count the layers."""
+        return sum(block.count for block in self.blocks)
+
+    @property
+    def matrices(self) -> dict[str, tuple[int, int]]:
+        """Name the linear maps of a layer: name -> (d_out, d_in). Where layers differ, those of the most frequent kind
+        come first, and the others add theirs."""
+        found: dict[str, tuple[int, int]] = {}
+        for block in sorted(self.blocks, key=lambda block: -block.count):
+            for name, size in block.matrices.items():
+                found.setdefault(name, size)
+        return found
+
+    @property
+    def attention(self) -> tuple[str, ...]:
+        """Name the linear maps of attention."""
+        names = list(self.matrices)
+        return tuple(names[: 1 + max(i for i, name in enumerate(names) if name in ATTENTION_OUTPUTS)])
+
+    @property
+    def head_weights(self) -> int:
+        """Count the output head's own weights; none where it shares the embedding's."""
+        return 0 if self.tied_head else self.vocabulary * self.hidden
+
+    @property
+    def linear_weights(self) -> int:
+        """Count the weights of all linear maps but the head: those that quantization packs."""
+        return sum(block.count * sum(o * i for o, i in block.matrices.values()) for block in self.blocks)
+
+    @property
+    def expert_weights(self) -> int:
+        """Count the weights of all experts."""
+        return sum(b.count * b.experts.count * 3 * b.experts.inner * self.hidden for b in self.blocks if b.experts)
+
+    @property
+    def weights(self) -> int:
+        """Count all weights."""
+        small = self.small_weights + sum(block.count * block.small_weights for block in self.blocks)
+        return self.vocabulary * self.hidden + self.head_weights + self.linear_weights + self.expert_weights + small
+
+    @property
+    def active_weights(self) -> int:
+        """Count the weights a token meets: all but the experts that it doesn't go through, and the embedding's rows."""
+        idle = sum(
+            b.count * (b.experts.count - b.experts.active) * 3 * b.experts.inner * self.hidden
+            for b in self.blocks
+            if b.experts
+        )
+        return self.weights - idle - (0 if self.tied_head else self.vocabulary * self.hidden)
+
+    def adapted(self, targets: Iterable[str]) -> Iterator[tuple[int, str, int, int]]:
+        """Walk through the linear maps that targets name, as PEFT matches them: by the end of their name.
+
+        `targets` may hold "all-linear" or "attention".
+        Yields: (number of layers, name, d_out, d_in).
+        Raises: KeyError: the model has no matrix of that name.
+        """
+        wanted = tuple(targets)
+        if ATTENTION in wanted:
+            wanted = tuple(name for name in wanted if name != ATTENTION) + self.attention
+        for target in wanted:
+            if target != ALL_LINEAR and not any(_ends(name, target) for name in self.matrices):
+                raise KeyError(target)
+        for block in self.blocks:
+            for name, (d_out, d_in) in block.matrices.items():
+                if ALL_LINEAR in wanted or any(_ends(name, target) for target in wanted):
+                    yield block.count, name, d_out, d_in
 
 
-def read_shape(config: Path) -> tuple[ModelShape | None, str]:
-    """Read the shape of a model from its config.json.
-
-    Returns: (shape, "") or (None, why it isn't known).
-    Raises: OSError: the file can't be read; ValueError: it isn't JSON.
-    """
-    return shape_of(json.loads(config.read_text(encoding="utf-8")))
+ATTENTION_OUTPUTS = frozenset({"o_proj", "dense", "attn.c_proj", "out_proj"})
+"""Names of the linear map that closes attention."""
 
 
-def shape_of(config: Mapping[str, Any]) -> tuple[ModelShape | None, str]:
-    """Derive the shape from a config's fields.
-
-    Returns: (shape, "") or (None, why it isn't known).
-    Source: the attention and MLP classes of transformers' modeling_llama.py.
-    """
-    kind = str(config.get("model_type"))
-    if kind not in LLAMA_LIKE:
-        return None, f"model type {kind!r} is not one whose matrices Pegbox knows"
-    required = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
-    missing = [name for name in required if not isinstance(config.get(name), int) or config[name] < 1]
-    if missing:
-        return None, f"config.json gives no number for {', '.join(missing)}"
-    hidden, heads, inner = (int(config[n]) for n in ("hidden_size", "num_attention_heads", "intermediate_size"))
-    head = int(config.get("head_dim") or hidden // heads)
-    q, kv = heads * head, int(config.get("num_key_value_heads") or heads) * head
-    return (
-        ModelShape(
-            architecture=kind,
-            layers=int(config["num_hidden_layers"]),
-            hidden=hidden,
-            vocabulary=int(config["vocab_size"]),
-            # Gemma's configs leave the key out because tied is their class's default.
-            tied_head=bool(config.get("tie_word_embeddings", kind.startswith("gemma"))),
-            positions=config.get("max_position_embeddings"),
-            matrices={
-                "q_proj": (q, hidden),
-                "k_proj": (kv, hidden),
-                "v_proj": (kv, hidden),
-                "o_proj": (hidden, q),
-                "gate_proj": (inner, hidden),
-                "up_proj": (inner, hidden),
-                "down_proj": (hidden, inner),
-            },
-        ),
-        "",
-    )
+def _ends(name: str, target: str) -> bool:
+    return name == target or name.endswith(f".{target}") or target.endswith(f".{name}")

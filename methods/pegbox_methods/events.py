@@ -214,8 +214,28 @@ class Failed(Event, frozen=True, kw_only=True, tag="failed", gc=False):
     """The signal that ended the worker, as `SIGKILL`."""
 
 
+class Answered(Event, frozen=True, kw_only=True, tag="answered", gc=False):
+    """A small job of the worker, asked for by another part of Pegbox, was done; never in a run's own log."""
+
+    job: str
+    """The job's name."""
+    answer: msgspec.Raw
+    """What it found, in a form of its own for each job."""
+
+
 AnyEvent = (
-    Started | Phase | Prepared | Step | Evaluation | Sample | Checkpoint | Notice | CommandAnswer | Finished | Failed
+    Started
+    | Phase
+    | Prepared
+    | Step
+    | Evaluation
+    | Sample
+    | Checkpoint
+    | Notice
+    | CommandAnswer
+    | Finished
+    | Failed
+    | Answered
 )
 
 KINDS: tuple[type[Event], ...] = AnyEvent.__args__

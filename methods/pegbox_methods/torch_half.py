@@ -39,6 +39,9 @@ class TorchHalf(Protocol):
     def attach(self, model: nn.Module, recipe: Recipe) -> Attached:
         """Put the method on a base model. The seed is set already; the base model may be changed in place.
 
+        In `recipe`, the method's settings are complete, and `training.max_steps` is the number of steps that the run
+        will take, counted from its rows: a method with a schedule divides that.
+
         Raises: Refusal: the model lacks what a setting names.
         """
 
@@ -49,7 +52,10 @@ class TorchHalf(Protocol):
         """Put a saved adapter on a base model, for evaluation and generation."""
 
     def merge(self, model: nn.Module) -> nn.Module:
-        """Fold a loaded adapter into the base model's own weights."""
+        """Fold a loaded adapter into the base model's own weights.
+
+        Raises: Refusal: the base model is quantized; it must be loaded in full precision for this.
+        """
 
 
 def load_torch_half(card: Card) -> TorchHalf:

@@ -9,7 +9,7 @@ import time
 from types import TracebackType
 from typing import IO, Self, cast
 
-from pegbox_hardware.machine import nvidia_gpus
+from pegbox_hardware.nvidia import nvidia_gpus
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.run_folder import RunFolder, discard
@@ -80,14 +80,14 @@ def launch(folder: RunFolder) -> None:
         supervisor.take(folder)
 
 
-def worker_environment() -> dict[str, str]:
-    """Give the worker's environment variables.
+def worker_environment(*, one_gpu: bool = True) -> dict[str, str]:
+    """Give the worker's environment variables; without `one_gpu` it sees all GPUs that the user made visible.
 
     The figures were measured with SmolLM2-135M on two cores; docs/decisions/0004 has them.
     """
     return {
         **os.environ,
-        **_one_gpu(),
+        **(_one_gpu() if one_gpu else {}),
         # Temporaries above 32 MB would be mapped and unmapped at each step: -31 % CPU time without that.
         "MALLOC_MMAP_THRESHOLD_": "2000000000",
         "MALLOC_TRIM_THRESHOLD_": "2000000000",

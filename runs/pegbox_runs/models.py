@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pegbox_hardware.shape import ModelShape, shape_of
+from pegbox_hardware.model_config import shape_of
+from pegbox_hardware.shape import ModelShape
 from pegbox_methods.recipe import Model
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.printable import printable

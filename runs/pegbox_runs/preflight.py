@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from pegbox_methods.refusal import Fault, Refusal, refuse_faults
 from pegbox_methods.registry import find_card
 from pegbox_runs.environment import Environment, describe
 from pegbox_runs.models import FoundModel, find_model
+from pegbox_runs.printable import printable
 from pegbox_runs.rows.loading import LoadedRows, load_rows
 
 
@@ -57,7 +59,7 @@ def check(recipe: Recipe, *, file: str) -> CheckedRecipe:
             ]
         )
     _refuse_unknown_targets(full, model, file)
-    _refuse_needs(card)
+    _refuse_needs(card, model)
     _refuse_unreadable_template(full)
     rows = load_rows(full)
     if rows.conversational and full.model.chat_template is None and not model.has_template:
@@ -86,10 +88,32 @@ def _refuse_unknown_targets(recipe: Recipe, model: FoundModel, file: str) -> Non
     )
 
 
-def _refuse_needs(card: Card) -> None:
-    """Refuse a method that needs what this version can't give."""
-    if card.needs.quantized_base:
-        raise Refusal(f'the method "{card.name}" needs a 4-bit base model, which this version can\'t load yet.')
+def _refuse_needs(card: Card, model: FoundModel) -> None:
+    """Refuse a model whose weights can't be packed into 4 bits, before they are fetched.
+
+    Raises: Refusal.
+    """
+    stored = model.config.get("quantization_config")
+    packed_by = str(stored.get("quant_method", "an unknown tool")) if isinstance(stored, dict) else None
+    if packed_by is not None and (card.needs.quantized_base or packed_by == "bitsandbytes"):
+        raise Refusal(
+            f"{model.name}: its weights are quantized already (by {printable(packed_by)[:50]}), and an adapter trained "
+            'on them could never be merged. Name the original model; the method "qlora" packs it while loading.'
+        )
+    if not card.needs.quantized_base:
+        return
+    if find_spec("bitsandbytes") is None:
+        raise Refusal(
+            f'the method "{card.name}" packs the base model into 4 bits with bitsandbytes, which isn\'t installed. '
+            "Install it with: pip install 'bitsandbytes>=0.50' (there is none for this platform if that fails)."
+        )
+    shape = model.shape
+    if shape is not None and shape.expert_weights > shape.linear_weights:
+        raise Refusal(
+            f"{model.name}: most of its weights are experts, which transformers keeps in stacked parameters that "
+            f'can\'t be packed into 4 bits, so the method "{card.name}" would save little. Take "lora", or another '
+            "model."
+        )
 
 
 def _refuse_unreadable_template(recipe: Recipe) -> None:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
+import math
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
+from peft.import_utils import is_bnb_4bit_available, is_bnb_available
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers.utils import is_bitsandbytes_available
 
 from pegbox_methods.recipe import Model
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.models import SMALL_FILES, FoundModel, find_model
+
+LEAST_PACKED = 0.5
+"""Share of the weights, without embeddings and head, that must fit into 4 bits for it to be worth while."""
 
 
 def fetch(model: Model) -> FoundModel:
@@ -41,9 +49,59 @@ def load_model(found: FoundModel, dtype: torch.dtype, device: torch.device) -> n
 
     Raises: Refusal: transformers has no causal language model of that type.
     """
+    return _load(found, dtype=dtype).to(device)
+
+
+def load_packed_model(found: FoundModel, weights: torch.dtype, compute: torch.dtype, device: torch.device) -> nn.Module:
+    """Load the base model with its linear maps packed in NF4, doubly quantized; embeddings, norms and head stay in
+    `weights`. The maps compute in `compute`. Needs bitsandbytes: see `admit_bitsandbytes`.
+
+    Raises: Refusal: transformers has no such model; it has no linear maps that hold most of its weights.
+    """
+    quantization = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute,
+    )
+    model = _load(found, dtype=weights, quantization_config=quantization, device_map={"": device})
+    _refuse_unpacked(found, model)
+    for part in model.modules():
+        # With this flag a CPU repacks the weights at the first evaluation, for a kernel that has no backward pass:
+        # from then on the gradient of all earlier layers is cut off without a word (bitsandbytes 0.50).
+        if hasattr(part, "support_avx512bf16_for_cpu"):
+            part.support_avx512bf16_for_cpu = False
+    return model
+
+
+def admit_bitsandbytes() -> None:
+    """Let the library in that the worker kept out while it warmed up, and make PEFT and transformers look again.
+
+    Raises: Refusal: it isn't installed, or can't be loaded.
+    """
+    if sys.modules.get("bitsandbytes", sys) is None:
+        del sys.modules["bitsandbytes"]
+    for looked_for in (is_bnb_available, is_bnb_4bit_available, is_bitsandbytes_available):
+        looked_for.cache_clear()
+    try:
+        importlib.import_module("bitsandbytes")
+    except Exception as error:
+        raise Refusal(
+            f"bitsandbytes can't be loaded ({error}), and 4-bit bases and 8-bit optimizers need it. Mend it with: "
+            "pip install --force-reinstall 'bitsandbytes>=0.50'"
+        ) from error
+
+
+def weights_in(weight: torch.Tensor) -> int:
+    """Count the weights of one parameter; a packed one holds two in a byte, and knows its real shape."""
+    packed = getattr(weight, "quant_state", None)
+    return weight.numel() if packed is None else math.prod(packed.shape)
+
+
+def _load(found: FoundModel, **arguments: Any) -> Any:
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            found.folder, dtype=dtype, trust_remote_code=False, use_safetensors=True, local_files_only=True
+            found.folder, trust_remote_code=False, use_safetensors=True, local_files_only=True, **arguments
         )
     except ValueError as error:
         if "trust_remote_code" in str(error) or "Unrecognized" in str(error):
@@ -54,7 +112,22 @@ def load_model(found: FoundModel, dtype: torch.dtype, device: torch.device) -> n
         raise
     # PEFT writes this name into the adapter's config: a Hub id shall stay one, not become a cache's folder.
     model.name_or_path = model.config._name_or_path = found.reference
-    return model.to(device)
+    return model
+
+
+def _refuse_unpacked(found: FoundModel, model: Any) -> None:
+    """Refuse a model that packing hardly makes smaller: transformers packs linear maps, and stacked experts are none.
+
+    Raises: Refusal.
+    """
+    whole = [id(part.weight) for part in (model.get_input_embeddings(), model.get_output_embeddings()) if part]
+    counted = [(weights_in(w), hasattr(w, "quant_state")) for w in model.parameters() if id(w) not in whole]
+    share = sum(count for count, packed in counted if packed) / max(sum(count for count, _ in counted), 1)
+    if share < LEAST_PACKED:
+        raise Refusal(
+            f"{found.name}: only {100 * share:.0f} % of its weights (type {found.config.get('model_type')!r}) lie in "
+            'linear maps, which alone can be packed into 4 bits. Take the method "lora", or another model.'
+        )
 
 
 def end_tokens(model: Any) -> frozenset[int]:

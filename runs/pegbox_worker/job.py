@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import traceback
 import warnings
 from pathlib import Path
@@ -27,8 +26,17 @@ from pegbox_runs.environment import Environment
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.rows.loading import LoadedRows, load_rows
 from pegbox_runs.run_folder import RunFolder
+from pegbox_worker.adapter_care import GradientCheck, keep_float32
 from pegbox_worker.arguments import training_arguments
-from pegbox_worker.base_model import end_tokens, fetch, load_model, load_tokenizer
+from pegbox_worker.base_model import (
+    admit_bitsandbytes,
+    end_tokens,
+    fetch,
+    load_model,
+    load_packed_model,
+    load_tokenizer,
+    weights_in,
+)
 from pegbox_worker.failure import explain
 from pegbox_worker.labelled_loss import LabelledLoss, labelled_loss_of
 from pegbox_worker.plan import Plan, plan
@@ -62,11 +70,15 @@ def _train(folder: RunFolder, writer: EventWriter, control: Control, reporter: R
     recipe = read_recipe(folder.recipe)
     reporter.phase("loading", portable(recipe.model.name))
     number_format = decide(recipe.training.precision, device)
-    if recipe.training.optimizer.endswith("8bit"):
-        sys.modules.pop("bitsandbytes", None)  # it was kept out while the worker warmed up
+    card = find_card(recipe.method.name)
+    if card.needs.quantized_base or recipe.training.optimizer.endswith("8bit"):
+        admit_bitsandbytes()
     found = fetch(recipe.model)
     tokenizer = load_tokenizer(found, recipe.model)
-    model = load_model(found, number_format.weights, device)
+    if card.needs.quantized_base:
+        model = load_packed_model(found, number_format.weights, number_format.compute, device)
+    else:
+        model = load_model(found, number_format.weights, device)
 
     reporter.phase("preparing", portable(recipe.rows.file))
     rows = load_rows(recipe)
@@ -83,10 +95,10 @@ def _train(folder: RunFolder, writer: EventWriter, control: Control, reporter: R
     sampler.ask(model, 0, writer)
 
     set_seed(recipe.seeds.training)  # before attaching: PEFT draws the adapter's first weights
-    half = load_torch_half(find_card(recipe.method.name))
-    attached = half.attach(model, recipe)
-    labelled_loss = _labelled_loss(attached.model, trained, number_format, device)
     steps = plan(recipe, len(trained.input_ids))
+    half = load_torch_half(card)
+    attached = half.attach(model, _counted(recipe, steps))
+    labelled_loss = _labelled_loss(attached.model, trained, number_format, device)
     trainer = _trainer(
         folder, recipe, attached, steps, number_format, reporter, labelled_loss, tokenizer, (trained, held_out)
     )
@@ -154,6 +166,11 @@ def _refuse_nothing(trained: TokenRows, held_out: TokenRows, recipe: Recipe) -> 
             )
 
 
+def _counted(recipe: Recipe, steps: Plan) -> Recipe:
+    """Write the number of steps that the run will take into its recipe, for methods that divide it."""
+    return msgspec.structs.replace(recipe, training=msgspec.structs.replace(recipe.training, max_steps=steps.steps))
+
+
 def _labelled_loss(
     model: nn.Module, rows: TokenRows, number_format: NumberFormat, device: torch.device
 ) -> LabelledLoss | None:
@@ -186,12 +203,13 @@ def _trainer(
         train_dataset=trained,
         eval_dataset=held_out if evaluating else None,
         processing_class=tokenizer,
-        callbacks=[*attached.callbacks, reporter],
+        callbacks=[*attached.callbacks, GradientCheck(), reporter],
         optimizers=(attached.optimizer, None),
         labelled_loss=labelled_loss,
         added_loss=attached.added_loss,
         checkpoint_failed=reporter.checkpoint_failed,
     )
+    keep_float32(trainer.model, number_format.compute)
     trainer.remove_callback(PrinterCallback)
     reporter.trainer = trainer
     return trainer
@@ -205,7 +223,7 @@ def _prepared(
     labelled_loss: LabelledLoss | None,
     number_format: NumberFormat,
 ) -> Prepared:
-    weights = [(weight.numel(), weight.requires_grad) for weight in trainer.model.parameters()]
+    weights = [(weights_in(weight), weight.requires_grad) for weight in trainer.model.parameters()]
     return Prepared(
         steps=steps.steps,
         rows_trained=len(trained.input_ids),

@@ -10,21 +10,12 @@ from typing import Any
 
 import pytest
 
-from pegbox_hardware.shape import ModelShape
 from pegbox_methods import registry
 from pegbox_methods.hookspecs import hookimpl
 from pegbox_methods.refusal import Refusal
-from pegbox_methods.zoo.lora.card import CARD, adapter_weights
+from pegbox_methods.zoo.lora.card import CARD
 
-SHAPE = ModelShape(
-    architecture="llama",
-    layers=2,
-    hidden=8,
-    vocabulary=32,
-    tied_head=True,
-    positions=64,
-    matrices={"q_proj": (8, 8), "down_proj": (8, 24)},
-)
+BUILT_IN = ["adalora", "dora", "lora", "qlora", "rslora"]
 
 
 def plugin(monkeypatch: pytest.MonkeyPatch, name: str, **attributes: Any) -> EntryPoint:
@@ -55,7 +46,7 @@ def test_lora_comes_in_by_the_door_of_guests() -> None:
 def test_a_guest_stands_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, plugin(monkeypatch, "guest", pegbox_card=card_named("guest")))
     cards, warnings = registry.all_cards()
-    assert [card.name for card in cards] == ["guest", "lora"]
+    assert [card.name for card in cards] == ["adalora", "dora", "guest", *BUILT_IN[2:]]
     assert not warnings
 
 
@@ -98,7 +89,7 @@ def test_a_broken_guest_is_one_warning_and_everything_else_works(
 ) -> None:
     installed(monkeypatch, plugin(monkeypatch, "bad", **attributes))
     cards, warnings = registry.all_cards()
-    assert [card.name for card in cards] == ["lora"]
+    assert [card.name for card in cards] == BUILT_IN
     assert len(warnings) == 1
     assert says in warnings[0]
     with pytest.raises(Refusal, match=r'the method "bad" can\'t be used'):
@@ -113,20 +104,7 @@ def test_a_guest_that_cannot_be_imported_is_a_warning(monkeypatch: pytest.Monkey
 def test_a_taken_name_is_a_warning_and_the_built_in_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, plugin(monkeypatch, "lora", pegbox_card=card_named("lora")))
     cards, warnings = registry.all_cards()
-    assert cards == (CARD,)
+    assert [card.name for card in cards] == BUILT_IN
+    assert CARD in cards
     assert registry.find_card("lora") is CARD
     assert 'the name "lora" is taken' in warnings[0]
-
-
-def test_loras_weights_are_counted_by_the_papers_formula() -> None:
-    assert adapter_weights(SHAPE, 4, ("q_proj", "down_proj")) == 2 * 4 * ((8 + 8) + (8 + 24))
-    footprint = CARD.footprint(SHAPE, {"rank": 4, "targets": "all-linear"})
-    assert footprint.trainable_weights == adapter_weights(SHAPE, 4, tuple(SHAPE.matrices))
-    with pytest.raises(KeyError):
-        adapter_weights(SHAPE, 4, ("nothing",))
-
-
-@pytest.mark.parametrize("setting", CARD.settings, ids=lambda setting: setting.name)
-def test_every_default_is_in_its_own_range(setting: Any) -> None:
-    assert setting.accepts(setting.default)
-    assert setting.help.endswith(".")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from pegbox_hardware.shape import read_shape
+from pegbox_hardware.model_config import read_shape
 from pegbox_methods.events import Notice, Step
 from pegbox_methods.recipe import Evaluation, Method, Model, Recipe, Rows, Training
 from pegbox_methods.refusal import Refusal

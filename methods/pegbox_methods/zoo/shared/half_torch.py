@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from peft import PeftConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from torch import nn
 
+from pegbox_hardware.model_config import shape_of
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import Attached
@@ -41,8 +42,51 @@ class PeftHalf:
         return cast(nn.Module, PeftModel.from_pretrained(model, str(folder)))
 
     def merge(self, model: nn.Module) -> nn.Module:
-        """Fold the adapter in, checking for NaN."""
+        """Fold the adapter in, checking for NaN.
+
+        Raises: Refusal: the base model is quantized. Rounding the sum again would lose most of what was learned:
+        peft#2105; with SmolLM2-135M the logits moved by up to 24.
+        """
+        if is_quantized(model):
+            raise Refusal(
+                "the base model is loaded in 4 or 8 bits, and an adapter isn't merged into rounded weights: that "
+                "ruins it. Load the base model in full precision, put the adapter on that, and merge there."
+            )
         return cast(nn.Module, cast(PeftModel, model).merge_and_unload(safe_merge=True))
+
+
+def lora_config(model: nn.Module, recipe: Recipe, **flags: Any) -> LoraConfig:
+    """Translate the settings that LoRA and its variants share into PEFT's words; `flags` name the variant."""
+    settings = recipe.method.settings
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=settings["rank"],
+        lora_alpha=settings["alpha"],
+        lora_dropout=settings["dropout"],
+        target_modules=target_modules(model, settings["targets"]),
+        **flags,
+    )
+
+
+def target_modules(model: nn.Module, targets: str | list[str]) -> str | list[str]:
+    """Give the setting `targets` in PEFT's words, which know "all-linear" but not "attention".
+
+    Raises: Refusal: which linear maps are attention's isn't known for this kind of model.
+    """
+    if targets != "attention":
+        return targets
+    shape, why = shape_of(cast(Any, model).config.to_dict())
+    if shape is None:
+        raise Refusal(
+            f'method.settings.targets = "attention": {why}. Take "all-linear", or name some of the model\'s linear '
+            f"maps: {', '.join(linear_names(model))}."
+        )
+    return list(shape.attention)
+
+
+def is_quantized(model: nn.Module) -> bool:
+    """Tell whether a base model's weights, or those below an adapter, are packed by bitsandbytes."""
+    return bool(getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False))
 
 
 def linear_names(model: nn.Module) -> tuple[str, ...]:

@@ -1,0 +1,64 @@
+"""One training set-up, as everything that moves its memory peak."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Quantization = Literal["none", "nf4", "nf4-double"]
+Optimizer = Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "sgd"]
+NumberFormat = Literal["bf16", "fp16", "fp32"]
+LossPath = Literal["full", "chunked", "fused"]
+Attention = Literal["flash", "sdpa", "eager"]
+
+WIDTH = {"bf16": 2, "fp16": 2, "fp32": 4}
+"""Bytes of a number."""
+
+
+class TrainingSetup(msgspec.Struct, frozen=True, kw_only=True):
+    """A method with its settings, a batch, and the software path it takes. Defaults: `pegbox train` on a GPU."""
+
+    method: str = "lora"
+    rank: int = 16
+    targets: tuple[str, ...] = ("all-linear",)
+    """Names of a layer's linear maps, or the words "all-linear" or "attention"."""
+    micro_batch: int = 4
+    length: int = 1024
+    """Tokens of the longest sequence; a micro-batch is priced as if all its rows were that long."""
+    accumulation: int = 4
+    """Micro-batches in a step; above one, gradients live through the forward passes too."""
+    checkpointing: bool = True
+    optimizer: Optimizer = "adamw"
+    dtype: NumberFormat = "bf16"
+    """Of the base weights that aren't quantized, and of the computation."""
+    adapter_dtype: NumberFormat = "fp32"
+    """Of the adapter's weights, their gradients and Adam's moments."""
+    autocast: bool = True
+    """The Trainer's `bf16=True`: fp32 adapters compute in `dtype`."""
+    quantization: Quantization = "none"
+    kbit_casts: bool = False
+    """PEFT's `prepare_model_for_kbit_training`: embeddings, norms and head of a quantized model become fp32."""
+    dropout: float = 0.05
+    loss: LossPath = "fused"
+    """full: transformers' cross-entropy over all logits; chunked: a part of the positions at a time; fused: TRL's head."""
+    attention: Attention = "sdpa"
+    padding: bool = True
+    """Rows of unequal length in a batch, so that attention gets a mask."""
+    evaluation_batch: int | None = None
+    """Rows evaluated at once; None: as many as `micro_batch`."""
+
+    @property
+    def tokens(self) -> int:
+        """Count the positions of a micro-batch, padding included."""
+        return self.micro_batch * self.length
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the linear maps of the base are packed into 4 bits."""
+        return self.quantization != "none"
+
+    @property
+    def full(self) -> bool:
+        """Whether the model's own weights are trained."""
+        return self.method == "full"

@@ -1,0 +1,227 @@
+"""How long a run takes on a card, and the energy and money of it: a range before the first step, then the measured rate."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from pegbox_hardware.forecast.setup import TrainingSetup
+from pegbox_hardware.forecast.work import Work, work_of
+from pegbox_hardware.profile_rows import Accelerator, CardRow
+from pegbox_hardware.shape import ModelShape
+
+Bound = Literal["compute", "bandwidth", "launch"]
+TimeLevel = Literal["estimated", "measured"]
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """The share of a card's figure that training reaches: at worst, likely, at best."""
+
+    low: float
+    likely: float
+    high: float
+
+
+PRODUCTS: dict[Accelerator, Reach] = {
+    "cuda": Reach(0.50, 0.72, 1.00),
+    "rocm": Reach(0.30, 0.55, 0.85),
+    "mps": Reach(0.35, 0.60, 0.90),
+    "cpu": Reach(0.30, 0.50, 0.85),
+}
+"""Of the dense matrix rate. torch reaches 0.65 to 1.15 of it with large square matrices (T4 0.65, V100S 0.68, L40S 0.74,
+B200 0.75, A100 0.79 to 0.85, H100 and A6000 0.80, 4090 and 3090 about 1.05: github.com/zzc0721/torch-performance-test-data,
+2025-10), and a layer's flatter ones lose more. ROCm: 0.80 there, with fewer kernels tuned. CPU: of a measured rate."""
+TRAFFIC: dict[Accelerator, Reach] = {
+    "cuda": Reach(0.55, 0.75, 0.92),
+    "rocm": Reach(0.40, 0.65, 0.85),
+    "mps": Reach(0.40, 0.65, 0.85),
+    "cpu": Reach(0.20, 0.35, 0.80),
+}
+"""Of the memory bandwidth, by elementwise kernels. Copies reach 0.9; a CPU's exp and casts are slower than its memory."""
+LAUNCH_SECONDS: dict[Accelerator, Reach] = {
+    "cuda": Reach(12e-6, 6e-6, 3e-6),
+    "rocm": Reach(16e-6, 8e-6, 4e-6),
+    "mps": Reach(30e-6, 15e-6, 6e-6),
+    "cpu": Reach(0.0, 0.0, 0.0),
+}
+"""The host's time to start one kernel from Python; the device waits where its kernels are shorter."""
+MEASURED_SPREAD = 0.10
+"""Of a rate measured in the run itself: rows differ in length, and clocks fall as the card warms up."""
+LEAST_POWER_SHARE = 0.5
+"""Of board power, in a run that waits for launches or memory; matrix products reach the limit."""
+
+
+class TimeForecast(msgspec.Struct, frozen=True, kw_only=True):
+    """Speed and duration of a run, each with its range. Tokens are real ones, without padding."""
+
+    tokens_per_second: float
+    tokens_per_second_low: float
+    tokens_per_second_high: float
+    seconds: float
+    """Of training and evaluation; loading, tokenizing and saving come on top."""
+    seconds_low: float
+    seconds_high: float
+    bound: Bound
+    """What takes most of a step: matrix products, memory traffic, or the host that starts kernels."""
+    level: TimeLevel
+    flops_per_token: float
+    """Arithmetic of one padded token, forward, backward and recomputed."""
+    source: str
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """Energy of the card alone, and money if the user named a price. Money is in the price's currency."""
+
+    kwh: float
+    kwh_low: float
+    kwh_high: float
+    money: float | None
+    """None: no price was given."""
+    money_low: float | None
+    money_high: float | None
+    note: str
+
+
+def forecast_time(
+    shape: ModelShape,
+    setup: TrainingSetup,
+    trainable_weights: int,
+    card: CardRow,
+    *,
+    tokens: int,
+    padding_share: float = 0.0,
+    step_time_ratio: float = 1.0,
+    evaluation_tokens: int = 0,
+    measured_tokens_per_second: float | None = None,
+    row_tokens: float | None = None,
+) -> TimeForecast:
+    """Forecast speed and duration.
+
+    `tokens` counts all real tokens of all epochs, `padding_share` the part of the computed tokens that is padding,
+    `row_tokens` the mean length of a padded row (by default every row is as long as `setup.length`);
+    `step_time_ratio` is the method's step time against LoRA's; `measured_tokens_per_second` replaces the estimate.
+    Raises: ValueError: a count, share or ratio out of its range; KeyError: the model has no such target.
+    """
+    _check(tokens, padding_share, step_time_ratio, evaluation_tokens, measured_tokens_per_second, row_tokens)
+    work = work_of(shape, setup, trainable_weights)
+    rows = setup.micro_batch * (row_tokens or setup.length)
+    steps = [_step_seconds(work, setup, card, rows, reach) for reach in ("low", "likely", "high")]
+    if measured_tokens_per_second is None:
+        # The ratio's own range isn't known, so it only shifts ours.
+        slow, likely, fast = (rows * (1 - padding_share) / (sum(parts) * step_time_ratio) for parts in map(_serial, steps))
+        level: TimeLevel = "estimated"
+        source = f"{card.name}: {card.source.kind}, {card.source.where} ({card.source.when}); shares reached: see PRODUCTS"
+    else:
+        likely, level, source = measured_tokens_per_second, "measured", "the rate of this very set-up, +-10 %"
+        slow, fast = likely * (1 - MEASURED_SPREAD), likely * (1 + MEASURED_SPREAD)
+    # An evaluation's token costs its share of a training token, forward only.
+    whole = tokens + evaluation_tokens * work.forward_flops_per_token / work.flops_per_token
+    return TimeForecast(
+        tokens_per_second=likely,
+        tokens_per_second_low=slow,
+        tokens_per_second_high=fast,
+        seconds=whole / likely,
+        seconds_low=whole / fast,
+        seconds_high=whole / slow,
+        bound=_bound(steps[1]),
+        level=level,
+        flops_per_token=work.flops_per_token,
+        source=source,
+    )
+
+
+def rate_tflops(card: CardRow, dtype: str, autocast: bool = False) -> float:
+    """Give a card's matrix rate in TFLOP/s for a number format.
+
+    Without hardware for the format, the products run at the fp32 rate (emulated bf16 on older cards).
+    """
+    wanted = {"bf16": card.bf16_tflops, "fp16": card.fp16_tflops, "fp32": card.fp32_tflops}[dtype]
+    if dtype == "fp32" and autocast:
+        wanted = max(card.bf16_tflops or 0.0, card.fp16_tflops or 0.0)
+    return wanted or card.fp32_tflops
+
+
+def running_cost(
+    time: TimeForecast, card: CardRow, *, price_per_hour: float | None = None, price_per_kwh: float | None = None
+) -> Cost:
+    """Price a run: rent by the hour, or electricity, or both.
+
+    The high end is the card at its power limit all the time, which is a bound for the card but leaves out the machine
+    around it (processor, fans, power supply: often another third); the low end is half the limit.
+    Raises: ValueError: a negative price.
+    """
+    for name, price in (("price_per_hour", price_per_hour), ("price_per_kwh", price_per_kwh)):
+        if price is not None and price < 0:
+            raise ValueError(f"{name} = {price:g}: a price is 0 or more")
+    kilowatts, middle = card.board_watts / 1000, (1 + LEAST_POWER_SHARE) / 2
+    hours = time.seconds_low / 3600, time.seconds / 3600, time.seconds_high / 3600
+    energy = [span * kilowatts * share for span, share in zip(hours, (LEAST_POWER_SHARE, middle, 1.0), strict=True)]
+    money: list[float | None] = [None, None, None]
+    if price_per_hour is not None or price_per_kwh is not None:
+        pairs = zip(hours, energy, strict=True)
+        money = [span * (price_per_hour or 0.0) + kwh * (price_per_kwh or 0.0) for span, kwh in pairs]
+    return Cost(
+        kwh=energy[1],
+        kwh_low=energy[0],
+        kwh_high=energy[2],
+        money=money[1],
+        money_low=money[0],
+        money_high=money[2],
+        note=f"the card alone, at {LEAST_POWER_SHARE:.0%} to 100 % of {card.board_watts:g} W "
+        f"({card.source.kind}: {card.source.where}); the machine around it comes on top",
+    )
+
+
+class _Step(msgspec.Struct, frozen=True):
+    """Seconds of one micro-batch, with its share of the optimizer's step."""
+
+    compute: float
+    bandwidth: float
+    launch: float
+
+
+def _step_seconds(work: Work, setup: TrainingSetup, card: CardRow, tokens: float, end: str) -> _Step:
+    product, traffic, launch = (
+        getattr(table[card.accelerator], end) for table in (PRODUCTS, TRAFFIC, LAUNCH_SECONDS)
+    )
+    bytes_per_second = card.bandwidth_gbs * 1e9 * traffic
+    arithmetic = work.flops_per_token * tokens / (rate_tflops(card, setup.dtype, setup.autocast) * 1e12 * product)
+    # With few tokens the products wait for the weights.
+    compute, bandwidth = arithmetic, max(0.0, work.weight_bytes / bytes_per_second - arithmetic)
+    bandwidth += (work.traffic_per_token * tokens + work.unpacking_bytes) / bytes_per_second
+    bandwidth += work.optimizer_bytes / bytes_per_second / setup.accumulation
+    return _Step(compute, bandwidth, work.kernels * launch)
+
+
+def _serial(step: _Step) -> tuple[float, float]:
+    """Order the times that add up: a device's kernels run one after another, while the host launches ahead of them."""
+    busy = step.compute + step.bandwidth
+    return busy, max(0.0, step.launch - busy)
+
+
+def _bound(step: _Step) -> Bound:
+    if step.launch > step.compute + step.bandwidth:
+        return "launch"
+    return "compute" if step.compute >= step.bandwidth else "bandwidth"
+
+
+def _check(
+    tokens: int,
+    padding_share: float,
+    step_time_ratio: float,
+    evaluation_tokens: int,
+    measured: float | None,
+    row_tokens: float | None,
+) -> None:
+    rules = (
+        ("tokens", tokens, tokens >= 0, "0 or more"),
+        ("padding_share", padding_share, 0 <= padding_share < 1, "from 0 to below 1"),
+        ("step_time_ratio", step_time_ratio, 0 < step_time_ratio < float("inf"), "more than 0"),
+        ("evaluation_tokens", evaluation_tokens, evaluation_tokens >= 0, "0 or more"),
+        ("measured_tokens_per_second", measured, measured is None or measured > 0, "more than 0"),
+        ("row_tokens", row_tokens, row_tokens is None or row_tokens > 0, "more than 0"),
+    )
+    for name, value, holds, accepted in rules:
+        if not holds:
+            raise ValueError(f"{name} = {value}: accepted is {accepted}")

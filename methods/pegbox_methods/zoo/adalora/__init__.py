@@ -1,0 +1,1 @@
+"""AdaLoRA: a budget of ranks that moves to the matrices that need it."""

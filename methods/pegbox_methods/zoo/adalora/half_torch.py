@@ -1,0 +1,155 @@
+"""AdaLoRA's torch half: what PEFT leaves to the training loop is done here.
+
+Nothing in transformers or TRL calls `update_and_allocate` (peft#1327, peft#432), and TRL leaves the model's own
+loss, which holds the orthogonality term, aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from peft import AdaLoraConfig, PeftModel
+from torch import Tensor, nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from pegbox_methods.recipe import Recipe
+from pegbox_methods.torch_half import Attached
+from pegbox_methods.zoo.adalora.schedule import Schedule, initial_rank, schedule
+from pegbox_methods.zoo.shared.half_torch import PeftHalf, target_modules
+
+ADAPTER = "default"
+
+
+class RanksNotMoved(Exception):
+    """The run was to take ranks away, and didn't: it would have been LoRA under another name."""
+
+
+@dataclass(frozen=True)
+class AdaLoraHalf(PeftHalf):
+    """PEFT's AdaLoRA with the schedule, the regulariser and the pruning that it leaves to others."""
+
+    def attach(self, model: nn.Module, recipe: Recipe) -> Attached:
+        """Wrap the model.
+
+        Raises: Refusal: the run is too short for the schedule, or a target's name is not in the model.
+        """
+        tuned = super().attach(model, recipe).model
+        return Attached(
+            model=tuned,
+            callbacks=(RankBudget(cast(PeftModel, tuned), _schedule(recipe)),),
+            added_loss=_orthogonality(tuned, recipe.method.settings["orthogonality"]),
+        )
+
+    def save(self, attached: Attached, folder: Path) -> None:
+        """Write PEFT's standard files, without the ranks that were taken; PEFT loads such an adapter by itself."""
+        model = cast(PeftModel, attached.model)
+        config = model.peft_config[ADAPTER]
+        config.rank_pattern = kept_ranks(model)
+        super().save(attached, folder)
+        config.rank_pattern = None
+
+
+def adalora_config(model: nn.Module, recipe: Recipe) -> AdaLoraConfig:
+    """Translate the settings into PEFT's words."""
+    settings = recipe.method.settings
+    phases = _schedule(recipe)
+    return AdaLoraConfig(
+        task_type="CAUSAL_LM",
+        init_r=initial_rank(settings),
+        target_r=settings["rank"],
+        lora_alpha=settings["alpha"],
+        lora_dropout=settings["dropout"],
+        target_modules=target_modules(model, settings["targets"]),
+        total_step=phases.steps,
+        tinit=phases.free,
+        tfinal=phases.final,
+        deltaT=phases.interval,
+        # PEFT would add its term to the model's own loss, in evaluations too; ours is `Attached.added_loss`.
+        orth_reg_weight=0.0,
+    )
+
+
+class RankBudget(TrainerCallback):  # type: ignore[misc]  # mypy doesn't read transformers
+    """Takes ranks away by the schedule, and sees to it that this happened."""
+
+    def __init__(self, model: PeftModel, phases: Schedule) -> None:
+        self._model = model
+        self._phases = phases
+        self._config: Any = model.peft_config[ADAPTER]
+        self._pattern: dict[str, list[bool]] | None = None
+
+    def on_optimizer_step(
+        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any
+    ) -> None:
+        """Weigh the ranks while the gradients are there, and cut if it is time to."""
+        for weight in self._model.parameters():
+            if weight.grad is not None:  # an overflow of float16 would stay in the averages for good
+                weight.grad.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+        # PEFT leaves the ranks of this pattern out of what it saves, and then can't load a checkpoint back into the
+        # model that trains: the pattern is lent to it for its own step only.
+        self._config.rank_pattern = self._pattern
+        self._model.base_model.update_and_allocate(state.global_step + 1)
+        self._pattern, self._config.rank_pattern = self._config.rank_pattern, None
+
+    def on_train_end(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+        """Fail a run that came past its last cut with more ranks than were asked for.
+
+        Raises: RanksNotMoved.
+        """
+        if state.global_step < self._phases.last_cut:
+            return  # stopped before
+        matrices = self._model.base_model.rankallocator.name_set
+        asked, had = self._config.target_r * len(matrices), self._config.init_r * len(matrices)
+        kept = had if self._pattern is None else sum(sum(ranks) for ranks in self._pattern.values())
+        if kept > asked:
+            raise RanksNotMoved(
+                f"AdaLoRA was to bring {had} ranks down to {asked} by step {self._phases.last_cut}, and {kept} are "
+                "left: the versions of peft and transformers don't fit this method"
+            )
+
+
+def kept_ranks(model: PeftModel) -> dict[str, list[bool]] | None:
+    """Read off the weights which ranks are in use, as PEFT's `rank_pattern`; None: all of them, or none was trained.
+
+    Not the last cut's pattern: after it and before the next one a rank may come back, and the kept checkpoint may be
+    older than the last cut.
+    """
+    values = {
+        name: (weight != 0).view(-1).tolist()
+        for name, weight in model.base_model.model.named_parameters()
+        if f"lora_E.{ADAPTER}" in name
+    }
+    used = [rank for ranks in values.values() for rank in ranks]
+    return values if any(used) and not all(used) else None
+
+
+def _schedule(recipe: Recipe) -> Schedule:
+    steps = recipe.training.max_steps
+    if steps is None:
+        raise ValueError("recipe.training.max_steps must hold the run's number of steps when a method is attached")
+    return schedule(steps, recipe.method.settings)
+
+
+def _orthogonality(model: nn.Module, weight: float) -> Callable[[], Tensor] | None:
+    """Make the mean distance of A A' and B' B from the identity, times a weight.
+
+    Source: Zhang et al. 2023, equation 4; PEFT's AdaLoraModel.forward, which takes the norm without its square.
+    """
+    if weight == 0:
+        return None
+    wide = [w for name, w in model.named_parameters() if f"lora_A.{ADAPTER}" in name]
+    tall = [w for name, w in model.named_parameters() if f"lora_B.{ADAPTER}" in name]
+
+    def added_loss() -> Tensor:
+        squares = [a @ a.t() for a in wide] + [b.t() @ b for b in tall]
+        distances = [torch.linalg.norm(square - torch.eye(len(square), device=square.device)) for square in squares]
+        return weight * torch.stack(distances).mean()
+
+    return added_loss
+
+
+half = AdaLoraHalf(adalora_config)

@@ -1,0 +1,1 @@
+"""QLoRA: LoRA beside a base model that is packed into 4 bits."""

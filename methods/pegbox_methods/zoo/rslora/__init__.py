@@ -1,0 +1,1 @@
+"""rsLoRA: LoRA scaled so that a higher rank learns more."""

@@ -1,0 +1,133 @@
+"""What the built-in cards say of themselves: sources, ranges, and weights by the papers' formulas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pegbox_hardware.model_config import shape_of
+from pegbox_hardware.shape import ModelShape
+from pegbox_methods.card import Card
+from pegbox_methods.refusal import Refusal
+from pegbox_methods.registry import all_cards, find_card
+from pegbox_methods.setting import resolve_settings
+from pegbox_methods.zoo.adalora.schedule import Schedule, initial_rank, schedule
+from pegbox_methods.zoo.shared.low_rank import adapter_weights
+
+CARDS = all_cards()[0]
+EVERY_CARD = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
+
+
+def shape() -> ModelShape:
+    """Two Llama layers: q, o 8x8; k, v 4x8; gate, up 24x8; down 8x24."""
+    config = {
+        "model_type": "llama",
+        "hidden_size": 8,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "intermediate_size": 24,
+        "vocab_size": 32,
+        "max_position_embeddings": 64,
+        "tie_word_embeddings": True,
+    }
+    found, why = shape_of(config)
+    assert found is not None, why
+    return found
+
+
+def defaults(card: Card, **changes: Any) -> dict[str, Any]:
+    settings, faults = resolve_settings(card.settings, changes, file="test")
+    assert not faults
+    return settings
+
+
+def test_the_advice_has_these_to_choose_from() -> None:
+    assert {"lora", "rslora", "dora", "qlora", "adalora"} <= {card.name for card in CARDS}
+
+
+@EVERY_CARD
+def test_every_default_is_in_its_own_range_and_every_setting_says_what_it_is(card: Card) -> None:
+    for setting in card.settings:
+        assert setting.accepts(setting.default), setting.name
+        assert setting.help.endswith("."), setting.name
+    assert len({setting.name for setting in card.settings}) == len(card.settings)
+
+
+@EVERY_CARD
+def test_every_claim_has_a_source(card: Card) -> None:
+    assert card.source
+    assert card.learning_rate_source
+    assert card.recommended
+    assert card.discouraged
+    for reason in (*card.recommended, *card.discouraged):
+        assert reason.when
+        assert reason.why
+        assert reason.source
+    priced = card.footprint(shape(), defaults(card))
+    assert priced.step_time_source
+    assert priced.step_time_ratio is None or 0.5 < priced.step_time_ratio < 5
+
+
+@EVERY_CARD
+def test_a_matrix_the_model_lacks_has_no_price(card: Card) -> None:
+    with pytest.raises(KeyError):
+        card.footprint(shape(), defaults(card, targets=["nothing"]))
+
+
+def test_loras_weights_are_counted_by_the_papers_formula() -> None:
+    assert adapter_weights(shape(), 4, ("q_proj", "down_proj")) == 2 * 4 * ((8 + 8) + (8 + 24))
+    assert adapter_weights(shape(), 4, ("attention",)) == 2 * 4 * (2 * (8 + 8) + 2 * (4 + 8))
+
+
+def weights_of(name: str, **settings: Any) -> int:
+    card = find_card(name)
+    return card.footprint(shape(), defaults(card, **settings)).trainable_weights
+
+
+def test_variants_differ_from_lora_by_what_their_papers_add() -> None:
+    plain = weights_of("lora", rank=4)
+    assert weights_of("rslora", rank=4) == weights_of("qlora", rank=4) == plain
+    assert weights_of("dora", rank=4) == plain + 2 * (8 + 4 + 4 + 8 + 24 + 24 + 8)  # a length for each row
+    assert weights_of("adalora", rank=4) == weights_of("lora", rank=6) + 2 * 7 * 6  # half as many ranks more, valued
+
+
+def test_adalora_always_starts_above_its_rank() -> None:
+    assert initial_rank({"rank": 16, "surplus": 1.5}) == 24
+    assert initial_rank({"rank": 1, "surplus": 1.01}) == 2
+
+
+def phases(steps: int, **changes: Any) -> Schedule:
+    return schedule(steps, defaults(find_card("adalora"), **changes))
+
+
+def test_adalora_divides_the_real_number_of_steps() -> None:
+    assert phases(100) == Schedule(steps=100, free=20, final=30, interval=10)
+    assert phases(100).last_cut == 70
+
+
+@pytest.mark.parametrize(
+    ("changes", "least"), [({}, 20), ({"interval": 1}, 3), ({"interval": 5, "free_share": 0.0, "final_share": 0.0}, 5)]
+)
+def test_a_run_too_short_for_adalora_is_told_how_many_steps_it_takes(changes: dict[str, Any], least: int) -> None:
+    with pytest.raises(Refusal, match=f"takes {least - 1} steps, and AdaLoRA's schedule needs at least {least}:"):
+        phases(least - 1, **changes)
+    assert phases(least, **changes).works
+
+
+def test_a_longer_run_is_never_too_short() -> None:
+    for changes in ({}, {"interval": 3, "free_share": 0.37, "final_share": 0.41}):
+        work = []
+        for steps in range(1, 200):
+            try:
+                work.append(phases(steps, **changes).works)
+            except Refusal:
+                work.append(False)
+        assert work == sorted(work)
+
+
+def test_no_setting_in_range_leaves_adalora_without_a_schedule() -> None:
+    extreme = {"free_share": 0.5, "final_share": 0.45, "interval": 10_000}
+    with pytest.raises(Refusal, match=r"needs at least \d+"):
+        phases(10, **extreme)

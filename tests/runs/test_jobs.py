@@ -1,0 +1,121 @@
+"""The door to the worker's small jobs, with real processes behind it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from pegbox_runs import jobs
+from pegbox_runs.jobs import JobFailed, ask_worker
+from tests.commands import wait_until
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from pegbox_worker.jobs import JOBS
+JOBS.update({{name: f"tests.runs.misbehaving_jobs:{{name}}" for name in ("double", "crash", "hang", "refuse",
+    "stumble", "leave")}}, gone="tests.runs.no_such_module:run")
+from pegbox_worker.jobs.__main__ import main
+sys.exit(main())
+"""
+LONG = 60.0
+
+
+class Doubled(msgspec.Struct, frozen=True):
+    number: int
+    blocked: bool
+
+
+@pytest.fixture(autouse=True)
+def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Start workers that know the misbehaving jobs too. Returns: the folder that theirs are made in."""
+    monkeypatch.setattr(jobs, "job_command", lambda: [sys.executable, "-P", "-c", PROGRAM])
+    made = tmp_path / "made"
+    made.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(made))
+    return made
+
+
+def test_a_job_answers_and_leaves_nothing_behind(worker: Path) -> None:
+    assert ask_worker("double", {"number": 21}, Doubled, timeout_seconds=LONG) == Doubled(42, blocked=True)
+    assert list(worker.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("job", "sentence"),
+    [
+        ("crash", "the worker of the job crash was ended by SIGABRT"),
+        ("leave", "the worker of the job leave ended with exit code 3 and no answer"),
+        ("refuse", "this model is made of cheese."),
+        ("stumble", "ValueError: a bad value"),
+        ("gone", "ModuleNotFoundError: No module named 'tests.runs.no_such_module'"),
+        ("dubble", 'the worker knows no job "dubble"; did you mean "double"?'),
+    ],
+)
+def test_a_job_that_fails_is_one_sentence(job: str, sentence: str, worker: Path) -> None:
+    with pytest.raises(JobFailed) as failed:
+        ask_worker(job, {}, Doubled, timeout_seconds=LONG)
+    assert failed.value.sentence == sentence
+    assert list(worker.iterdir()) == []
+
+
+def test_what_a_crashing_worker_printed_goes_with_the_failure() -> None:
+    with pytest.raises(JobFailed) as failed:
+        ask_worker("crash", {}, Doubled, timeout_seconds=LONG)
+    assert "the last words" in failed.value.log_tail
+    assert "Fatal Python error: Aborted" in failed.value.log_tail
+
+
+def test_a_job_that_hangs_is_ended_at_its_time_limit_with_what_it_started(tmp_path: Path, worker: Path) -> None:
+    note = tmp_path / "pids"
+    with pytest.raises(JobFailed, match=r"the job hang gave no answer within 5 s and was ended"):
+        ask_worker("hang", str(note), Doubled, timeout_seconds=5)
+    pids = [int(pid) for pid in note.read_text().split()]
+    assert len(pids) == 2
+    wait_until(lambda: not any(_lives(pid) for pid in pids))
+    assert list(worker.iterdir()) == []
+
+
+def test_an_answer_of_another_form_is_told(worker: Path) -> None:
+    with pytest.raises(JobFailed, match="answered something else than was asked for"):
+        ask_worker("double", {"number": 1}, int, timeout_seconds=LONG)
+
+
+def test_a_worker_ends_when_its_asker_is_killed(tmp_path: Path) -> None:
+    note = tmp_path / "pids"
+    asker = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"from pegbox_runs import jobs; jobs.job_command = lambda: [{sys.executable!r}, '-P', '-c', {PROGRAM!r}]; "
+            f"jobs.ask_worker('hang', {str(note)!r}, int, timeout_seconds=600)",
+        ]
+    )
+    wait_until(lambda: note.is_file() and len(note.read_text().split()) == 2)
+    worker, child = (int(pid) for pid in note.read_text().split())
+    asker.send_signal(signal.SIGKILL)
+    asker.wait()
+    wait_until(lambda: not _lives(worker))
+    os.kill(child, signal.SIGKILL)
+
+
+def test_no_room_for_the_jobs_folder_is_a_failed_job(worker: Path) -> None:
+    worker.rmdir()
+    with pytest.raises(JobFailed, match="the job double couldn't be started"):
+        ask_worker("double", {"number": 1}, Doubled, timeout_seconds=LONG)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
