@@ -59,6 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--wait", type=float, default=30.0, metavar="SECONDS", help="how long to wait for its answer (default 30)"
     )
 
+    command("doctor", "look at this machine, its drivers and libraries, and say what would mend what is wrong")
+
     methods = command("methods", "list the methods of tuning, or describe one")
     methods.add_argument("method", metavar="NAME", nargs="?", help="the method to describe")
 

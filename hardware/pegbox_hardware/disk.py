@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from pegbox_hardware.encodable import encodable
+
 
 class Disk(msgspec.Struct, frozen=True, kw_only=True):
     """One place that something will be written to. Bytes; None where the disk can't be asked."""
@@ -23,15 +25,16 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_disk(what: str, path: Path) -> Disk:
     """Ask the disk of a folder, or of the nearest one above that exists."""
+    shown = encodable(str(path))
     folder = path.absolute()
-    while not folder.exists() and folder != folder.parent:
+    while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
     try:
         usage = shutil.disk_usage(folder)
     except OSError:
-        return Disk(what=what, path=str(path), total=None, free=None, writable=False)
+        return Disk(what=what, path=shown, total=None, free=None, writable=False)
     writable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
-    return Disk(what=what, path=str(path), total=usage.total, free=usage.free, writable=writable)
+    return Disk(what=what, path=shown, total=usage.total, free=usage.free, writable=writable)
 
 
 def model_cache() -> Path:
@@ -41,7 +44,11 @@ def model_cache() -> Path:
     """
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if os.environ.get(name):
-            return Path(os.path.expandvars(os.environ[name])).expanduser()
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    home = os.environ.get("HF_HOME") or caches / "huggingface"
-    return Path(os.path.expandvars(home)).expanduser() / "hub"
+            return _expanded(os.environ[name])
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return _expanded(os.environ.get("HF_HOME") or f"{caches}/huggingface") / "hub"
+
+
+def _expanded(path: str) -> Path:
+    """Expand variables and the home; a home of nobody's stays as written, where pathlib would raise."""
+    return Path(os.path.expanduser(os.path.expandvars(path)))  # noqa: PTH111

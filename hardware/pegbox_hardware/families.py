@@ -248,6 +248,8 @@ def _phi(fields: Fields, kind: str) -> ModelShape:
         parallel=True,
         gated=False,
         rotary=_rotary(fields, 0.5),
+        composite_gelu=_composite(fields, "gelu_new"),
+        residual_dropout=fields.number("resid_pdrop", 0.0) > 0,
         small_weights=2 * hidden + common.vocabulary,
     )
 
@@ -273,6 +275,8 @@ def _gpt_neox(fields: Fields, kind: str) -> ModelShape:
         gated=False,
         fused_qkv=True,
         rotary=_rotary(fields, 0.25, "rotary_pct"),
+        composite_gelu=_composite(fields, "gelu"),
+        residual_dropout=fields.number("hidden_dropout", 0.0) > 0,
         small_weights=2 * hidden,
     )
 
@@ -304,6 +308,8 @@ def _falcon(fields: Fields, kind: str) -> ModelShape:
         gated=False,
         fused_qkv=True,
         rotary=0.0 if fields.flag("alibi", False) else 1.0,
+        residual_dropout=fields.number("hidden_dropout", 0.0) > 0,
+        quantizable=False,  # its linear maps are a class of their own, which transformers leaves alone
         tied_head=fields.flag("tie_word_embeddings", True),
         small_weights=2 * hidden,
     )
@@ -331,7 +337,8 @@ def _gpt2(fields: Fields, kind: str) -> ModelShape:
         fused_qkv=True,
         rotary=0.0,
         tied_head=fields.flag("tie_word_embeddings", True),
-        embedding_dropout=fields.number("embd_pdrop", 0.1),
+        composite_gelu=_composite(fields, "gelu_new"),
+        residual_dropout=fields.number("resid_pdrop", 0.1) > 0,
         positions=positions,
         small_weights=2 * hidden + positions * hidden,
     )
@@ -410,7 +417,14 @@ def _deepseek(fields: Fields, kind: str) -> ModelShape:
         kv_heads=heads,
         head=head,
         value_head=value,
+        latent=True,
+        rotary=rotated / head,
     )
+
+
+def _composite(fields: Fields, default: str) -> bool:
+    named = fields.values.get("hidden_act") or fields.values.get("activation_function") or default
+    return named in {"gelu_new", "gelu_fast", "quick_gelu"}
 
 
 def _rotary(fields: Fields, default: float, name: str = "partial_rotary_factor") -> float:

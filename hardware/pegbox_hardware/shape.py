@@ -67,6 +67,8 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True):
     fused_mlp: bool = False
     """Those two maps are one matrix, cut in halves afterwards."""
     fused_qkv: bool = False
+    latent: bool = False
+    """Keys and values come out of one narrow vector a token."""
     parallel: bool = False
     """Attention and MLP read the same norm and are added together."""
     rotary: float = 1.0
@@ -74,7 +76,12 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True):
     attention_cap: bool = False
     """Scores are capped by a tanh, which only eager attention can do."""
     logit_cap: bool = False
-    embedding_dropout: float = 0.0
+    composite_gelu: bool = False
+    """The activation is GELU written out in six operations, each with an output of its own."""
+    residual_dropout: bool = False
+    """Dropout of the model's own, on what attention and MLP add to the residual stream."""
+    quantizable: bool = True
+    """bitsandbytes replaces its linear maps by 4-bit ones."""
     small_weights: int = 0
     """Last norm, learned positions, bias of the head."""
 

@@ -8,6 +8,8 @@ from typing import Literal
 import msgspec
 import psutil
 
+from pegbox_hardware.encodable import encodable
+
 
 class Terminal(msgspec.Struct, frozen=True, kw_only=True):
     """What the screens can count on."""
@@ -29,13 +31,18 @@ def read_terminal() -> Terminal:
     """Read it now."""
     size = _size()
     return Terminal(
-        term=os.environ.get("TERM"),
-        colors=os.environ.get("COLORTERM"),
+        term=_variable("TERM"),
+        colors=_variable("COLORTERM"),
         columns=size and size.columns,
         lines=size and size.lines,
         ssh=_over_ssh(),
         multiplexer=_multiplexer(),
     )
+
+
+def _variable(name: str) -> str | None:
+    value = os.environ.get(name)
+    return encodable(value) if value else None
 
 
 def _size() -> os.terminal_size | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from pegbox_hardware.encodable import encodable
 from pegbox_hardware.gpu import Gpu, Trouble
 
 
@@ -18,6 +19,7 @@ def visible(gpus: Sequence[Gpu], chosen: str | None) -> tuple[tuple[Gpu, ...], t
     """
     if chosen is None:
         return tuple(gpus), ()
+    chosen = encodable(chosen)
     kept: list[Gpu] = []
     for entry in chosen.split(","):
         word = entry.strip()

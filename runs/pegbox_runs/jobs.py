@@ -26,12 +26,16 @@ LOG_BYTES = 64 * 1024
 
 
 class JobFailed(Exception):
-    """A job gave no answer. `sentence` says why; `log_tail` holds the last lines that the worker printed."""
+    """A job gave no answer. `sentence` says why; `log_tail` holds the last lines that the worker printed.
 
-    def __init__(self, sentence: str, *, log_tail: str = "") -> None:
+    `told` is whether the worker itself said why; where it crashed or hung, the log may say more than the sentence.
+    """
+
+    def __init__(self, sentence: str, *, log_tail: str = "", told: bool = False) -> None:
         super().__init__(sentence)
         self.sentence = sentence
         self.log_tail = log_tail
+        self.told = told
 
 
 class JobOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +131,7 @@ def _read(folder: Path, job: str, answer: type[Answer], exit_code: int, late: fl
         except msgspec.ValidationError as error:
             raise JobFailed(f"the job {job} answered something else than was asked for: {error}") from error
     if isinstance(told, Failed):
-        raise JobFailed(told.what, log_tail=tail)
+        raise JobFailed(told.what, log_tail=tail, told=True)
     if late is not None:
         raise JobFailed(f"the job {job} gave no answer within {late:g} s and was ended", log_tail=tail)
     if exit_code < 0:

@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import IO, Self, cast
 
+from pegbox_hardware.amd import amd_gpus
+from pegbox_hardware.gpu import Gpu
 from pegbox_hardware.nvidia import nvidia_gpus
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.event_log import EventReader
@@ -106,13 +109,21 @@ def _one_gpu() -> dict[str, str]:
 
     The first of those the user made visible, else the one with the most free memory.
     """
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return {"CUDA_VISIBLE_DEVICES": chosen.partition(",")[0]}
+    names = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+    chosen = {name: os.environ[name].partition(",")[0] for name in names if name in os.environ}
+    if "CUDA_VISIBLE_DEVICES" in chosen:
+        return chosen
     gpus, _ = nvidia_gpus()
-    if len(gpus) < 2:
-        return {}
-    return {"CUDA_VISIBLE_DEVICES": max(gpus, key=lambda gpu: gpu.memory_free or 0).uuid}
+    if gpus:
+        return {"CUDA_VISIBLE_DEVICES": _freest(gpus).uuid} if len(gpus) > 1 else {}
+    if chosen:
+        return chosen
+    gpus, _ = amd_gpus()
+    return {"HIP_VISIBLE_DEVICES": str(_freest(gpus).index)} if len(gpus) > 1 else {}
+
+
+def _freest(gpus: Sequence[Gpu]) -> Gpu:
+    return max(gpus, key=lambda gpu: gpu.memory_free or 0)
 
 
 def worker_command() -> list[str]:

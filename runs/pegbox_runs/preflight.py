@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
@@ -102,11 +102,13 @@ def _refuse_needs(card: Card, model: FoundModel) -> None:
         )
     if not card.needs.quantized_base:
         return
-    if find_spec("bitsandbytes") is None:
+    try:
+        version("bitsandbytes")
+    except PackageNotFoundError:
         raise Refusal(
             f'the method "{card.name}" packs the base model into 4 bits with bitsandbytes, which isn\'t installed. '
             "Install it with: pip install 'bitsandbytes>=0.50' (there is none for this platform if that fails)."
-        )
+        ) from None
     shape = model.shape
     if shape is not None and shape.expert_weights > shape.linear_weights:
         raise Refusal(

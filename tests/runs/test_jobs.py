@@ -65,6 +65,7 @@ def test_a_job_that_fails_is_one_sentence(job: str, sentence: str, worker: Path)
     with pytest.raises(JobFailed) as failed:
         ask_worker(job, {}, Doubled, timeout_seconds=LONG)
     assert failed.value.sentence == sentence
+    assert failed.value.told == (job not in {"crash", "leave"})
     assert list(worker.iterdir()) == []
 
 

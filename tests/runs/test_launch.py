@@ -30,11 +30,23 @@ def test_one_process_sees_one_gpu(
     monkeypatch: pytest.MonkeyPatch, visible: str | None, gpus: tuple[Gpu, ...], chosen: str | None
 ) -> None:
     monkeypatch.setattr(launch, "nvidia_gpus", lambda: (gpus, ()))
+    monkeypatch.delenv("HIP_VISIBLE_DEVICES", raising=False)
     if visible is None:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert worker_environment().get("CUDA_VISIBLE_DEVICES") == chosen
+
+
+def test_one_process_sees_one_of_amds_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(launch, "nvidia_gpus", lambda: ((), ()))
+    monkeypatch.setattr(launch, "amd_gpus", lambda: ((gpu(0, 5), gpu(1, 9)), ()))
+    assert worker_environment()["HIP_VISIBLE_DEVICES"] == "1"
+    monkeypatch.setenv("HIP_VISIBLE_DEVICES", "0,1")
+    assert worker_environment()["HIP_VISIBLE_DEVICES"] == "0"
+    assert worker_environment(one_gpu=False)["HIP_VISIBLE_DEVICES"] == "0,1"
 
 
 def test_nothing_is_told_to_the_hub() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,3 +39,40 @@ def test_a_real_model_learns_real_rows_and_plain_peft_finds_the_same_loss(tmp_pa
     assert prepared.trainable_weights == 4_884_480
     assert prepared.loss_path == "labelled-positions"
     assert evaluation_loss(folder) == pytest.approx(state.best_evaluation.loss, abs=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "settings", "learning_rate"),
+    [
+        ("rslora", {}, 3e-4),
+        ("dora", {"rank": 8}, 5e-4),
+        ("qlora", {"rank": 8}, 5e-4),
+        ("adalora", {"rank": 8, "interval": 2}, 5e-3),
+    ],
+)
+def test_each_method_learns_on_a_real_model(
+    tmp_path: Path, home: Path, method: str, settings: dict[str, Any], learning_rate: float
+) -> None:
+    recipe = write_recipe_text(
+        tmp_path,
+        model={"name": str(smollm2())},
+        rows={"file": str(alpaca_rows()), "limit": 120},
+        method={"name": method},
+        training={"max_steps": 12, "micro_batch": 4, "accumulation": 1, "length": 192, "learning_rate": learning_rate},
+        evaluation={"every": 6, "samples": 0},
+        **{"method.settings": settings},
+    )
+    done = pegbox("train", str(recipe), "--json", home=home)
+    assert done.returncode == 0, done.stdout[-2000:]
+    (path,) = (home / "runs").iterdir()
+    folder = RunFolder(path)
+    state = state_of(folder)
+    assert state.untrained_evaluation is not None
+    assert state.best_evaluation is not None
+    assert state.best_evaluation.loss < state.untrained_evaluation.loss - 0.02
+    judged = evaluation_loss(folder)  # in full precision: QLoRA's packed base is a little worse than that
+    if method == "qlora":
+        assert judged < state.best_evaluation.loss - 0.02
+    else:
+        assert judged == pytest.approx(state.best_evaluation.loss, abs=1e-3)

@@ -4,27 +4,41 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pegbox_hardware.forecast.layer import AdapterTraits
+from pegbox_hardware.forecast.operations import AdapterTraits
 from pegbox_hardware.forecast.setup import TrainingSetup
-from pegbox_hardware.shape import ModelShape
+from pegbox_hardware.shape import ALL_LINEAR, ModelShape
+
+SURPLUS = 1.5
+"""AdaLoRA begins with that many times its final rank. Source: the ratio 12 to 8 of arXiv:2303.10512, section 4."""
 
 
 @dataclass(frozen=True)
 class MethodCost:
     """A method on one model."""
 
-    trained: tuple[int, ...]
-    """Sizes of its trained tensors, in weights."""
+    trained: tuple[tuple[int, int], ...]
+    """Its trained tensors as (how many, weights of each)."""
     adapted: frozenset[str]
     """Names of the linear maps it is on."""
     traits: AdapterTraits | None
+    """None: its cost at a map is not known; nothing is added there."""
     frozen: int = 0
     """Weights it adds and doesn't train."""
+    state_copies: int = 0
+    """Running averages of its own that it keeps for each trained weight, in the adapter's format."""
 
     @property
     def trainable_weights(self) -> int:
         """Count the trained weights."""
-        return sum(self.trained)
+        return sum(count * size for count, size in self.trained)
+
+
+def cost_of(shape: ModelShape, setup: TrainingSetup) -> MethodCost:
+    """Price the method that a set-up names; an unknown one as if it were LoRA.
+
+    Raises: KeyError: the model has no map of a target's name.
+    """
+    return whole_model(shape) if setup.full else low_rank(shape, setup)
 
 
 def low_rank(shape: ModelShape, setup: TrainingSetup) -> MethodCost:
@@ -33,22 +47,57 @@ def low_rank(shape: ModelShape, setup: TrainingSetup) -> MethodCost:
     Raises: KeyError: the model has no map of a target's name.
     Source: arXiv:2106.09685, section 4.1; arXiv:2402.09353, section 4; arXiv:2303.10512, section 3.1.
     """
-    magnitude = setup.method in {"dora", "qdora"}
-    singular = setup.method == "adalora"
-    trained: list[int] = []
+    magnitude, singular = setup.method in {"dora", "qdora"}, setup.method == "adalora"
+    rank = round(setup.rank * SURPLUS) if singular else setup.rank
+    # PEFT turns all-linear into attention's maps and the stacked experts where a model has experts.
+    experts = ALL_LINEAR in setup.targets and shape.expert_weights > 0
+    trained: list[tuple[int, int]] = []
     names: set[str] = set()
     for count, name, d_out, d_in in shape.adapted(setup.targets):
+        if experts and name not in shape.attention:
+            continue
         names.add(name)
-        tensors = [setup.rank * d_in, setup.rank * d_out]
+        trained += [(count, rank * d_in), (count, rank * d_out)]
         if magnitude:
-            tensors.append(d_out)
+            trained.append((count, d_out))
         if singular:
-            tensors.append(setup.rank)
-        trained += tensors * count
-    traits = AdapterTraits(rank=setup.rank, magnitude=magnitude, in_place=singular)
-    return MethodCost(trained=tuple(trained), adapted=frozenset(names), traits=traits)
+            trained.append((count, rank))
+    if experts:
+        trained += _on_experts(shape, rank)
+    return MethodCost(
+        trained=tuple(trained),
+        adapted=frozenset(names),
+        traits=AdapterTraits(rank=rank, magnitude=magnitude, experts=experts),
+        # Importance, its average and its uncertainty. Source: RankAllocator in peft/tuners/adalora/layer.py.
+        state_copies=3 if singular else 0,
+    )
+
+
+def _on_experts(shape: ModelShape, rank: int) -> list[tuple[int, int]]:
+    """List the tensors that PEFT puts on stacked experts and their router.
+
+    The two halves of a stacked gate get twice the rank. Source: peft/utils/transformers_weight_conversion.py.
+    """
+    made: list[tuple[int, int]] = []
+    for block in shape.blocks:
+        if block.experts is None:
+            continue
+        count, inner = block.experts.count, block.experts.inner
+        sizes = [2 * rank * count * shape.hidden, 2 * rank * count * 2 * inner]
+        sizes += [rank * count * inner, rank * count * shape.hidden, rank * count, rank * shape.hidden]
+        made += [(block.count, size) for size in sizes]
+    return made
 
 
 def whole_model(shape: ModelShape) -> MethodCost:
-    """Price full fine-tuning."""
-    return MethodCost(trained=(shape.weights,), adapted=frozenset(), traits=None)
+    """Price full fine-tuning: every weight of the model is trained."""
+    head = shape.vocabulary * shape.hidden
+    tensors = [(1 if shape.tied_head else 2, head)]
+    for block in shape.blocks:
+        tensors += [(block.count, d_out * d_in) for d_out, d_in in block.matrices.values()]
+        tensors.append((block.count * (block.small_weights // shape.hidden), shape.hidden))
+        if block.experts is not None:
+            stacked = block.experts.count * block.experts.inner * shape.hidden
+            tensors += [(block.count, 2 * stacked), (block.count, stacked)]
+    rest = shape.weights - sum(count * size for count, size in tensors)
+    return MethodCost(trained=(*tensors, (1, rest)), adapted=frozenset(), traits=None)

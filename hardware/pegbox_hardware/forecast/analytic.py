@@ -1,12 +1,18 @@
-"""Level 1: the peak from config.json alone, in a fraction of a millisecond."""
+"""Level 1: the peak from a model's shape alone, in a fraction of a millisecond.
+
+One layer of each kind, and the end of the model, go over the tape; what a step holds at once is added up from them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from pegbox_hardware.forecast import head
 from pegbox_hardware.forecast.adapters import MethodCost
-from pegbox_hardware.forecast.layer import Operations, layer
+from pegbox_hardware.forecast.layer import layer
+from pegbox_hardware.forecast.operations import Operations
 from pegbox_hardware.forecast.setup import WIDTH, TrainingSetup
 from pegbox_hardware.forecast.simulated import Stack
 from pegbox_hardware.forecast.static import Static, static_of
@@ -15,114 +21,128 @@ from pegbox_hardware.shape import Block, ModelShape
 
 
 @dataclass(frozen=True)
-class Piece:
-    """What one layer, or the head, takes. Bytes, beside the residual stream that enters it."""
+class Phase:
+    """A part of the step, at its peak. Bytes beside what stands still."""
 
+    gradients: float
     saved: float
-    """Kept from its forward to its backward pass."""
-    forward: float
-    """Highest sum while it runs forward."""
-    recomputed: float
-    """The same in a recomputation, which stops at the last tensor saved."""
-    backward: float
-    """Highest sum while it runs backward, what it saved included."""
+    """Kept between the forward and the backward pass: checkpoints, or all activations."""
+    working: float
+    """What the phase itself has in its hands."""
+
+    @property
+    def total(self) -> float:
+        """Add it up."""
+        return self.gradients + self.saved + self.working
 
 
 @dataclass(frozen=True)
 class Peaks:
-    """Bytes of torch's allocator at each phase's peak, and what makes them."""
+    """Bytes of torch's allocator, by phase of a step."""
 
     static: Static
-    phases: dict[str, float]
-    saved: float
-    """Kept between forward and backward passes: checkpoints, or all activations."""
-    moving: dict[str, float]
-    """What each phase adds to `saved`."""
+    workspace: float
+    """Scratch that torch gives cuBLAS."""
+    phases: dict[str, Phase]
 
     @property
-    def phase(self) -> str:
+    def name(self) -> str:
         """Name the phase that peaks."""
-        return max(self.phases, key=lambda name: self.phases[name])
+        return max(self.phases, key=lambda name: self.phases[name].total)
+
+    @property
+    def standing(self) -> float:
+        """Give what is held in every phase."""
+        return self.static.standing + self.workspace
 
     @property
     def allocated(self) -> float:
         """Give the highest peak."""
-        return max(self.phases.values())
+        return self.standing + self.phases[self.name].total
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What one layer, or the end of the model, takes beside the residual stream that enters it."""
+
+    saved: float
+    forward: float
+    recomputed: float
+    """Highest sum of a recomputation, which stops at the last tensor that is saved."""
+    backward: float
 
 
 def peaks(shape: ModelShape, setup: TrainingSetup, cost: MethodCost, stack: Stack) -> Peaks:
     """Price one training step, phase by phase."""
-    static = static_of(shape, setup, cost.trained, cost.frozen)
-    ops = _operations(shape, setup, cost)
-    stream = ops.tokens * shape.hidden * ops.stream
-    pieces = [_piece(ops, block, stream) for block in shape.blocks]
-    end = _end(ops, stream, stack)
-    base = static.standing + stack.cublas_workspace_bytes
-    saved = sum(
-        block.count * (stream if setup.checkpointing else piece.saved)
-        for block, piece in zip(shape.blocks, pieces, strict=True)
-    )
-    # The stream that leaves the last layer is the head's to hold.
-    casts = 0.0
-    earlier = static.gradients if setup.accumulation > 1 else 0.0
-    last = pieces[-1]
-    if setup.checkpointing:
-        layer_first = saved + stream + max(last.recomputed, last.backward)
-        forward = saved + casts + last.forward
-        loss = saved + stream + max(casts + end.forward, end.backward)
-    else:
-        kept = saved - last.saved
-        forward = kept + casts + last.forward
-        loss = saved + stream + casts + max(end.forward, end.backward)
-        layer_first = kept + stream + casts + last.backward
-    first = pieces[0]
-    remaining = stream if setup.checkpointing else 0.0
-    layer_last = remaining + stream + max(first.backward, first.recomputed if setup.checkpointing else 0.0)
-    grown = static.gradients * (1 - 1 / shape.layers)
-    whole_head = _head_gradient(shape, setup)
+    static = static_of(shape, setup, cost)
+    ops = Operations(Tape(), shape, setup, cost.traits, cost.adapted, stack=stack)
+    stream = float(ops.tokens * shape.hidden * ops.stream)
+    layers = [(block.count, _layer(ops, block, stream)) for block in shape.blocks]
     phases = {
-        "layer": base + max(earlier + whole_head + layer_first, max(grown, earlier) + layer_last, earlier + forward),
-        "loss": base + earlier + loss,
-        "optimizer": base + static.gradients + _optimizer_scratch(shape, setup, static, stack),
-        "evaluation": base - 0.0 + _evaluation(shape, setup, cost),
+        "layer": _layer_phase(shape, setup, static, layers, stream),
+        "loss": _loss_phase(setup, static, layers, _end(ops, stream), stream),
+        "optimizer": Phase(static.gradients, 0.0, _optimizer_scratch(shape, setup, static, stack)),
+        "evaluation": Phase(0.0, 0.0, _evaluation(shape, setup, cost, stack)),
     }
-    moving = {name: peak - base - saved for name, peak in phases.items()}
-    return Peaks(static=static, phases=phases, saved=saved, moving=moving)
+    return Peaks(static=static, workspace=float(stack.cublas_workspace_bytes), phases=phases)
 
 
-def _operations(shape: ModelShape, setup: TrainingSetup, cost: MethodCost, tape: Tape | None = None) -> Operations:
-    return Operations(tape or Tape(), shape, setup, cost.traits, cost.adapted)
+def _saved(layers: list[tuple[int, _Piece]], setup: TrainingSetup, stream: float) -> float:
+    """Add up what all layers keep: their inputs with checkpointing, else everything they saved."""
+    return sum(count * (stream if setup.checkpointing else piece.saved) for count, piece in layers)
 
 
-def _piece(ops: Operations, block: Block, stream: float) -> Piece:
+def _layer_phase(
+    shape: ModelShape, setup: TrainingSetup, static: Static, layers: list[tuple[int, _Piece]], stream: float
+) -> Phase:
+    """Take the worst of three moments: the last layer's forward pass, its backward pass, and the first layer's."""
+    saved = _saved(layers, setup, stream)
+    earlier = static.gradients if setup.accumulation > 1 else 0.0
+    last, first = layers[-1][1], layers[0][1]
+    if setup.checkpointing:
+        forward = Phase(earlier, saved, last.forward)
+        begins = Phase(earlier, saved, stream + max(last.recomputed, last.backward))
+        ends = Phase(0.0, stream, stream + max(first.recomputed, first.backward))
+    else:
+        forward = Phase(earlier, saved - last.saved, last.forward)
+        begins = Phase(earlier, saved - last.saved, stream + last.backward)
+        ends = Phase(0.0, 0.0, stream + first.backward)
+    whole = float(shape.vocabulary * shape.hidden * WIDTH[setup.dtype]) if setup.full else 0.0
+    begins = Phase(begins.gradients + whole, begins.saved, begins.working)  # the head's gradient comes first
+    grown = max(earlier, static.gradients * (1 - 1 / shape.layers))
+    ends = Phase(grown, ends.saved, ends.working)
+    return max(forward, begins, ends, key=lambda phase: phase.total)
+
+
+def _loss_phase(
+    setup: TrainingSetup, static: Static, layers: list[tuple[int, _Piece]], end: _Piece, stream: float
+) -> Phase:
+    earlier = static.gradients if setup.accumulation > 1 else 0.0
+    return Phase(earlier, _saved(layers, setup, stream), stream + max(end.forward, end.backward))
+
+
+def _layer(ops: Operations, block: Block, stream: float) -> _Piece:
     tape = ops.tape = Tape()
     x = tape.bring(stream, ops.stream, needs_gradient=True)
     out = layer(ops, x, block)
     tape.drop(x)
-    forward, recomputed = tape.peak, tape.peak_when_saving
-    saved = tape.live - out.bytes
+    forward, recomputed, saved = tape.peak, tape.peak_when_saving, tape.live - out.bytes
     tape.peak = 0.0
     tape.backward(out, out.bytes)
-    # In the backward pass the residual stream that left the layer is somebody else's.
-    return Piece(saved=saved, forward=forward, recomputed=recomputed - stream, backward=tape.peak - out.bytes)
+    # The stream that left the layer is gone when the backward pass comes back to it.
+    return _Piece(saved=saved, forward=forward, recomputed=recomputed - stream, backward=tape.peak - out.bytes)
 
 
-def _end(ops: Operations, stream: float, stack: Stack) -> Piece:
+def _end(ops: Operations, stream: float) -> _Piece:
     tape = ops.tape = Tape()
     x = tape.bring(stream, ops.stream, needs_gradient=True)
-    scalar = head.loss(ops, x, shifted_copy=stack.logits_shifted)
+    scalar = head.loss(ops, x)
     forward, saved = tape.peak - stream, tape.live - stream
-    if stack.outputs_kept:
-        kept = float(ops.tokens * ops.shape.vocabulary * ops.compute)
-        tape.live += kept
+    if ops.stack.own_loop:  # the outputs outlive the loss, so the logits do
+        tape.live += float(ops.tokens * ops.shape.vocabulary * ops.compute)
     tape.peak = 0.0
     tape.backward(scalar, scalar.bytes)
-    return Piece(saved=saved, forward=forward, recomputed=forward, backward=tape.peak - stream)
-
-
-def _head_gradient(shape: ModelShape, setup: TrainingSetup) -> float:
-    """Bytes of the output head's gradient, which is there before the layers'."""
-    return float(shape.vocabulary * shape.hidden * WIDTH[setup.dtype]) if setup.full else 0.0
+    return _Piece(saved=saved, forward=forward, recomputed=forward, backward=tape.peak - stream)
 
 
 def _optimizer_scratch(shape: ModelShape, setup: TrainingSetup, static: Static, stack: Stack) -> float:
@@ -134,17 +154,17 @@ def _optimizer_scratch(shape: ModelShape, setup: TrainingSetup, static: Static, 
     return 0.0
 
 
-def _evaluation(shape: ModelShape, setup: TrainingSetup, cost: MethodCost) -> float:
-    """Price a forward pass that saves nothing: the largest of its layers, or the head."""
-    import msgspec
-
+def _evaluation(shape: ModelShape, setup: TrainingSetup, cost: MethodCost, stack: Stack) -> float:
+    """Price a forward pass that saves nothing, by its widest layer and the head's tile."""
     rows = setup.evaluation_batch or setup.micro_batch
-    calm = msgspec.structs.replace(setup, micro_batch=rows, dropout=0.0, method="frozen" if setup.full else setup.method)
-    ops = _operations(shape, calm, cost)
+    calm = msgspec.structs.replace(setup, micro_batch=rows, dropout=0.0)
+    ops = Operations(Tape(), shape, calm, cost.traits, cost.adapted, stack=stack, training=False)
+    stream = float(ops.tokens * shape.hidden * ops.stream)
     highest = 0.0
     for block in shape.blocks:
         tape = ops.tape = Tape()
-        x = tape.bring(ops.tokens * shape.hidden * ops.stream, ops.stream, needs_gradient=False)
-        layer(ops, x, block)
+        layer(ops, tape.bring(stream, ops.stream, needs_gradient=False), block)
         highest = max(highest, tape.peak)
-    return highest
+    tape = ops.tape = Tape()
+    head.loss(ops, tape.bring(stream, ops.stream, needs_gradient=False))
+    return max(highest, tape.peak)

@@ -5,7 +5,7 @@ Source: `ForCausalLMLoss` of transformers 5.23; `add_fused_lm_head` and `_Chunke
 
 from __future__ import annotations
 
-from pegbox_hardware.forecast.layer import FP32, Operations
+from pegbox_hardware.forecast.operations import FP32, Operations
 from pegbox_hardware.forecast.tape import Tensor
 
 TILE_TOKENS = 4096
@@ -18,10 +18,10 @@ LOSS_CHUNK = 512
 """Positions that a chunked loss prices at a time."""
 
 
-def loss(ops: Operations, x: Tensor, *, shifted_copy: bool = False) -> Tensor:
+def loss(ops: Operations, x: Tensor) -> Tensor:
     """Write the loss down, from the residual stream, which stays its caller's, to a scalar."""
     hidden = ops.norm(x, ops.shape.hidden)
-    out = {"full": _full, "chunked": _chunked, "fused": _fused}[ops.setup.loss](ops, hidden, shifted_copy)
+    out = {"full": _full, "chunked": _chunked, "fused": _fused}[ops.setup.loss](ops, hidden)
     ops.tape.drop(hidden)
     return out
 
@@ -31,7 +31,7 @@ def _head_gradient(ops: Operations, width: int) -> float:
     return float(ops.shape.vocabulary * ops.shape.hidden * width) if ops.setup.full else 0.0
 
 
-def _full(ops: Operations, hidden: Tensor, shifted_copy: bool) -> Tensor:
+def _full(ops: Operations, hidden: Tensor) -> Tensor:
     """All logits at once: in the model's format, in fp32, and their log-softmax; twice more fp32 in the backward."""
     tape, scores = ops.tape, float(ops.tokens * ops.shape.vocabulary)
     inner = ops.cast(hidden, ops.compute) if ops.lowers or hidden.width < ops.compute else ops.cast(hidden, hidden.width)
@@ -43,20 +43,29 @@ def _full(ops: Operations, hidden: Tensor, shifted_copy: bool) -> Tensor:
     saves = (weight, inner) if ops.setup.full else (weight,)
     logits = tape.run((inner,), scores * width, width, saves=saves, backward_scratch=_head_gradient(ops, width), trains=ops.setup.full)
     tape.drop(inner)
+    if ops.shape.logit_cap:  # divided, bent by a tanh, multiplied: three more copies, of which the tanh's stays
+        divided = tape.run((logits,), logits.bytes, width)
+        tape.drop(logits)
+        bent = tape.run((divided,), logits.bytes, width, saves_output=True)
+        tape.drop(divided)
+        logits = tape.run((bent,), logits.bytes, width)
+        tape.drop(bent)
+    if ops.stack.in_place_loss:  # a kernel that writes the gradient over the logits
+        scalar = tape.run((logits,), FP32, FP32, saves=(logits,))
+        tape.drop(logits)
+        return scalar
     wide = ops.cast(logits, FP32)
-    if shifted_copy:
+    if ops.stack.logits_shifted:
         shifted = tape.run((wide,), wide.bytes, FP32)
         tape.drop(wide)
         wide = shifted
-    logarithms = tape.run((wide,), wide.bytes, FP32)
-    tape.operations[-1].saves = (logarithms,)
-    logarithms.holders += 1
+    logarithms = tape.run((wide,), wide.bytes, FP32, saves_output=True)
     scalar = tape.run((logarithms,), FP32, FP32)
     tape.drop(logits, wide, logarithms)
     return scalar
 
 
-def _chunked(ops: Operations, hidden: Tensor, _shifted: bool) -> Tensor:
+def _chunked(ops: Operations, hidden: Tensor) -> Tensor:
     """Logits in chunks that all stay for the backward pass, in the model's format; one chunk at a time in fp32."""
     tape, scores = ops.tape, float(ops.tokens * ops.shape.vocabulary)
     chunk = 3 * FP32 * float(min(ops.tokens, LOSS_CHUNK) * ops.shape.vocabulary)
@@ -72,14 +81,14 @@ def _chunked(ops: Operations, hidden: Tensor, _shifted: bool) -> Tensor:
     )
 
 
-def _fused(ops: Operations, hidden: Tensor, _shifted: bool) -> Tensor:
+def _fused(ops: Operations, hidden: Tensor) -> Tensor:
     """TRL's head: the labelled positions' states, copied, and one tile of logits at a time."""
     tape, tokens = ops.tape, float(ops.tokens)
     labelled = tape.run((hidden,), hidden.bytes, hidden.width)
     tile = min(tokens, TILE_TOKENS) * TILE_VOCABULARY * ops.compute
     kept = tape.keep(tokens * FP32)
-    # Backward: the gradient of the states in fp32 and then in their own format, the tile, the head's gradient in fp32.
-    backward = tokens * ops.shape.hidden * FP32 + tile + _head_gradient(ops, FP32)
+    # Backward: the gradients of states and head, each in fp32 and then in its own format, and the tile.
+    backward = tokens * ops.shape.hidden * FP32 + tile + _head_gradient(ops, FP32) + _head_gradient(ops, ops.compute)
     scalar = tape.run(
         (labelled,),
         FP32,

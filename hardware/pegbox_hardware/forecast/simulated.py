@@ -31,8 +31,11 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     """torch's optimizers in their default form, with whole-model temporaries, not the fused one the Trainer takes."""
     logits_shifted: bool = False
     """The full loss copies the shifted fp32 logits, as transformers 4.46 to 4.5x did; 5.x shifts the labels."""
-    outputs_kept: bool = False
-    """A loop of one's own, which holds the model's outputs (and their key-value cache) through the backward pass."""
+    in_place_loss: bool = False
+    """The full loss is a Triton kernel that overwrites the logits by their gradient (Unsloth's)."""
+    own_loop: bool = False
+    """Not the Trainer: the model's outputs and their key-value cache live until the next forward pass is done, and
+    gradients until it begins."""
     reentrant_checkpointing: bool = False
     """Checkpointing as transformers 4 did it by default."""
     fp32_norms: bool = False

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from pegbox_hardware.forecast.adapters import MethodCost
 from pegbox_hardware.forecast.setup import WIDTH, TrainingSetup
 from pegbox_hardware.shape import ModelShape
 
@@ -40,25 +41,21 @@ class Static(msgspec.Struct, frozen=True, kw_only=True):
         return self.linear + self.other + self.adapter + self.optimizer
 
 
-def static_of(shape: ModelShape, setup: TrainingSetup, trained: Iterable[int], frozen_extra: int = 0) -> Static:
-    """Price what stands still.
-
-    `trained`: the sizes, in weights, of the adapter's tensors (ignored where the model itself is trained).
-    `frozen_extra`: weights that a method adds without training them.
-    """
+def static_of(shape: ModelShape, setup: TrainingSetup, cost: MethodCost) -> Static:
+    """Price what stands still."""
     width = WIDTH[setup.dtype]
-    linear = packed_bytes(shape.linear_weights, setup) if setup.quantized else float(shape.linear_weights * width)
+    packed = setup.quantized and shape.quantizable
+    linear = packed_bytes(shape.linear_weights, setup) if packed else float(shape.linear_weights * width)
     others = shape.weights - shape.linear_weights
     other = float(others * (4 if setup.quantized and setup.kbit_casts else width))
-    tensors = _model_tensors(shape) if setup.full else list(trained)
     number = width if setup.full else WIDTH[setup.adapter_dtype]
-    count = sum(tensors)
-    resident, paged = _optimizer_bytes(setup, tensors, number)
+    count = cost.trainable_weights
+    resident, paged = _optimizer_bytes(setup, cost.trained, number)
     return Static(
         linear=linear,
         other=other,
-        adapter=0.0 if setup.full else float((count + frozen_extra) * number),
-        optimizer=resident,
+        adapter=0.0 if setup.full else float((count + cost.frozen) * number),
+        optimizer=resident + cost.state_copies * count * number,
         paged=paged,
         gradients=float(count * number),
     )
@@ -75,32 +72,20 @@ def packed_bytes(weights: int, setup: TrainingSetup) -> float:
     return weights / 2 + scales + 4 * scales / NESTED_BLOCK
 
 
-def _optimizer_bytes(setup: TrainingSetup, tensors: list[int], number: int) -> tuple[float, float]:
+def _optimizer_bytes(setup: TrainingSetup, tensors: Iterable[tuple[int, int]], number: int) -> tuple[float, float]:
     """Price the states of one optimizer: (resident, paged) bytes."""
     if setup.optimizer == "sgd":
         return 0.0, 0.0
     if setup.optimizer == "adamw":
-        return 2.0 * number * sum(tensors), 0.0
+        return 2.0 * number * sum(count * size for count, size in tensors), 0.0
     if setup.optimizer == "adafactor":
-        # One fp32 number for each row and column: for the square of a tensor's side, twice its root.
-        return sum(2 * 4 * count**0.5 for count in tensors), 0.0
+        # One fp32 number for each row and column: at least twice the root of a matrix' size.
+        return sum(count * 2 * 4 * size**0.5 for count, size in tensors), 0.0
     resident = paged = 0.0
-    for count in tensors:
-        state = 8.0 * count if count < EIGHT_BIT_LEAST else 2.0 * count * (1 + 4 / EIGHT_BIT_BLOCK)
-        if setup.optimizer == "paged_adamw_8bit" and count >= PAGED_LEAST:
-            paged += state
+    for count, size in tensors:
+        state = 8.0 * size if size < EIGHT_BIT_LEAST else 2.0 * size * (1 + 4 / EIGHT_BIT_BLOCK)
+        if setup.optimizer == "paged_adamw_8bit" and size >= PAGED_LEAST:
+            paged += count * state
         else:
-            resident += state
+            resident += count * state
     return resident, paged
-
-
-def _model_tensors(shape: ModelShape) -> list[int]:
-    """List the sizes of the model's own weights, those of small ones taken together."""
-    sizes = [shape.vocabulary * shape.hidden] * (1 if shape.tied_head else 2)
-    for block in shape.blocks:
-        sizes += [d_out * d_in for d_out, d_in in block.matrices.values()] * block.count
-        sizes += [shape.hidden] * (block.count * (block.small_weights // shape.hidden))
-        if block.experts is not None:
-            stacked = block.experts.count * block.experts.inner * shape.hidden
-            sizes += [2 * stacked, stacked] * block.count
-    return [*sizes, max(0, shape.weights - sum(sizes))]

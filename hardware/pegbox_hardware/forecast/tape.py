@@ -67,11 +67,13 @@ class Tape:
         scratch: float = 0.0,
         backward_scratch: float = 0.0,
         passes: bool = False,
+        saves_output: bool = False,
         trains: bool = False,
     ) -> Tensor:
         """Run one operation.
 
-        `size` and `width`: of its output. `saves`: what its backward needs. `scratch`: bytes it needs while it runs.
+        `size` and `width`: of its output. `saves`: what its backward needs, and with `saves_output` its output too.
+        `scratch`: bytes it needs while it runs.
         `passes`: its backward hands the gradient on as it is. `trains`: it has a trained weight, so that its output
         needs a gradient whatever its inputs.
         """
@@ -79,13 +81,23 @@ class Tape:
         if self.live + scratch > self.peak:
             self.peak = self.live + scratch
         out = Tensor(size, width, trains or any([tensor.needs_gradient for tensor in inputs]))
+        if saves_output:
+            saves = (*saves, out)
         if out.needs_gradient:
             for tensor in saves:
                 tensor.holders += 1
             self.operations.append(Operation(out, inputs, saves, backward_scratch, passes))
             if saves:
                 self.peak_when_saving = self.peak
+        else:
+            self._free_unheld(saves)
         return out
+
+    def _free_unheld(self, tensors: Sequence[Tensor]) -> None:
+        """Free what was kept for a backward pass that won't come."""
+        for tensor in tensors:
+            if tensor.holders == 0:
+                self.live -= tensor.bytes
 
     def keep(self, size: float) -> Tensor:
         """Allocate what an operation saves beside its inputs and output; the saved list becomes its only holder."""

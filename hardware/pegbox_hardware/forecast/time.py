@@ -1,4 +1,4 @@
-"""How long a run takes on a card, and the energy and money of it: a range before the first step, then the measured rate."""
+"""How long a run takes on a card, with its energy and money: a range before the first step, then the measured rate."""
 
 from __future__ import annotations
 
@@ -27,18 +27,25 @@ PRODUCTS: dict[Accelerator, Reach] = {
     "cuda": Reach(0.50, 0.72, 1.00),
     "rocm": Reach(0.30, 0.55, 0.85),
     "mps": Reach(0.35, 0.60, 0.90),
-    "cpu": Reach(0.30, 0.50, 0.85),
+    "cpu": Reach(0.45, 0.75, 1.00),
 }
-"""Of the dense matrix rate. torch reaches 0.65 to 1.15 of it with large square matrices (T4 0.65, V100S 0.68, L40S 0.74,
-B200 0.75, A100 0.79 to 0.85, H100 and A6000 0.80, 4090 and 3090 about 1.05: github.com/zzc0721/torch-performance-test-data,
-2025-10), and a layer's flatter ones lose more. ROCm: 0.80 there, with fewer kernels tuned. CPU: of a measured rate."""
+"""Of the dense matrix rate. torch reaches, with large square matrices: T4 0.65, V100S 0.68, L40S 0.74, B200 0.75, A100
+0.79 to 0.85, H100 and A6000 0.80, 7900 XT 0.80, M3 Max 0.79; a layer's flatter ones lose more. A processor's rate in
+the table is a measured one already. Source: github.com/zzc0721/torch-performance-test-data, database.md, 2025-10."""
+HALVED_PRODUCTS = Reach(0.60, 0.92, 1.15)
+"""The same for cards whose tensor cores run at half rate with fp32 accumulation, so that memory and power keep up:
+5090 1.07 to 1.16, 3080 Ti 1.12, 3090 and 4070 SUPER 1.07, 4060 Laptop 1.06, 4090 1.00 (same source)."""
+HALVED_RATIO = 2.1
+"""Such a card's matrix rate is twice its fp32 rate (four times and more elsewhere)."""
+EXPERTS_LOW = 0.8
+"""A mixture's low end: each expert sees a few of the tokens, so its products are flatter."""
 TRAFFIC: dict[Accelerator, Reach] = {
     "cuda": Reach(0.55, 0.75, 0.92),
     "rocm": Reach(0.40, 0.65, 0.85),
     "mps": Reach(0.40, 0.65, 0.85),
     "cpu": Reach(0.20, 0.35, 0.80),
 }
-"""Of the memory bandwidth, by elementwise kernels. Copies reach 0.9; a CPU's exp and casts are slower than its memory."""
+"""Of the memory bandwidth, by elementwise kernels. Copies reach 0.9; a CPU's exp and casts lag its memory."""
 LAUNCH_SECONDS: dict[Accelerator, Reach] = {
     "cuda": Reach(12e-6, 6e-6, 3e-6),
     "rocm": Reach(16e-6, 8e-6, 4e-6),
@@ -46,6 +53,8 @@ LAUNCH_SECONDS: dict[Accelerator, Reach] = {
     "cpu": Reach(0.0, 0.0, 0.0),
 }
 """The host's time to start one kernel from Python; the device waits where its kernels are shorter."""
+UNFUSED_OPTIMIZER = 2.5
+"""Times the memory traffic of a fused optimizer that one built of single operations makes (torch's foreach AdamW)."""
 MEASURED_SPREAD = 0.10
 """Of a rate measured in the run itself: rows differ in length, and clocks fall as the card warms up."""
 LEAST_POWER_SHARE = 0.5
@@ -109,9 +118,10 @@ def forecast_time(
     steps = [_step_seconds(work, setup, card, rows, reach) for reach in ("low", "likely", "high")]
     if measured_tokens_per_second is None:
         # The ratio's own range isn't known, so it only shifts ours.
-        slow, likely, fast = (rows * (1 - padding_share) / (sum(parts) * step_time_ratio) for parts in map(_serial, steps))
+        real = rows * (1 - padding_share) / step_time_ratio
+        slow, likely, fast = (real / step.seconds for step in steps)
         level: TimeLevel = "estimated"
-        source = f"{card.name}: {card.source.kind}, {card.source.where} ({card.source.when}); shares reached: see PRODUCTS"
+        source = f"{card.name}: {card.source.kind}, {card.source.where} ({card.source.when}); shares of it: PRODUCTS"
     else:
         likely, level, source = measured_tokens_per_second, "measured", "the rate of this very set-up, +-10 %"
         slow, fast = likely * (1 - MEASURED_SPREAD), likely * (1 + MEASURED_SPREAD)
@@ -124,7 +134,7 @@ def forecast_time(
         seconds=whole / likely,
         seconds_low=whole / fast,
         seconds_high=whole / slow,
-        bound=_bound(steps[1]),
+        bound=steps[1].bound,
         level=level,
         flops_per_token=work.flops_per_token,
         source=source,
@@ -180,30 +190,32 @@ class _Step(msgspec.Struct, frozen=True):
     bandwidth: float
     launch: float
 
+    @property
+    def seconds(self) -> float:
+        """A device's kernels run one after another, while the host launches ahead of them."""
+        return max(self.compute + self.bandwidth, self.launch)
+
+    @property
+    def bound(self) -> Bound:
+        if self.launch > self.compute + self.bandwidth:
+            return "launch"
+        return "compute" if self.compute >= self.bandwidth else "bandwidth"
+
 
 def _step_seconds(work: Work, setup: TrainingSetup, card: CardRow, tokens: float, end: str) -> _Step:
-    product, traffic, launch = (
-        getattr(table[card.accelerator], end) for table in (PRODUCTS, TRAFFIC, LAUNCH_SECONDS)
-    )
+    traffic, launch = (getattr(table[card.accelerator], end) for table in (TRAFFIC, LAUNCH_SECONDS))
     bytes_per_second = card.bandwidth_gbs * 1e9 * traffic
-    arithmetic = work.flops_per_token * tokens / (rate_tflops(card, setup.dtype, setup.autocast) * 1e12 * product)
+    rate = rate_tflops(card, setup.dtype, setup.autocast)
+    halved = card.accelerator == "cuda" and setup.dtype != "fp32" and rate <= HALVED_RATIO * card.fp32_tflops
+    product = getattr(HALVED_PRODUCTS if halved else PRODUCTS[card.accelerator], end)
+    product *= EXPERTS_LOW if work.experts and end == "low" else 1.0
+    arithmetic = work.flops_per_token * tokens / (rate * 1e12 * product)
     # With few tokens the products wait for the weights.
     compute, bandwidth = arithmetic, max(0.0, work.weight_bytes / bytes_per_second - arithmetic)
     bandwidth += (work.traffic_per_token * tokens + work.unpacking_bytes) / bytes_per_second
-    bandwidth += work.optimizer_bytes / bytes_per_second / setup.accumulation
+    optimizer = work.optimizer_bytes * (UNFUSED_OPTIMIZER if end == "low" else 1.0)
+    bandwidth += optimizer / bytes_per_second / setup.accumulation
     return _Step(compute, bandwidth, work.kernels * launch)
-
-
-def _serial(step: _Step) -> tuple[float, float]:
-    """Order the times that add up: a device's kernels run one after another, while the host launches ahead of them."""
-    busy = step.compute + step.bandwidth
-    return busy, max(0.0, step.launch - busy)
-
-
-def _bound(step: _Step) -> Bound:
-    if step.launch > step.compute + step.bandwidth:
-        return "launch"
-    return "compute" if step.compute >= step.bandwidth else "bandwidth"
 
 
 def _check(

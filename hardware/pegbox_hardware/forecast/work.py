@@ -16,10 +16,14 @@ GATE_WIDTHS = 5
 """Activation (read, write) and product (two reads, one write) of a gated MLP, for each inner element."""
 ROTATION_WIDTHS = 11
 """cos product, negate and join, sin product, sum, for each element of queries and keys."""
-ADAPTER_IN, ADAPTER_OUT = 8, 5
-"""Numbers moved beside a target's own: input dropped out, cast and read again; output scaled and added."""
+ROUTING_WIDTHS = 7
+"""A token's row gathered for an expert (2), scaled (2) and added to the sum (3), for each hidden element."""
+ADAPTER_IN, ADAPTER_OUT, DROPOUT = 5, 5, 3
+"""Numbers moved beside a target's own: input cast and read again; output scaled and added; input dropped out."""
+BACKWARD_TRAFFIC = 1.8
+"""Backward's elementwise traffic in forward passes: norms and gates move about twice, residual sums once."""
 LOSS_BYTES = {"full": 28, "chunked": 28, "fused": 8}
-"""Moved for each logit: cast to fp32, log-softmax, its gradient, cast back; a fused head keeps its tiles in the cache."""
+"""Moved for each logit: cast to fp32, log-softmax, its gradient, cast back; a fused head keeps tiles in cache."""
 SCORE_BYTES = 24
 """Moved for each attention score by eager attention: product, mask, softmax in fp32, cast, dropout, read again."""
 OPTIMIZER_TOUCHES = 12
@@ -44,6 +48,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes moved in one optimizer step."""
     kernels: float
     """Kernels launched for one micro-batch."""
+    experts: bool
+    """The layers hold a mixture of experts."""
 
 
 def work_of(shape: ModelShape, setup: TrainingSetup, trainable_weights: int) -> Work:
@@ -65,13 +71,16 @@ def work_of(shape: ModelShape, setup: TrainingSetup, trainable_weights: int) -> 
     forward_traffic += 0 if full else _adapter_bytes(shape, setup, width)
     linear = shape.linear_weights
     adapted = 0 if full or not setup.targets else sum(count for count, *_ in shape.adapted(setup.targets))
+    traffic_passes = 1 + BACKWARD_TRAFFIC + setup.checkpointing
+    layers = 2 * matrices * passes + attention * (3.5 + setup.checkpointing)
     return Work(
-        flops_per_token=2 * matrices * passes + attention * (3.5 + setup.checkpointing) + adapters + 2 * head * head_passes,
+        flops_per_token=layers + adapters + 2 * head * head_passes,
         forward_flops_per_token=2 * matrices + attention + 2 * head,
-        traffic_per_token=forward_traffic * (3 + setup.checkpointing) + shape.vocabulary * LOSS_BYTES[setup.loss],
+        traffic_per_token=forward_traffic * traffic_passes + shape.vocabulary * LOSS_BYTES[setup.loss],
         weight_bytes=(linear + shape.expert_weights) * width * passes + head * width * head_passes,
         unpacking_bytes=0 if setup.quantization == "none" else linear * (0.5 + 2 * width) * passes,
         optimizer_bytes=trainable_weights * OPTIMIZER_TOUCHES * (width if full else WIDTH[setup.adapter_dtype]),
+        experts=shape.expert_weights > 0,
         kernels=(shape.layers * KERNELS_OF_LAYER + adapted * KERNELS_OF_ADAPTER) * (3 + setup.checkpointing),
     )
 
@@ -112,6 +121,8 @@ def _layer_bytes(shape: ModelShape, block: Block, setup: TrainingSetup, width: i
     moved = shape.hidden * (shape.norms * NORM_BYTES * stream / 2 + 2 * ADD_WIDTHS * stream)
     moved += inner * (GATE_WIDTHS if shape.gated else 2) * width
     moved += (shape.heads + shape.kv_heads) * shape.head * shape.rotary * ROTATION_WIDTHS * width
+    if block.experts:
+        moved += block.experts.active * shape.hidden * ROUTING_WIDTHS * width
     if setup.attention == "eager":
         moved += shape.heads * setup.length * SCORE_BYTES
     return moved
@@ -121,6 +132,5 @@ def _adapter_bytes(shape: ModelShape, setup: TrainingSetup, width: int) -> float
     """Count bytes that adapters move for one token in a forward pass, over all layers."""
     if not setup.targets:
         return 0.0
-    return sum(
-        count * (d_in * ADAPTER_IN + d_out * ADAPTER_OUT) * width for count, _, d_out, d_in in shape.adapted(setup.targets)
-    )
+    adapted, into = shape.adapted(setup.targets), ADAPTER_IN + (DROPOUT if setup.dropout else 0)
+    return sum(count * (d_in * into + d_out * ADAPTER_OUT) * width for count, _, d_out, d_in in adapted)

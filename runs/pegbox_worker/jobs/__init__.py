@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 JOBS = {
+    "simulate": "pegbox_worker.jobs.simulate:run",
     "torch-facts": "pegbox_worker.jobs.torch_facts:run",
 }
 """Module and function by the job's name."""

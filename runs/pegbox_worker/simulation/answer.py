@@ -8,9 +8,12 @@ import time
 from pegbox_hardware.forecast.simulated import SimulationRequest, SimulationResult
 from pegbox_worker.simulation.allocator import replay
 from pegbox_worker.simulation.extrapolation import extended_run
-from pegbox_worker.simulation.fake_model import config_of, quantization
+from pegbox_worker.simulation.fake_model import config_of, method_of, quantization
 from pegbox_worker.simulation.step import trace_run
 from pegbox_worker.simulation.unsupported import CannotSimulate
+
+LONGEST = 200
+"""Characters of a library's message that are passed on."""
 
 
 def simulate(request: SimulationRequest) -> SimulationResult:
@@ -28,8 +31,8 @@ def simulate(request: SimulationRequest) -> SimulationResult:
     except Exception as error:
         lines = str(error).strip().splitlines() or [""]
         raise CannotSimulate(
-            f"{config.model_type} with {request.setup.method} doesn't run on tensors without numbers "
-            f"({type(error).__name__}: {lines[0]}); the analytic forecast stands alone."
+            f"{config.model_type} with {method_of(request)} doesn't run on tensors without numbers "
+            f"({type(error).__name__}: {lines[0][:LONGEST]}); the analytic forecast stands alone."
         ) from error
 
 
@@ -60,6 +63,6 @@ def _simulate(request: SimulationRequest, config: object, begun: float) -> Simul
 
 def _let_bitsandbytes_in(request: SimulationRequest) -> None:
     """A worker keeps it out while it isn't needed, since importing it takes a second."""
-    if quantization(request.setup) != "none" or request.setup.optimizer.endswith("8bit"):
-        if sys.modules.get("bitsandbytes", True) is None:
-            del sys.modules["bitsandbytes"]
+    wanted = quantization(request.setup) != "none" or request.setup.optimizer.endswith("8bit")
+    if wanted and sys.modules.get("bitsandbytes", True) is None:
+        del sys.modules["bitsandbytes"]

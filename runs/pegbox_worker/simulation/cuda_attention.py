@@ -16,8 +16,6 @@ EFFICIENT_ROUND = 32
 """The memory-efficient kernel aligns its log-sum-exp to it (`kAlignLSE`)."""
 MASK_ALIGNMENT = 16
 """It wants rows of the mask at multiples of it, and copies a mask whose rows aren't (`pad_bias`)."""
-LARGEST_HEAD = 256
-"""flash-attention 2 takes no wider heads."""
 
 
 class _FusedAttention(torch.autograd.Function):
@@ -29,7 +27,9 @@ class _FusedAttention(torch.autograd.Function):
         # Both kernels write (batch, length, heads, d) and hand a transposed view out.
         output = query.new_empty(batch, length, heads, value.shape[-1]).transpose(1, 2)
         rounded = length if mask is None else -(-length // EFFICIENT_ROUND) * EFFICIENT_ROUND
-        ctx.save_for_backward(query, key, value, mask, output, query.new_empty(batch, heads, rounded, dtype=torch.float32))
+        ctx.save_for_backward(
+            query, key, value, mask, output, query.new_empty(batch, heads, rounded, dtype=torch.float32)
+        )
         return output
 
     @staticmethod
@@ -60,7 +60,7 @@ def scaled_dot_product_attention(
     value: Tensor,
     attn_mask: Tensor | None = None,
     dropout_p: float = 0.0,  # noqa: ARG001
-    is_causal: bool = False,  # noqa: ARG001, FBT001
+    is_causal: bool = False,  # noqa: ARG001
     scale: float | None = None,  # noqa: ARG001
     enable_gqa: bool = False,  # noqa: ARG001
 ) -> Tensor:
@@ -74,8 +74,6 @@ def scaled_dot_product_attention(
         query, key, value = (side.to(dtype) for side in (query, key, value))
     if attn_mask is not None:
         attn_mask = _mask_of_kernel(attn_mask, query.dtype)
-    if max(query.shape[-1], value.shape[-1]) > LARGEST_HEAD and attn_mask is None:
-        return _FusedAttention.apply(query, key, value, None)
     return _FusedAttention.apply(query, key, value, attn_mask)
 
 

@@ -39,7 +39,7 @@ def extended_run(request: SimulationRequest, config: Any) -> Extended:
     base = {kind: min(count, FEWEST) for kind, count in counts.items()}
     traced = trace_run(request, with_layers(config, kinds, base), in_order=False)
     figures = _figures(traced)
-    whole = dict(figures)
+    whole: dict[tuple[str, str], float] = dict(figures)
     most = sum(base.values())
     for kind, count in counts.items():
         more = min(STEP, count - base[kind])

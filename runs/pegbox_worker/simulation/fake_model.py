@@ -36,7 +36,7 @@ def build(request: SimulationRequest, config: Any, mode: FakeTensorMode) -> Any:
         raise
     except Exception as error:
         raise CannotSimulate(
-            f"{config.model_type} with {_method(request)} can't be built without numbers: {_said(error)}"
+            f"{config.model_type} with {method_of(request)} can't be built without numbers: {_said(error)}"
         ) from error
     if setup.checkpointing:
         kwargs = {"use_reentrant": request.stack.reentrant_checkpointing}
@@ -134,7 +134,8 @@ def _prepared(model: Any, setup: TrainingSetup, stack: Stack) -> Any:
     return model
 
 
-def _method(request: SimulationRequest) -> str:
+def method_of(request: SimulationRequest) -> str:
+    """Name the method a request means."""
     if request.peft_config is None:
         return request.setup.method
     return str(request.peft_config.get("peft_type", "this adapter"))

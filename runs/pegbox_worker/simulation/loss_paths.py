@@ -36,10 +36,13 @@ def _fused(model: Any, batch: dict[str, Tensor]) -> Tensor:
 
 def _full(model: Any, batch: dict[str, Tensor], setup: TrainingSetup, stack: Stack) -> tuple[Tensor, Any]:
     """transformers' cross-entropy over all logits."""
-    if stack.outputs_kept:
+    if stack.own_loop:
         outputs = model(**batch, num_items_in_batch=batch["labels"].numel())
         return outputs.loss, outputs
     labels = batch.pop("labels")
+    if stack.in_place_loss:
+        logits = model(**batch, use_cache=False).logits
+        return _InPlaceLoss.apply(logits), None
     if not stack.logits_shifted:
         outputs = model(**batch, labels=labels, use_cache=False, num_items_in_batch=torch.ones((), dtype=torch.long))
         return _as_accelerate_gives(outputs, setup).loss, None
@@ -47,6 +50,19 @@ def _full(model: Any, batch: dict[str, Tensor], setup: TrainingSetup, stack: Sta
     loss = _shifted_loss(outputs.logits, labels)
     _as_accelerate_gives(outputs, setup)
     return loss, None
+
+
+class _InPlaceLoss(torch.autograd.Function):
+    """Cross-entropy of logits (rows, length, vocabulary) as a Triton kernel that overwrites them by their gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, logits.new_empty(logits.shape[:-1], dtype=torch.float32))
+        return logits.new_empty((), dtype=torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, _gradient: Tensor) -> Tensor:
+        return ctx.saved_tensors[0].detach()
 
 
 def _shifted_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -62,5 +78,3 @@ def _as_accelerate_gives(outputs: Any, setup: TrainingSetup) -> Any:
     from accelerate.utils import convert_to_fp32
 
     return convert_to_fp32(outputs) if setup.autocast else outputs
-
-

@@ -36,9 +36,10 @@ def state_tensors(optimizer: Any) -> list[Tensor]:
 
 
 def _adam_8bit(weights: list[Tensor], trace: StorageTrace, *, paged: bool) -> Any:
-    from bitsandbytes.optim import AdamW8bit
+    from bitsandbytes.optim import adamw
 
-    optimizer = AdamW8bit(weights, lr=LEARNING_RATE)
+    made: Any = adamw.AdamW8bit
+    optimizer = made(weights, lr=LEARNING_RATE)
     if not paged:
         return optimizer
 

@@ -77,9 +77,9 @@ def _states(model: nn.Module) -> Iterator[Any]:
 
 def _linear_4bit(linear: nn.Linear, double: bool, compute: torch.dtype) -> nn.Module:
     """Make the module past its constructor, which would quantize numbers."""
-    import bitsandbytes
+    from bitsandbytes.nn.modules import Linear4bit
 
-    made: Any = bitsandbytes.nn.Linear4bit.__new__(bitsandbytes.nn.Linear4bit)
+    made: Any = Linear4bit.__new__(Linear4bit)
     nn.Module.__init__(made)
     made.in_features, made.out_features = linear.in_features, linear.out_features
     made.weight = _weight(linear.weight, double, compute)
@@ -91,18 +91,19 @@ def _linear_4bit(linear: nn.Linear, double: bool, compute: torch.dtype) -> nn.Mo
 
 
 def _weight(weight: Tensor, double: bool, compute: torch.dtype) -> Any:
-    from bitsandbytes.functional import QuantState
+    from bitsandbytes import functional
 
+    state: Any = functional.QuantState
     count, blocks = weight.numel(), -(-weight.numel() // BLOCK)
 
     def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.empty(shape, dtype=dtype, device=weight.device)
 
     packed: Any = nn.Parameter(empty(-(-count // 2), 1, dtype=torch.uint8), requires_grad=False)
-    second = QuantState(
+    second = state(
         absmax=empty(-(-blocks // NESTED_BLOCK)), code=empty(256), blocksize=NESTED_BLOCK, dtype=torch.float32
     )
-    packed.quant_state = QuantState(
+    packed.quant_state = state(
         absmax=empty(blocks, dtype=torch.uint8 if double else torch.float32),
         shape=weight.shape,
         dtype=compute,

@@ -47,7 +47,7 @@ def _masks(setup: TrainingSetup) -> list[tuple[Any, str, Any]]:
 
     return [
         (masking_utils, "_ignore_causal_mask_sdpa", no_mask),
-        (masking_utils, "find_packed_sequence_indices", lambda position_ids: None),
+        (masking_utils, "find_packed_sequence_indices", lambda *_: None),
     ]
 
 
@@ -61,7 +61,7 @@ def _fused_head() -> list[tuple[Any, str, Any]]:
         (head, "_use_triton", _yes),
         (kernels, "_forward_kernel", _Kernel()),
         (kernels, "_backward_kernel", _Kernel()),
-        (kernels, "_addmm_fp32", lambda total, a, b: None),  # accumulates into `total`
+        (kernels, "_addmm_fp32", lambda *_: None),  # accumulates into `total`
     ]
 
 

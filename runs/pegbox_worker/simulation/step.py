@@ -77,15 +77,19 @@ class _Run:
             weight.register_post_accumulate_grad_hook(lambda w: trace.tag([w.grad], "gradients"))
         trace.take(self._stack.cublas_workspace_bytes, "cuBLAS workspace")
         self._optimizer = make_optimizer(self.weights, self._setup, self._stack, trace)
+        self._kept: Any = None
+        """What a loop of one's own holds until the next micro-batch has gone forward."""
 
     def two_steps(self) -> None:
         """Take a step that makes the optimizer's state and one that finds it; only the peaks of the second count."""
         earlier = self._stack.earlier_length
         self._micro_batch(earlier or self._setup.length)
         self._optimize()
-        self._drop_gradients()
+        if not self._stack.own_loop:
+            self._drop_gradients()
         if earlier is not None:
             self._trace.empty_cache()
+        self._drop_gradients()
         self._trace.forget_peaks()
         self._micro_batch(self._setup.length)
         if self._setup.accumulation > 1:  # the third is as the second
@@ -126,7 +130,7 @@ class _Run:
 
     def _micro_batch(self, length: int) -> None:
         self._trace.enter("forward")
-        loss, _kept = self._loss(self._batch(self._setup.micro_batch, length))
+        loss, self._kept = self._loss(self._batch(self._setup.micro_batch, length))
         self._trace.enter("backward")
         loss.backward()
 

@@ -58,4 +58,5 @@ def _divided(steps: int, settings: Mapping[str, Any]) -> Schedule:
 def initial_rank(settings: Mapping[str, Any]) -> int:
     """Give the rank every matrix starts with; always above the one asked for, or nothing could move."""
     rank: int = settings["rank"]
-    return max(rank + 1, round(rank * settings["surplus"]))
+    wished: int = round(rank * settings["surplus"])
+    return max(rank + 1, wished)

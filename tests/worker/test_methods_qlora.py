@@ -1,0 +1,220 @@
+"""The 4-bit base: packed rightly, differentiated rightly, never merged into, and refused where it can't be."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import torch
+from datasets import Dataset
+from torch import nn
+from transformers import AutoModelForCausalLM, Qwen3MoeConfig
+
+from pegbox_methods.events import Prepared
+from pegbox_methods.recipe import Method, Model, Recipe, Rows
+from pegbox_methods.refusal import Refusal
+from pegbox_methods.registry import find_card
+from pegbox_methods.torch_half import load_torch_half
+from pegbox_runs import preflight
+from pegbox_runs.models import BUNDLED, FoundModel
+from pegbox_runs.run_folder import RunFolder
+from pegbox_worker.adapter_care import keep_float32
+from pegbox_worker.arguments import training_arguments
+from pegbox_worker.base_model import admit_bitsandbytes, load_packed_model, weights_in
+from pegbox_worker.plan import plan
+from pegbox_worker.precision import NumberFormat
+from pegbox_worker.trainer import MeasuredTrainer
+from tests.commands import events_of, pegbox, write_recipe_text
+from tests.methods_at_work import CPU, FOUND, IDS, attach, logits, one_thread, packed_base, plain_base, recipe
+
+HALF = load_torch_half(find_card("qlora"))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+def packed_parts(model: nn.Module) -> list[Any]:
+    return [part for part in model.modules() if type(part).__name__ == "Linear4bit"]
+
+
+def test_linear_maps_are_packed_and_all_else_is_not() -> None:
+    model = packed_base(torch.bfloat16)
+    parts = packed_parts(model)
+    assert len(parts) == 4 * 7
+    for part in parts:
+        assert part.weight.quant_state.quant_type == "nf4"
+        assert part.weight.quant_state.nested  # doubly quantized
+        assert part.compute_dtype is torch.bfloat16
+        assert part.weight.numel() * 2 == weights_in(part.weight) == part.in_features * part.out_features
+    rest = [weight for name, weight in model.named_parameters() if "proj" not in name]
+    assert {weight.dtype for weight in rest} == {torch.float32}
+    plain = sum(weight.numel() for weight in plain_base().parameters())
+    assert sum(weights_in(weight) for weight in model.parameters()) == plain
+
+
+def unpacked(model: Any) -> Any:
+    """The same model in full precision, with the very weights that the packed one stands for."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    plain = plain_base()
+    for name, part in model.named_modules():
+        if type(part).__name__ == "Linear4bit":
+            plain.get_submodule(name).weight.data = dequantize_4bit(part.weight.data, part.weight.quant_state).float()
+    return plain
+
+
+def gradients(model: Any) -> dict[str, torch.Tensor]:
+    """Those of the adapter, with B away from zero so that A has one too."""
+    torch.manual_seed(3)
+    for name, weight in model.named_parameters():
+        if "lora_" in name:
+            weight.data.normal_(std=0.02)
+    model.train()
+    model.zero_grad()
+    model(input_ids=IDS, labels=IDS).loss.backward()
+    return {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def test_its_gradients_are_those_of_the_unpacked_model_after_an_evaluation_too() -> None:
+    packed = packed_base()
+    plain = unpacked(packed)
+    settings = {"dropout": 0.0, "rank": 4}
+    lora = load_torch_half(find_card("lora"))
+    expected = gradients(lora.attach(plain, recipe("lora", **settings)).model)
+    tuned = HALF.attach(packed, recipe("qlora", **settings)).model
+    for _ in range(2):
+        found = gradients(tuned)
+        assert found.keys() == expected.keys()
+        for name, gradient in found.items():
+            torch.testing.assert_close(gradient, expected[name], rtol=1e-3, atol=1e-6)
+        logits(tuned)  # in eval mode, without gradients: where bitsandbytes would repack the weights on a CPU
+
+
+def test_no_part_may_repack_itself_for_inference() -> None:
+    flags = [getattr(part, "support_avx512bf16_for_cpu", False) for part in packed_parts(packed_base())]
+    assert flags
+    assert not any(flags)
+
+
+def test_an_adapter_is_never_merged_into_packed_weights() -> None:
+    with pytest.raises(Refusal, match=r"loaded in 4 or 8 bits.*Load the base model in full precision"):
+        HALF.merge(attach("qlora").model)
+
+
+def test_it_does_not_train_a_full_precision_model_under_its_name() -> None:
+    with pytest.raises(Refusal, match="trains on a 4-bit base model, and this one is in full precision"):
+        HALF.attach(plain_base(), recipe("qlora"))
+
+
+def trained_by(folder: Path, number_format: NumberFormat, tokenizer: Any) -> dict[str, set[torch.dtype]]:
+    """The dtypes of what trains and of what doesn't, as TRL's trainer leaves a packed model."""
+    asked = recipe("qlora", steps=2)
+    rows = Dataset.from_dict({"input_ids": [IDS[0].tolist()], "labels": [IDS[0].tolist()]})
+    asked = msgspec.structs.replace(
+        asked, training=msgspec.structs.replace(asked.training, learning_rate=1e-4, activation_checkpointing="on")
+    )
+    tuned = HALF.attach(packed_base(number_format.compute), asked).model
+    trainer = MeasuredTrainer(
+        model=tuned,
+        args=training_arguments(asked, plan(asked, 1), number_format, CPU, evaluating=False, folder=folder),
+        train_dataset=rows,
+        processing_class=tokenizer,
+        labelled_loss=None,
+        added_loss=None,
+        checkpoint_failed=lambda *_: None,
+    )
+    keep_float32(trainer.model, number_format.compute)
+    kinds: dict[str, set[torch.dtype]] = {"adapter": set(), "packed": set(), "rest": set()}
+    for weight in trainer.model.parameters():
+        kind = "adapter" if weight.requires_grad else "packed" if hasattr(weight, "quant_state") else "rest"
+        kinds[kind].add(weight.dtype)
+    return kinds
+
+
+@pytest.mark.parametrize("compute", [torch.bfloat16, torch.float32])
+def test_the_adapter_is_in_bfloat16_only_where_the_run_computes_in_it(
+    compute: torch.dtype, tokenizer: Any, tmp_path: Path
+) -> None:
+    number_format = NumberFormat(str(compute).removeprefix("torch."), compute, torch.float32)
+    assert trained_by(tmp_path, number_format, tokenizer) == {
+        "adapter": {compute},
+        "packed": {torch.uint8},
+        "rest": {torch.float32},
+    }
+
+
+def test_a_broken_bitsandbytes_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_name: str) -> None:
+        raise OSError("libbitsandbytes_cpu.so: cannot open")
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    with pytest.raises(Refusal, match=r"bitsandbytes can't be loaded \(libbitsandbytes_cpu.so: cannot open\)"):
+        admit_bitsandbytes()
+
+
+def test_a_worker_that_warmed_up_without_bitsandbytes_packs_all_the_same(tmp_path: Path, home: Path) -> None:
+    asked = write_recipe_text(
+        tmp_path,
+        method={"name": "qlora"},
+        training={"max_steps": 2, "accumulation": 1, "optimizer": "adamw_8bit", "precision": "auto"},
+        evaluation={"every": 2, "samples": 0},
+    )
+    done = pegbox("train", str(asked), "--json", home=home)
+    assert done.returncode == 0, done.stdout[-2000:]
+    (path,) = (home / "runs").iterdir()
+    (prepared,) = (event for event in events_of(RunFolder(path)) if isinstance(event, Prepared))
+    assert prepared.model_weights - prepared.trainable_weights == sum(w.numel() for w in plain_base().parameters())
+    assert (path / "adapter" / "adapter_model.safetensors").is_file()
+
+
+def test_a_model_of_experts_is_refused_once_it_is_seen_that_little_of_it_is_packed(tmp_path: Path) -> None:
+    config = Qwen3MoeConfig(
+        vocab_size=64,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        intermediate_size=64,
+        moe_intermediate_size=64,
+        num_experts=8,
+        num_experts_per_tok=2,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    found = FoundModel("experts", tmp_path, config.to_dict(), None, False, False)
+    admit_bitsandbytes()
+    with pytest.raises(Refusal, match=r"only \d+ % of its weights \(type 'qwen3_moe'\) lie in linear maps"):
+        load_packed_model(found, torch.float32, torch.float32, CPU)
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, method: str, **config: Any) -> str:
+    """What is said before a run exists, of the bundled model with other words in its config."""
+    changed = msgspec.convert(FOUND.config, dict) | config
+    found = FoundModel(FOUND.name, FOUND.folder, changed, FOUND.shape, FOUND.has_template, FOUND.from_hub)
+    monkeypatch.setattr(preflight, "find_model", lambda _model: found)
+    asked = Recipe(model=Model(name="bundled"), rows=Rows(file=str(BUNDLED / "rows.jsonl")), method=Method(name=method))
+    with pytest.raises(Refusal) as caught:
+        preflight.check(asked, file="recipe.toml")
+    return caught.value.sentence
+
+
+def test_weights_that_are_quantized_already_are_refused_before_a_run_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    gptq = {"quantization_config": {"quant_method": "gptq", "bits": 4}}
+    packed = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}
+    assert "its weights are quantized already (by gptq)" in refused(monkeypatch, "qlora", **gptq)
+    assert "Name the original model" in refused(monkeypatch, "lora", **packed)
+
+
+def test_a_missing_bitsandbytes_is_told_before_a_run_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise preflight.PackageNotFoundError(name)
+
+    monkeypatch.setattr(preflight, "version", missing)
+    assert "pip install 'bitsandbytes>=0.50'" in refused(monkeypatch, "qlora")
