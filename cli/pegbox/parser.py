@@ -61,6 +61,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     command("doctor", "look at this machine, its drivers and libraries, and say what would mend what is wrong")
 
+    _add_forecast(command("forecast", "price the memory and the step time of one setting, without running it"))
+
     methods = command("methods", "list the methods of tuning, or describe one")
     methods.add_argument("method", metavar="NAME", nargs="?", help="the method to describe")
 
@@ -71,3 +73,56 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_view(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plain", action="store_true", help="plain lines, as where there is no terminal")
+
+
+def _add_forecast(forecast: argparse.ArgumentParser) -> None:
+    """Add the set-up's options. Their defaults are what `pegbox train` does on a GPU."""
+    switch = ("on", "off")
+    forecast.add_argument("model", metavar="MODEL", nargs="?", help="a folder, a Hub id, or a catalogue name")
+    forecast.add_argument("--config", metavar="PATH", help="a model's config.json, in place of MODEL")
+    forecast.add_argument("--method", default="lora", metavar="NAME", help="lora, qlora, dora, adalora, full, ...")
+    forecast.add_argument("--rank", type=int, default=16, metavar="N")
+    forecast.add_argument(
+        "--targets", default="all-linear", metavar="NAMES", help="all-linear, attention, or module names with commas"
+    )
+    forecast.add_argument("--micro-batch", type=int, default=4, metavar="ROWS")
+    forecast.add_argument("--accumulation", type=int, default=4, metavar="N", help="micro-batches in a step")
+    forecast.add_argument("--length", type=int, default=1024, metavar="TOKENS")
+    forecast.add_argument("--checkpointing", choices=switch, default="on")
+    forecast.add_argument(
+        "--optimizer", choices=("adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "sgd"), default="adamw"
+    )
+    forecast.add_argument(
+        "--dtype", choices=("bf16", "fp16", "fp32"), help="of base and computation; default: bf16 where the card has it"
+    )
+    forecast.add_argument(
+        "--adapter-dtype", choices=("fp32", "bf16", "fp16"), help="default: fp32; on a 4-bit base in bf16, bf16"
+    )
+    forecast.add_argument("--autocast", choices=switch, default="on")
+    forecast.add_argument(
+        "--quantization", choices=("none", "nf4", "nf4-double"), help="default: none, for qlora and qdora nf4-double"
+    )
+    forecast.add_argument(
+        "--kbit-casts", choices=switch, default="off", help="PEFT's k-bit preparation: the rest of the base in fp32"
+    )
+    forecast.add_argument("--dropout", type=float, default=0.05, metavar="SHARE")
+    forecast.add_argument("--loss", choices=("full", "chunked", "fused"), default="fused")
+    forecast.add_argument("--attention", choices=("flash", "sdpa", "eager"), default="sdpa")
+    forecast.add_argument("--padding", choices=switch, default="on", help="rows of unequal length in a batch")
+    forecast.add_argument("--evaluation-batch", type=int, metavar="ROWS", help="default: as the micro-batch")
+    forecast.add_argument("--transformers", metavar="VERSION", help="an older version's way of the full loss")
+    forecast.add_argument(
+        "--foreach", action="store_true", help="torch's AdamW in its foreach form, not the fused one that we take"
+    )
+    forecast.add_argument(
+        "--level",
+        choices=("analytic", "simulated"),
+        default="analytic",
+        help="analytic: at once, from the config; simulated: by building the model without its numbers (half a minute)",
+    )
+    _add_card(forecast)
+
+
+def _add_card(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--gpu", metavar="NAME", help='plan for a card that is not here, as in "RTX 4090"')
+    parser.add_argument("--vram", type=float, metavar="GIB", help="plan for a card of that much memory")

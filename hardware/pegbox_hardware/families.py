@@ -396,13 +396,13 @@ def _deepseek(fields: Fields, kind: str) -> ModelShape:
     expert = fields.size("moe_intermediate_size")
     shared = expert * fields.size_or(1, "as in DeepSeek V3", "n_shared_experts")
     experts = Experts(
-        count=fields.size("n_routed_experts"), active=fields.size_or(8, "as in DeepSeek V3", "num_experts_per_tok"), inner=expert
+        count=fields.size("n_routed_experts"),
+        active=fields.size_or(8, "as in DeepSeek V3", "num_experts_per_tok"),
+        inner=expert,
     )
     first = fields.values.get("first_k_dense_replace")
     dense_layers = min(first if isinstance(first, int) and first >= 0 else 0, common.layers)
-    dense = Block(
-        count=dense_layers, matrices=attention | _gated_mlp(hidden, inner), inner=inner, small_weights=small
-    )
+    dense = Block(count=dense_layers, matrices=attention | _gated_mlp(hidden, inner), inner=inner, small_weights=small)
     sparse = Block(
         count=common.layers - dense_layers,
         matrices=attention | _gated_mlp(hidden, shared, "shared_experts."),

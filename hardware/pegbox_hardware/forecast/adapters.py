@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pegbox_hardware.forecast.operations import AdapterTraits
 from pegbox_hardware.forecast.setup import TrainingSetup
@@ -21,7 +21,9 @@ class MethodCost:
     adapted: frozenset[str]
     """Names of the linear maps it is on."""
     traits: AdapterTraits | None
-    """None: its cost at a map is not known; nothing is added there."""
+    """None: nothing happens at a map."""
+    known: bool = True
+    """False: what it does at a map was taken to be what LoRA does."""
     frozen: int = 0
     """Weights it adds and doesn't train."""
     state_copies: int = 0
@@ -33,12 +35,38 @@ class MethodCost:
         return sum(count * size for count, size in self.trained)
 
 
+PRICED = frozenset({"lora", "rslora", "qlora", "dora", "qdora", "adalora", "pissa", "olora", "full"})
+"""Methods whose operations are known here."""
+QUANTIZED = frozenset({"qlora", "qdora"})
+"""Methods that are named for their 4-bit base."""
+
+
 def cost_of(shape: ModelShape, setup: TrainingSetup) -> MethodCost:
-    """Price the method that a set-up names; an unknown one as if it were LoRA.
+    """Price the method that a set-up names; one that isn't known, as if it were LoRA.
 
     Raises: KeyError: the model has no map of a target's name.
     """
-    return whole_model(shape) if setup.full else low_rank(shape, setup)
+    if setup.full:
+        return whole_model(shape)
+    cost = low_rank(shape, setup)
+    if setup.method in PRICED:
+        return cost
+    return replace(cost, trained=_thin(shape, setup) or cost.trained, known=False)
+
+
+def _thin(shape: ModelShape, setup: TrainingSetup) -> tuple[tuple[int, int], ...]:
+    """Count the trained tensors of methods that are no pair of thin matrices; nothing where that isn't known.
+
+    Source: arXiv:2205.05638 (IA3), arXiv:2310.11454 (VeRA), arXiv:2108.06098 (LoHa).
+    """
+    adapted = list(shape.adapted(setup.targets))
+    if setup.method == "ia3":
+        return tuple((count, d_out) for count, _, d_out, _ in adapted)
+    if setup.method == "vera":
+        return tuple((count, d_out + setup.rank) for count, _, d_out, _ in adapted)
+    if setup.method == "loha":
+        return tuple((2 * count, setup.rank * (d_out + d_in)) for count, _, d_out, d_in in adapted)
+    return ()
 
 
 def low_rank(shape: ModelShape, setup: TrainingSetup) -> MethodCost:

@@ -56,7 +56,9 @@ def _latent(ops: Operations, x: Tensor, sizes: dict[str, tuple[int, int]]) -> tu
     tape.drop(both, query)
     expanded = ops.linear(normed, "kv_b_proj", *sizes["kv_b_proj"])
     tape.drop(normed)
-    key = tape.run((expanded, key_turned), float(ops.tokens * shape.heads * shape.head * expanded.width), expanded.width)
+    key = tape.run(
+        (expanded, key_turned), float(ops.tokens * shape.heads * shape.head * expanded.width), expanded.width
+    )
     tape.drop(key_turned)
     return query_turned, key, expanded  # values are a view of what was expanded
 

@@ -34,14 +34,18 @@ def _head_gradient(ops: Operations, width: int) -> float:
 def _full(ops: Operations, hidden: Tensor) -> Tensor:
     """All logits at once: in the model's format, in fp32, and their log-softmax; twice more fp32 in the backward."""
     tape, scores = ops.tape, float(ops.tokens * ops.shape.vocabulary)
-    inner = ops.cast(hidden, ops.compute) if ops.lowers or hidden.width < ops.compute else ops.cast(hidden, hidden.width)
+    inner = (
+        ops.cast(hidden, ops.compute) if ops.lowers or hidden.width < ops.compute else ops.cast(hidden, hidden.width)
+    )
     # A head that PEFT's k-bit preparation made fp32 is cast back under autocast, for the time of the product.
     kbit = ops.setup.quantized and ops.setup.kbit_casts
     copied = float(ops.shape.vocabulary * ops.shape.hidden * ops.compute) if kbit and ops.lowers else 0.0
     weight = tape.keep(copied)
     width = ops.compute if ops.lowers or not kbit else FP32
     saves = (weight, inner) if ops.setup.full else (weight,)
-    logits = tape.run((inner,), scores * width, width, saves=saves, backward_scratch=_head_gradient(ops, width), trains=ops.setup.full)
+    logits = tape.run(
+        (inner,), scores * width, width, saves=saves, backward_scratch=_head_gradient(ops, width), trains=ops.setup.full
+    )
     tape.drop(inner)
     if ops.shape.logit_cap:  # divided, bent by a tanh, multiplied: three more copies, of which the tanh's stays
         divided = tape.run((logits,), logits.bytes, width)
@@ -50,18 +54,19 @@ def _full(ops: Operations, hidden: Tensor) -> Tensor:
         tape.drop(divided)
         logits = tape.run((bent,), logits.bytes, width)
         tape.drop(bent)
-    if ops.stack.in_place_loss:  # a kernel that writes the gradient over the logits
-        scalar = tape.run((logits,), FP32, FP32, saves=(logits,))
-        tape.drop(logits)
-        return scalar
     wide = ops.cast(logits, FP32)
+    held = [logits, wide]
+    scores32 = wide
     if ops.stack.logits_shifted:
-        shifted = tape.run((wide,), wide.bytes, FP32)
-        tape.drop(wide)
-        wide = shifted
-    logarithms = tape.run((wide,), wide.bytes, FP32, saves_output=True)
-    scalar = tape.run((logarithms,), FP32, FP32)
-    tape.drop(logits, wide, logarithms)
+        scores32 = tape.run((wide,), wide.bytes, FP32)
+        held.append(scores32)
+    if ops.stack.in_place_loss:  # a kernel that writes the gradient over its input
+        scalar = tape.run((scores32,), FP32, FP32, saves=(scores32,))
+    else:
+        logarithms = tape.run((scores32,), scores32.bytes, FP32, saves_output=True)
+        scalar = tape.run((logarithms,), FP32, FP32)
+        held.append(logarithms)
+    tape.drop(*held)
     return scalar
 
 

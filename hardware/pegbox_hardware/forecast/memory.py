@@ -9,10 +9,22 @@ import msgspec
 from pegbox_hardware.forecast.adapters import MethodCost
 from pegbox_hardware.forecast.analytic import Peaks, peaks
 from pegbox_hardware.forecast.setup import TrainingSetup
-from pegbox_hardware.forecast.simulated import Stack
+from pegbox_hardware.forecast.simulated import SimulationResult, Stack
 from pegbox_hardware.shape import ModelShape
 
 GIB = 2**30
+
+KNOWN_DOUBT = 0.05
+"""Share by which a known model and method may be off; measured rows and the simulation stay well inside."""
+SIMULATED_DOUBT = 0.03
+"""The same for a simulation."""
+SAFE_EXTRA = 0.5 * GIB
+"""On top of a safe figure: a context may be that much larger than the usual one (on A100 it was 0.4 to 1.2 GiB)."""
+LEAST_SLACK = 0.3 * GIB
+"""Reserved and never used: the ends of segments, which are 2 MiB or 20 MiB or a multiple of 2 MiB."""
+LOGITS_SLACK = 0.45
+CHECKPOINTED_SLACK = 0.09
+ORDERED_SLACK = 0.03
 
 Level = Literal["analytic", "simulated", "measured"]
 
@@ -66,28 +78,59 @@ def forecast_memory(
     stack = stack or Stack()
     found = peaks(shape, setup, cost, stack)
     allocated = found.allocated
-    card = card_bytes(found, stack, learned)
-    safe = card * 1.1 + 0.5 * GIB
+    card = card_bytes(found, shape, setup, stack, learned)
+    share, notes = doubt(shape, setup, cost)
+    safe = card * (1 + 2 * share) + SAFE_EXTRA
     return Forecast(
         level="analytic",
         allocated_bytes=round(allocated),
         card_bytes=round(card),
         safe_bytes=round(safe),
-        low_bytes=round(allocated * 0.95),
+        low_bytes=round(allocated * (1 - share)),
         high_bytes=round(safe),
         items=_items(found, setup),
         phases={name: round(found.standing + phase.total) for name, phase in found.phases.items()},
         peak_phase=found.name,
         trainable_weights=cost.trainable_weights,
+        notes=notes,
     )
 
 
-def card_bytes(found: Peaks, stack: Stack, learned: Learned | None) -> float:
-    """Give what the card shows: what torch's allocator reserves, paged states, and the context."""
+def card_bytes(
+    found: Peaks, shape: ModelShape, setup: TrainingSetup, stack: Stack, learned: Learned | None = None
+) -> float:
+    """Give what the card shows: what torch's allocator reserves, paged states, and the context.
+
+    The allocator can't use all it has reserved. With checkpointing, blocks of many sizes come and go between the
+    checkpoints, and the logits' are the largest; without it, activations are laid down and taken up in order.
+    Shares fitted on the fms-acceleration rows (A100, nvidia-smi) and PEFT's own rows (L40S, reserved) of 2024 to 2026.
+    """
     if learned is not None:
         return found.allocated * learned.reserved_ratio + learned.context_bytes + found.static.paged
     moving = found.phases[found.name].total
-    return found.allocated + 0.3 * GIB + 0.7 * GIB + 0.09 * moving + found.static.paged
+    logits = 12.0 * shape.vocabulary * setup.tokens if setup.loss == "full" else 0.0
+    if setup.checkpointing:
+        slack = LOGITS_SLACK * logits + CHECKPOINTED_SLACK * max(0.0, moving - logits)
+    else:
+        slack = ORDERED_SLACK * moving
+    return found.allocated + LEAST_SLACK + slack + found.static.paged + stack.context_bytes
+
+
+def doubt(shape: ModelShape, setup: TrainingSetup, cost: MethodCost) -> tuple[float, tuple[str, ...]]:
+    """Say how far the truth may lie from the figure, as a share of it to each side, and why."""
+    reasons = [(KNOWN_DOUBT, "")]
+    if not shape.known:
+        reasons.append((0.2, f"{shape.architecture}: an unknown architecture, read as a Llama-like model"))
+    elif shape.assumed:
+        reasons.append((0.15, "config.json leaves out what had to be assumed"))
+    if shape.expert_weights:
+        reasons.append((0.15, "mixtures of experts have not been measured"))
+    if not cost.known:
+        reasons.append((0.25, f"{setup.method} is priced as if it were LoRA; --level simulated builds it"))
+    if setup.quantized and not shape.quantizable:
+        reasons.append((0.05, f"transformers doesn't quantize {shape.architecture}'s linear maps: priced as 16 bit"))
+    notes = [why for _, why in reasons if why]
+    return max(share for share, _ in reasons), (*notes, *shape.assumed)
 
 
 def _items(found: Peaks, setup: TrainingSetup) -> dict[str, int]:
@@ -107,3 +150,22 @@ def _items(found: Peaks, setup: TrainingSetup) -> dict[str, int]:
     whole = {name: round(size) for name, size in parts.items() if size}
     whole[max(whole, key=lambda name: whole[name])] += round(found.allocated) - sum(whole.values())
     return whole
+
+
+def from_simulation(result: SimulationResult) -> Forecast:
+    """Say the answer of a simulation (level 2) in the same words."""
+    allocated = result.allocated_bytes
+    card = result.card_bytes if result.card_bytes is not None else round(allocated * 1.1)
+    safe = round(card * (1 + 2 * SIMULATED_DOUBT) + SAFE_EXTRA)
+    return Forecast(
+        level="simulated",
+        allocated_bytes=allocated,
+        card_bytes=card,
+        safe_bytes=safe,
+        low_bytes=round(allocated * (1 - SIMULATED_DOUBT)),
+        high_bytes=safe,
+        items=result.items,
+        phases=result.phases,
+        peak_phase=result.peak_phase,
+        trainable_weights=result.trainable_weights,
+    )

@@ -122,7 +122,9 @@ class Operations:
             # bitsandbytes unpacks the whole weight for the product, forward and backward, and gives the input's format.
             weight = float(d_out * d_in * self.compute)
             inner = self.cast(x, self.compute)
-            out = tape.run((inner,), self.tokens * d_out * self.compute, self.compute, scratch=weight, backward_scratch=weight)
+            out = tape.run(
+                (inner,), self.tokens * d_out * self.compute, self.compute, scratch=weight, backward_scratch=weight
+            )
             tape.drop(inner)
             if x.width == self.compute:
                 return out
@@ -131,7 +133,9 @@ class Operations:
             return wide
         inner = self.cast(x, self.compute) if self.lowers else self.cast(x, x.width)
         width = inner.width if self.lowers else self.compute
-        out = tape.run((inner,), self.tokens * d_out * width, width, saves=(inner,) if self.full else (), trains=self.full)
+        out = tape.run(
+            (inner,), self.tokens * d_out * width, width, saves=(inner,) if self.full else (), trains=self.full
+        )
         tape.drop(inner)
         return out
 
@@ -141,11 +145,11 @@ class Operations:
             copied = tape.run((base,), base.bytes, base.width, passes=True)
             tape.drop(base)
             base = copied
-        # Under autocast PEFT's layer for 4-bit maps leaves the input as it is; the plain one casts it to its own format.
+        # Under autocast PEFT's layer for 4-bit maps leaves its input as it is; the plain one casts it.
         entering = self.cast(x, x.width if self.quantized and self.setup.autocast else self.adapter)
         dropped = self._dropout(entering)
         if traits.magnitude:
-            return self._rescaled(x, base, entering, dropped, d_out, d_in)
+            return self._rescaled(base, entering, dropped, d_out, d_in)
         low = self.cast(dropped, self.compute) if self.lowers else self.cast(dropped, dropped.width)
         narrow = self.compute if self.lowers else self.adapter
         copies = tape.keep(traits.rank * (d_in + d_out) * narrow) if narrow != self.adapter else None
@@ -162,9 +166,7 @@ class Operations:
         tape.drop(total)
         return result
 
-    def _rescaled(
-        self, x: Tensor, base: Tensor, entering: Tensor, dropped: Tensor, d_out: int, d_in: int
-    ) -> Tensor:
+    def _rescaled(self, base: Tensor, entering: Tensor, dropped: Tensor, d_out: int, d_in: int) -> Tensor:
         """DoRA: W + BA is built to take its norms; then base and low-rank output are rescaled, both in fp32."""
         tape, traits = self.tape, cast(AdapterTraits, self.traits)
         narrow = self.compute if self.lowers else self.adapter

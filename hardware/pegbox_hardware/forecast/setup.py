@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 Quantization = Literal["none", "nf4", "nf4-double"]
 Optimizer = Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "sgd"]
@@ -20,13 +21,14 @@ class TrainingSetup(msgspec.Struct, frozen=True, kw_only=True):
     """A method with its settings, a batch, and the software path it takes. Defaults: `pegbox train` on a GPU."""
 
     method: str = "lora"
-    rank: int = 16
+    rank: Annotated[int, Meta(ge=1, le=65536)] = 16
+    """AdaLoRA: its final rank."""
     targets: tuple[str, ...] = ("all-linear",)
     """Names of a layer's linear maps, or the words "all-linear" or "attention"."""
-    micro_batch: int = 4
-    length: int = 1024
+    micro_batch: Annotated[int, Meta(ge=1, le=4096)] = 4
+    length: Annotated[int, Meta(ge=8, le=4_194_304)] = 1024
     """Tokens of the longest sequence; a micro-batch is priced as if all its rows were that long."""
-    accumulation: int = 4
+    accumulation: Annotated[int, Meta(ge=1, le=4096)] = 4
     """Micro-batches in a step; above one, gradients live through the forward passes too."""
     checkpointing: bool = True
     optimizer: Optimizer = "adamw"
@@ -39,13 +41,13 @@ class TrainingSetup(msgspec.Struct, frozen=True, kw_only=True):
     quantization: Quantization = "none"
     kbit_casts: bool = False
     """PEFT's `prepare_model_for_kbit_training`: embeddings, norms and head of a quantized model become fp32."""
-    dropout: float = 0.05
+    dropout: Annotated[float, Meta(ge=0, le=0.9)] = 0.05
     loss: LossPath = "fused"
-    """full: transformers' cross-entropy over all logits; chunked: a part of the positions at a time; fused: TRL's head."""
+    """full: transformers' cross-entropy over all logits; chunked: some positions at a time; fused: TRL's head."""
     attention: Attention = "sdpa"
     padding: bool = True
     """Rows of unequal length in a batch, so that attention gets a mask."""
-    evaluation_batch: int | None = None
+    evaluation_batch: Annotated[int, Meta(ge=1, le=4096)] | None = None
     """Rows evaluated at once; None: as many as `micro_batch`."""
 
     @property

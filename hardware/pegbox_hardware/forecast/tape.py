@@ -80,7 +80,7 @@ class Tape:
         self.live += size
         if self.live + scratch > self.peak:
             self.peak = self.live + scratch
-        out = Tensor(size, width, trains or any([tensor.needs_gradient for tensor in inputs]))
+        out = Tensor(size, width, trains or any(tensor.needs_gradient for tensor in inputs))
         if saves_output:
             saves = (*saves, out)
         if out.needs_gradient:
