@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from pegbox_hardware.shape import Block, Experts, ModelShape
 
 Matrices = dict[str, tuple[int, int]]
@@ -125,8 +127,9 @@ def shape_from(config: Mapping[str, Any]) -> ModelShape:
     if not isinstance(kind, str) or kind not in FAMILIES:
         said = f"model_type {kind!r} is not known" if kind else "model_type is missing"
         fields.assumed.append(f"{said}; read as a Llama-like model")
-        made = _llama(fields, str(kind or "unknown"))
-        return ModelShape(**{**{f: getattr(made, f) for f in made.__struct_fields__}, "known": False})
+        # `gated_mlp` is how configs of other tools than transformers say that there are two maps, not three.
+        build = _llama if fields.flag("gated_mlp", True) else _gpt_neox
+        return msgspec.structs.replace(build(fields, str(kind or "unknown")), known=False)
     return FAMILIES[kind](fields, kind)
 
 

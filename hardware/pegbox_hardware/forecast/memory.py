@@ -79,7 +79,7 @@ def forecast_memory(
     found = peaks(shape, setup, cost, stack)
     allocated = found.allocated
     card = card_bytes(found, shape, setup, stack, learned)
-    share, notes = doubt(shape, setup, cost)
+    share, notes = doubt(shape, setup, cost, stack)
     safe = card * (1 + 2 * share) + SAFE_EXTRA
     return Forecast(
         level="analytic",
@@ -116,7 +116,7 @@ def card_bytes(
     return found.allocated + LEAST_SLACK + slack + found.static.paged + stack.context_bytes
 
 
-def doubt(shape: ModelShape, setup: TrainingSetup, cost: MethodCost) -> tuple[float, tuple[str, ...]]:
+def doubt(shape: ModelShape, setup: TrainingSetup, cost: MethodCost, stack: Stack) -> tuple[float, tuple[str, ...]]:
     """Say how far the truth may lie from the figure, as a share of it to each side, and why."""
     reasons = [(KNOWN_DOUBT, "")]
     if not shape.known:
@@ -127,6 +127,10 @@ def doubt(shape: ModelShape, setup: TrainingSetup, cost: MethodCost) -> tuple[fl
         reasons.append((0.15, "mixtures of experts have not been measured"))
     if not cost.known:
         reasons.append((0.25, f"{setup.method} is priced as if it were LoRA; --level simulated builds it"))
+    if setup.loss == "chunked":
+        reasons.append((0.15, "a loss in chunks is none that TRL or transformers has today: taken as litgpt's"))
+    if stack.in_place_loss:
+        reasons.append((0.25, "kernels that replace a model's own have been measured on one model only"))
     if setup.quantized and not shape.quantizable:
         reasons.append((0.05, f"transformers doesn't quantize {shape.architecture}'s linear maps: priced as 16 bit"))
     notes = [why for _, why in reasons if why]

@@ -123,7 +123,12 @@ class Operations:
             weight = float(d_out * d_in * self.compute)
             inner = self.cast(x, self.compute)
             out = tape.run(
-                (inner,), self.tokens * d_out * self.compute, self.compute, scratch=weight, backward_scratch=weight
+                (inner,),
+                self.tokens * d_out * self.compute,
+                self.compute,
+                saves=(inner,) if self.stack.keeps_packed_inputs else (),
+                scratch=weight,
+                backward_scratch=weight,
             )
             tape.drop(inner)
             if x.width == self.compute:

@@ -40,6 +40,8 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     """Checkpointing as transformers 4 did it by default."""
     fp32_norms: bool = False
     """TRL's old `peft_module_casting_to_bf16`: norms of a quantized base become fp32, its other parts stay 16 bit."""
+    keeps_packed_inputs: bool = False
+    """bitsandbytes before 0.43.3 kept the input of every 4-bit map for the backward pass."""
     evaluates: bool = True
     """Evaluation and generation belong to the run, so their peaks count."""
     earlier_length: int | None = None

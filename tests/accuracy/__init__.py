@@ -1,0 +1,1 @@
+"""Forecasts against peaks that others measured on their GPUs and published."""
