@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SOURCES := cli tui runs methods hardware tests
 
-.PHONY: demo test check lint types contracts bench docs bundled snapshots clean help
+.PHONY: demo test check lint types contracts bench accuracy docs bundled snapshots clean help
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -33,6 +33,9 @@ bench: $(READY) ## print both sides of each performance claim, from one run
 	$(BIN)/python -m tests.bench.fold_million
 	$(BIN)/python -m tests.bench.first_step
 	$(BIN)/python -m tests.bench.step_cost
+
+accuracy: $(READY) ## print how far forecasts are from published measurements (ALL=1: simulated ones too, an hour)
+	$(BIN)/python -m tests.accuracy $(if $(ALL),--simulated)
 
 docs: $(READY) ## write the generated parts of the documentation
 	$(BIN)/python -m tests.house.generated

@@ -63,12 +63,32 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_forecast(command("forecast", "price the memory and the step time of one setting, without running it"))
 
+    _add_advise(command("advise", "recommend a method and its settings for a model on this machine, and say why"))
+
     methods = command("methods", "list the methods of tuning, or describe one")
     methods.add_argument("method", metavar="NAME", nargs="?", help="the method to describe")
 
     schema = command("schema", "print the JSON schema of a file that Pegbox reads or writes")
     schema.add_argument("record", choices=("recipe", "event", "summary"), help="which one")
     return parser
+
+
+def _add_advise(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a folder (config.json will do), a Hub id, or a catalogue name")
+    parser.add_argument("--data", metavar="FILE", help="the rows: their lengths and number decide a lot")
+    parser.add_argument(
+        "--goal",
+        action="append",
+        default=[],
+        metavar="G",
+        help="balanced, quality, memory, speed or small-adapter; and format, domain or reasoning (may be repeated)",
+    )
+    parser.add_argument("--priority", metavar="P", help="the first kind of goal alone")
+    card = parser.add_mutually_exclusive_group()
+    card.add_argument("--gpu", metavar="NAME", help='plan for a card that isn\'t here, as in "RTX 4090"')
+    card.add_argument("--vram", type=float, metavar="GIB", help="plan for a card of that much memory")
+    parser.add_argument("--price-per-hour", type=float, metavar="X", help="rent of the machine, to price the run")
+    parser.add_argument("--write", metavar="RECIPE", help="write the advice as a recipe that `pegbox train` takes")
 
 
 def _add_view(parser: argparse.ArgumentParser) -> None:

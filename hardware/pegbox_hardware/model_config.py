@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pegbox_hardware.families import BadConfig, shape_from
+from pegbox_hardware.families import shape_from
+from pegbox_hardware.model_fields import BadConfig
 from pegbox_hardware.shape import ModelShape
 
 

@@ -15,6 +15,8 @@ from pegbox_hardware.forecast.setup import TrainingSetup
 from pegbox_hardware.forecast.simulated import SimulationRequest, SimulationResult, Stack
 from pegbox_hardware.model_config import shape_of
 from pegbox_hardware.shape import ModelShape
+from pegbox_methods.recipe import Model
+from pegbox_methods.recipe_file import recipe_from_table
 from pegbox_methods.refusal import Refusal, did_you_mean
 from pegbox_runs.jobs import JobFailed, ask_worker
 
@@ -43,6 +45,15 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Refusal(f"{file}: expected a JSON object, as a model's config.json is one.")
     return found
+
+
+def named_model(name: str) -> Model:
+    """Read a model's name as a recipe in the current folder would.
+
+    Raises: Refusal.
+    """
+    table = {"model": {"name": name}, "rows": {"file": "-"}}
+    return recipe_from_table(table, file="the command line", folder=Path.cwd()).model
 
 
 def shape_or_refuse(config: Mapping[str, Any], *, named: str) -> ModelShape:

@@ -75,7 +75,8 @@ def _cell(values: list[float]) -> str:
 def report(pairs: Iterable[tuple[Measured, Forecast]]) -> str:
     """Write the table: median and 90th percentile of the error's size, its least and greatest value."""
     groups = collect(pairs)
-    head = f"{'source':12}{'model':20}{'method':18}{'n':>4}  {'allocated: med p90 min max':^26}  {'card: med p90 min max':^26}"
+    columns = "{:^26}  {:^26}".format("allocated: med p90 min max", "card: med p90 min max")
+    head = f"{'source':12}{'model':20}{'method':18}{'n':>4}  {columns}"
     lines = [f"{head}  outside unsafe wrong-fit"]
     by_kind: dict[bool, list[Errors]] = defaultdict(list)
     for (source, model, method), errors in sorted(groups.items()):

@@ -23,7 +23,16 @@ from pegbox_methods.advice.places import places_of, planned_card, planned_memory
 from pegbox_methods.advice.records import Place
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.figures import count, gib
-from pegbox_runs.forecasting import analytic, read_config, refuse_setup, setup_from, shape_or_refuse, simulated
+from pegbox_runs.forecasting import (
+    analytic,
+    named_model,
+    read_config,
+    refuse_setup,
+    setup_from,
+    shape_or_refuse,
+    simulated,
+)
+from pegbox_runs.models import find_config
 from pegbox_runs.printable import printable
 
 SWITCH = {"on": True, "off": False}
@@ -55,9 +64,7 @@ def _config(asked: argparse.Namespace) -> tuple[dict[str, Any], str]:
         raise Refusal("give a MODEL, or its config.json by --config PATH; one of the two.")
     if asked.config is not None:
         return read_config(Path(asked.config).expanduser()), asked.config
-    from pegbox_runs.models import find_config
-
-    return find_config(asked.model), asked.model
+    return find_config(named_model(asked.model)).config, asked.model
 
 
 def _values(asked: argparse.Namespace, place: Place | None) -> dict[str, Any]:

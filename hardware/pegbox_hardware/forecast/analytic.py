@@ -149,8 +149,8 @@ def _optimizer_scratch(shape: ModelShape, setup: TrainingSetup, static: Static, 
     if stack.foreach_optimizer and setup.optimizer == "adamw":
         return static.gradients  # a square root of every second moment at once
     if setup.full and shape.tied_head:
-        # The last weight to get its gradient is the embedding, which has one from the head: both, for a moment.
-        return float(shape.vocabulary * shape.hidden * WIDTH[setup.dtype])
+        # The last weight to get its gradient is the embedding, which has one from the head: both, and their sum.
+        return 2.0 * shape.vocabulary * shape.hidden * WIDTH[setup.dtype]
     return 0.0
 
 

@@ -11,7 +11,7 @@ from pegbox_hardware.forecast.tape import Tensor
 TILE_TOKENS = 4096
 """Source: TOKEN_CHUNK_SIZE of trl/kernels/chunked_logprob.py."""
 TILE_VOCABULARY = 32768
-"""Source: _CHUNKED_LOGPROB_CHUNK_SIZE of trl/trainer/utils.py; the buffer is that wide whatever the vocabulary."""
+"""Source: _CHUNKED_LOGPROB_CHUNK_SIZE beside add_fused_lm_head in TRL; the buffer always is that wide."""
 STATISTICS = 7
 """fp32 numbers a token that the fused head keeps while it runs; one of them stays for the backward pass."""
 LOSS_CHUNK = 512

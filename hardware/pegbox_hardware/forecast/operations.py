@@ -56,11 +56,13 @@ class Operations:
         self.full = setup.full and training
         self.stack = stack
         self.wide_norms = self.quantized and (setup.kbit_casts or stack.fp32_norms)
-        fp32_stream = setup.dtype == "fp32" or self.wide_norms
+        self.lowers = setup.autocast and setup.dtype != "fp32"
+        """Autocast casts the inputs of matrix products down, and those of a LayerNorm up."""
+        # bitsandbytes gives the format it got: after a LayerNorm in fp32, what is added to the stream is fp32.
+        lifted = self.quantized and shape.norm == "layer" and self.lowers
+        fp32_stream = setup.dtype == "fp32" or self.wide_norms or lifted
         self.stream = FP32 if fp32_stream else self.compute
         """Bytes of a number of the residual stream."""
-        self.lowers = setup.autocast and setup.dtype != "fp32"
-        """Autocast casts the inputs of matrix products down."""
 
     def add(self, left: Tensor, right: Tensor) -> Tensor:
         """Add two tensors of one shape; the wider format wins."""
@@ -194,9 +196,8 @@ class Operations:
         inner = base
         if self.setup.dropout:  # the base map runs once more, on what dropout left
             again = self.cast(dropped, narrow) if self.lowers else self.cast(dropped, dropped.width)
-            lowered = weights * narrow if narrow != wide else copied and weights * wide
-            weight_copy = tape.keep(lowered if narrow != wide else 0.0)
-            inner = tape.run((again,), self.tokens * d_out * narrow, narrow, saves=(weight_copy, weight))
+            kept = tape.keep(weights * narrow) if narrow != wide else weight
+            inner = tape.run((again,), self.tokens * d_out * narrow, narrow, saves=(kept,))
             tape.drop(again)
         else:
             base.holders += 1

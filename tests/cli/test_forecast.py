@@ -1,0 +1,162 @@
+"""pegbox forecast: its JSON, its exit codes, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pegbox.__main__ import main
+from tests.models_by_name import CONFIGS
+
+KEYS = {
+    "allocated_bytes",
+    "card_bytes",
+    "safe_bytes",
+    "low_bytes",
+    "high_bytes",
+    "items",
+    "peak_phase",
+    "trainable_weights",
+    "fits",
+    "level",
+}
+
+
+@pytest.fixture
+def llama(tmp_path: Path) -> Path:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(CONFIGS["llama-3.1-8b"]))
+    return path
+
+
+def answer(capfd: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
+    assert main(["forecast", *arguments, "--json"]) == code
+    printed: dict[str, Any] = json.loads(capfd.readouterr().out)
+    return printed
+
+
+def refusal(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["forecast", *arguments]) == 2
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1, said
+    return said
+
+
+def test_every_option_of_a_set_up_is_taken(llama: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    said = answer(
+        capfd,
+        *("--config", str(llama), "--method", "qlora", "--rank", "16", "--targets", "q_proj,v_proj"),
+        *("--micro-batch", "4", "--length", "2048", "--checkpointing", "off", "--optimizer", "paged_adamw_8bit"),
+        *("--dtype", "bf16", "--adapter-dtype", "bf16", "--autocast", "off", "--quantization", "nf4"),
+        *("--kbit-casts", "on", "--dropout", "0.1", "--loss", "full", "--attention", "eager", "--padding", "off"),
+        *("--level", "analytic", "--gpu", "B200"),
+    )
+    assert set(said) >= KEYS
+    assert said["level"] == "analytic"
+    assert said["fits"] is True
+    assert said["trainable_weights"] == 32 * 16 * (8192 + 5120)
+    assert sum(said["items"].values()) == said["allocated_bytes"]
+    setup = said["setup"]
+    assert setup["targets"] == ["q_proj", "v_proj"]
+    assert (setup["quantization"], setup["kbit_casts"], setup["padding"], setup["autocast"]) == (
+        "nf4",
+        True,
+        False,
+        False,
+    )
+
+
+def test_a_folder_serves_as_well_as_its_config(llama: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert answer(capfd, "--config", str(llama.parent)) == answer(capfd, "--config", str(llama))
+
+
+def test_the_defaults_are_what_training_does(llama: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    setup = answer(capfd, "--config", str(llama))["setup"]
+    assert (setup["method"], setup["rank"], setup["dropout"]) == ("lora", 16, 0.05)
+    assert (setup["adapter_dtype"], setup["quantization"]) == ("fp32", "none")
+    packed = answer(capfd, "--config", str(llama), "--method", "qlora")["setup"]
+    assert (packed["adapter_dtype"], packed["quantization"]) == ("bf16", "nf4-double")
+
+
+def test_on_an_older_card_the_computation_is_in_fp16(llama: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    setup = answer(capfd, "--config", str(llama), "--method", "qlora", "--gpu", "T4")["setup"]
+    assert (setup["dtype"], setup["adapter_dtype"]) == ("fp16", "fp32")
+
+
+def test_what_does_not_fit_ends_with_one(llama: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    said = answer(capfd, "--config", str(llama), "--gpu", "RTX 3060", code=1)
+    assert said["fits"] is False
+    assert said["safe_bytes"] > said["device"]["memory_free"]
+
+
+def test_a_card_by_its_memory_alone(llama: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert answer(capfd, "--config", str(llama), "--vram", "80")["fits"] is True
+
+
+def test_people_get_a_picture_in_eighty_columns(
+    llama: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["forecast", "--config", str(llama), "--gpu", "RTX 4090"]) == 0
+    said = capfd.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    for word in ("allocated", "card", "safe", "range", "linear maps", "tokens/s", "fits"):
+        assert word in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--rank", "-3"], "--rank -3: expected a whole number >= 1"),
+        (["--micro-batch", "0"], "--micro-batch 0"),
+        (["--length", "4"], "--length 4"),
+        (["--dropout", "1.5"], "--dropout 1.5"),
+        (["--targets", "w_pack"], "the model has no w_pack; its linear maps are q_proj"),
+        (["--method", "lroa"], 'did you mean "lora"?'),
+        (["--gpu", "RTX 4091"], "RTX 4090"),
+        (["--gpu", "T4", "--vram", "16"], "one of the two"),
+        (["--vram", "-1"], "--vram -1"),
+        (["--transformers", "new"], "expected a version"),
+        (["bundled"], "one of the two"),
+    ],
+)
+def test_nonsense_is_refused_in_one_line(
+    llama: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    assert words in refusal(capfd, "--config", str(llama), *arguments)
+
+
+def test_a_config_that_lacks_a_field_is_refused_by_the_fields_name(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({k: v for k, v in CONFIGS["llama-3.1-8b"].items() if k != "vocab_size"}))
+    assert "gives no number for vocab_size" in refusal(capfd, "--config", str(path))
+
+
+def test_a_config_that_is_not_there_or_is_no_json_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert "there is no such file" in refusal(capfd, "--config", str(tmp_path / "nowhere.json"))
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    assert "can't be read as JSON" in refusal(capfd, "--config", str(broken))
+    broken.write_text("[]")
+    assert "expected a JSON object" in refusal(capfd, "--config", str(broken))
+
+
+def test_an_unknown_architecture_is_forecast_with_a_wide_range(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**CONFIGS["llama-3.1-8b"], "model_type": "\x1b[31mzebra"}))
+    said = answer(capfd, "--config", str(path))
+    assert said["low_bytes"] <= 0.85 * said["allocated_bytes"]
+    assert said["high_bytes"] >= 1.15 * said["card_bytes"]
+    assert main(["forecast", "--config", str(path)]) == 0
+    assert "\x1b" not in capfd.readouterr().out
+
+
+def test_the_bundled_model_goes_by_its_name(capfd: pytest.CaptureFixture[str]) -> None:
+    assert answer(capfd, "bundled", "--length", "256")["allocated_bytes"] < 2**30
