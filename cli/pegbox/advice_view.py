@@ -136,18 +136,20 @@ def _range(said: str, likely: str, low: str, high: str) -> str:
 
 
 def _energy(kwh: float) -> str:
-    return f"{kwh:.2f} kWh" if kwh >= 1 else f"{1000 * kwh:.2g} Wh"
+    watt_hours = 1000 * kwh
+    return f"{kwh:.2f} kWh" if kwh >= 1 else f"{watt_hours:.0f} Wh" if watt_hours >= 10 else f"{watt_hours:.2g} Wh"
 
 
 def _alternatives(found: Iterable[Alternative]) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=0)
     table.add_column(overflow="fold", max_width=22)
     table.add_column(no_wrap=True, justify="right")
     table.add_column(ratio=1, overflow="fold")
     for one in found:
         margin = "-" if one.margin_bytes is None else f"{one.margin_bytes / GIB:+.1f} GiB"
         why = Text.assemble(printable(one.lost_because), (f" [{printable(one.source)}]", "dim"))
-        table.add_row(Text(" " + printable(one.what)), margin, why)
+        table.add_row("", Text(printable(one.what)), margin, why)
     return table
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pegbox_hardware.forecast.adapters import MethodCost
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.setting import Setting
 
@@ -33,6 +34,9 @@ class Footprint:
     step_time_ratio: float | None
     """Seconds of a step relative to LoRA of the same rank; None: nobody has measured it."""
     step_time_source: str
+    cost: MethodCost | None = None
+    """What it adds, tensor by tensor, for the memory forecast; None: it is priced as if it were LoRA with as many
+    weights, in a wide range, unless the forecast knows the method by its name."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -158,7 +158,13 @@ class Evaluation(Part, frozen=True):
             "checkpoints. The last step has both too. Default: a quarter of the run."
         ),
     ] = None
-    micro_batch: Annotated[BatchRows, Meta(description="Rows that are evaluated at once on one device.")] = 8
+    micro_batch: Annotated[
+        BatchRows | None,
+        Meta(
+            description="Rows that are evaluated at once on one device. Default: training.micro_batch, so that an "
+            "evaluation never needs more memory than the training before it."
+        ),
+    ] = None
     samples: Annotated[
         int,
         Meta(
@@ -209,3 +215,8 @@ class Recipe(Part, frozen=True):
     evaluation: Evaluation = field(default_factory=Evaluation)
     output: Output = field(default_factory=Output)
     seeds: Seeds = field(default_factory=Seeds)
+
+    @property
+    def evaluation_batch(self) -> int:
+        """Give the rows that are evaluated at once."""
+        return self.evaluation.micro_batch or self.training.micro_batch

@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pegbox_hardware.model_config import shape_of
 from pegbox_hardware.shape import ModelShape
@@ -20,6 +20,7 @@ CATALOGUE = {"bundled": BUNDLED / "model"}
 
 SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt")
 """What tells a model's shape and tokenizer; the weights are fetched later, by the worker."""
+CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 INDEX = "model.safetensors.index.json"
 
@@ -68,22 +69,62 @@ class FoundModel:
         return digest.hexdigest()
 
 
+class Inspect(Protocol):
+    """How much of a folder is looked at."""
+
+    def __call__(self, name: str, folder: Path, *, from_hub: bool) -> FoundModel:
+        """Look at a folder. Raises: Refusal."""
+
+
 def find_model(model: Model) -> FoundModel:
     """Find a model and look at its small files; on the network only if it lies nowhere here.
 
     Raises: Refusal: it isn't there, or isn't a model that can be tuned.
     """
+    return _find(model, inspect_folder, TOKENIZER)
+
+
+def find_config(model: Model) -> FoundModel:
+    """Find a model by its config.json alone: for forecasts and advice, neither weights nor tokenizer need be there.
+
+    Raises: Refusal: it isn't there, or its config.json can't be read.
+    """
+    return _find(model, inspect_config, CONFIG)
+
+
+def _find(model: Model, inspect: Inspect, needed: str) -> FoundModel:
+    """Look for a model where models are, on the network last; `needed` is the file that a cached one must have.
+
+    Raises: Refusal.
+    """
     named = Path(model.name)  # recipe_file has made a folder's name absolute
     if named.is_absolute() and named.is_dir():
-        return inspect_folder(model.name, named, from_hub=False)
+        return inspect(model.name, named, from_hub=False)
     if model.name in CATALOGUE:
-        return inspect_folder(model.name, CATALOGUE[model.name], from_hub=False)
+        return inspect(model.name, CATALOGUE[model.name], from_hub=False)
     if named.is_absolute() or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model.name, re.ASCII):
         raise Refusal(
             f"{printable(model.name)[:200]}: there is no such model folder. Give a folder with config.json, "
             f"tokenizer.json and *.safetensors, a Hub id such as org/name, or one of: {', '.join(CATALOGUE)}."
         )
-    return _from_hub(model)
+    return _from_hub(model, inspect, needed)
+
+
+def inspect_config(name: str, folder: Path, *, from_hub: bool) -> FoundModel:
+    """Look at a model's config, whatever else its folder lacks.
+
+    Raises: Refusal: it has none, or one that can't be read.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Refusal(f"{folder}: not a model folder: it has no config.json.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise Refusal(f"{folder}/config.json: can't be read: {error}.") from None
+    if not isinstance(config, dict):
+        raise Refusal(f"{folder}/config.json: expected a JSON object.")
+    shape, _ = shape_of(config)
+    return FoundModel(name, folder, config, shape, _has_template(folder), from_hub)
 
 
 def inspect_folder(name: str, folder: Path, *, from_hub: bool) -> FoundModel:
@@ -91,21 +132,12 @@ def inspect_folder(name: str, folder: Path, *, from_hub: bool) -> FoundModel:
 
     Raises: Refusal: a file that is needed is missing or broken; says which.
     """
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Refusal(f"{folder}: not a model folder: it has no config.json.") from None
-    except (OSError, ValueError) as error:
-        raise Refusal(f"{folder}/config.json: can't be read: {error}.") from None
-    if not isinstance(config, dict):
-        raise Refusal(f"{folder}/config.json: expected a JSON object.")
+    found = inspect_config(name, folder, from_hub=from_hub)
     if not (folder / TOKENIZER).is_file():
         raise Refusal(
             f"{folder}: the model has no tokenizer ({TOKENIZER}). Save it into the same folder with transformers' "
             "AutoTokenizer.from_pretrained(...).save_pretrained(...), which writes that file for older kinds too."
         )
-    shape, _ = shape_of(config)
-    found = FoundModel(name, folder, config, shape, _has_template(folder), from_hub)
     if not from_hub:
         _refuse_incomplete(found)
     return found
@@ -140,7 +172,7 @@ def _has_template(folder: Path) -> bool:
     return isinstance(table, dict) and bool(table.get("chat_template"))
 
 
-def _from_hub(model: Model) -> FoundModel:
+def _from_hub(model: Model, inspect: Inspect, needed: str) -> FoundModel:
     """Look in the local cache, then on the Hub, for the small files."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
@@ -153,9 +185,9 @@ def _from_hub(model: Model) -> FoundModel:
 
     name = model.name
     try:
-        cached = _cached(model)
+        cached = _cached(model, needed)
         if cached is not None:
-            return inspect_folder(name, cached, from_hub=True)
+            return inspect(name, cached, from_hub=True)
         folder = Path(snapshot_download(name, revision=model.revision, allow_patterns=list(SMALL_FILES)))
     except HFValidationError as error:
         raise Refusal(f"{name}: neither a folder nor a Hub id: {error}.") from None
@@ -174,13 +206,13 @@ def _from_hub(model: Model) -> FoundModel:
             f"{name}: neither a folder, nor in the catalogue ({', '.join(CATALOGUE)}), nor in the local Hub cache, and "
             f"the Hub can't be reached ({type(error).__name__}). Give a folder, or try again with a network."
         ) from None
-    return inspect_folder(name, folder, from_hub=True)
+    return inspect(name, folder, from_hub=True)
 
 
-def _cached(model: Model) -> Path | None:
+def _cached(model: Model, needed: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(model.name, TOKENIZER, revision=model.revision)
-    if isinstance(found, str) and (Path(found).parent / "config.json").is_file():
+    found = try_to_load_from_cache(model.name, needed, revision=model.revision)
+    if isinstance(found, str) and (Path(found).parent / CONFIG).is_file():
         return Path(found).parent
     return None

@@ -38,7 +38,7 @@ def training_arguments(
         use_cpu=device.type == "cpu",
         max_steps=steps.steps,
         per_device_train_batch_size=training.micro_batch,
-        per_device_eval_batch_size=recipe.evaluation.micro_batch,
+        per_device_eval_batch_size=recipe.evaluation_batch,
         gradient_accumulation_steps=training.accumulation,
         learning_rate=training.learning_rate,
         lr_scheduler_type=SCHEDULES[training.schedule],

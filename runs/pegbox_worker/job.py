@@ -4,43 +4,27 @@ from __future__ import annotations
 
 import shutil
 import traceback
-import warnings
 from pathlib import Path
-from typing import Any
 
-import datasets
 import msgspec
 import torch
-import transformers
-from datasets import Dataset
-from torch import nn
-from transformers import PrinterCallback, set_seed
+from transformers import set_seed
 
 from pegbox_methods.events import Finished, Notice, Prepared
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import portable, read_recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import Attached, TorchHalf, load_torch_half
 from pegbox_runs.environment import Environment
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.rows.loading import LoadedRows, load_rows
 from pegbox_runs.run_folder import RunFolder
-from pegbox_worker.adapter_care import GradientCheck, keep_float32
-from pegbox_worker.arguments import training_arguments
-from pegbox_worker.base_model import (
-    admit_bitsandbytes,
-    end_tokens,
-    fetch,
-    load_model,
-    load_packed_model,
-    load_tokenizer,
-    weights_in,
-)
+from pegbox_worker.assembly import counted, load_base, loss_on_labels, make_trainer, quiet
+from pegbox_worker.base_model import end_tokens, weights_in
 from pegbox_worker.failure import explain
-from pegbox_worker.labelled_loss import LabelledLoss, labelled_loss_of
+from pegbox_worker.labelled_loss import LabelledLoss
 from pegbox_worker.plan import Plan, plan
-from pegbox_worker.precision import NumberFormat, decide, this_device
+from pegbox_worker.precision import NumberFormat, this_device
 from pegbox_worker.reporter import Control, Reporter
 from pegbox_worker.samples import Sampler
 from pegbox_worker.stop_flag import StopFlag
@@ -53,7 +37,7 @@ ENOUGH_ENDS = 0.99
 
 def carry(folder: RunFolder, writer: EventWriter, stop: StopFlag) -> int:
     """Carry a run to its end, whatever that is. Returns the worker's exit code."""
-    _quiet()
+    quiet()
     device = this_device()
     control = Control(folder, writer, stop)
     reporter = Reporter(folder, writer, control, device)
@@ -69,16 +53,8 @@ def carry(folder: RunFolder, writer: EventWriter, stop: StopFlag) -> int:
 def _train(folder: RunFolder, writer: EventWriter, control: Control, reporter: Reporter, device: torch.device) -> None:
     recipe = read_recipe(folder.recipe)
     reporter.phase("loading", portable(recipe.model.name))
-    number_format = decide(recipe.training.precision, device)
-    card = find_card(recipe.method.name)
-    if card.needs.quantized_base or recipe.training.optimizer.endswith("8bit"):
-        admit_bitsandbytes()
-    found = fetch(recipe.model)
-    tokenizer = load_tokenizer(found, recipe.model)
-    if card.needs.quantized_base:
-        model = load_packed_model(found, number_format.weights, number_format.compute, device)
-    else:
-        model = load_model(found, number_format.weights, device)
+    base = load_base(recipe, device)
+    model, tokenizer, number_format = base.model, base.tokenizer, base.number_format
 
     reporter.phase("preparing", portable(recipe.rows.file))
     rows = load_rows(recipe)
@@ -96,10 +72,10 @@ def _train(folder: RunFolder, writer: EventWriter, control: Control, reporter: R
 
     set_seed(recipe.seeds.training)  # before attaching: PEFT draws the adapter's first weights
     steps = plan(recipe, len(trained.input_ids))
-    half = load_torch_half(card)
-    attached = half.attach(model, _counted(recipe, steps))
-    labelled_loss = _labelled_loss(attached.model, trained, number_format, device)
-    trainer = _trainer(
+    half = load_torch_half(base.card)
+    attached = half.attach(model, counted(recipe, steps))
+    labelled_loss = loss_on_labels(attached.model, trained, number_format, device)
+    trainer = make_trainer(
         folder, recipe, attached, steps, number_format, reporter, labelled_loss, tokenizer, (trained, held_out)
     )
     writer.emit(_prepared(steps, trained, held_out, trainer, labelled_loss, number_format))
@@ -108,14 +84,6 @@ def _train(folder: RunFolder, writer: EventWriter, control: Control, reporter: R
     sampler.ask(trainer.model, trainer.state.global_step, writer)
     _save(folder, half, attached, reporter)
     writer.emit(_finished(trainer, control, reporter))
-
-
-def _quiet() -> None:
-    """Keep progress bars and advice for programmers out of the log; what matters is raised, or told as an event."""
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
-    warnings.simplefilter("ignore", FutureWarning)
 
 
 def _tell_losses(trained: TokenRows, held_out: TokenRows, writer: EventWriter) -> None:
@@ -164,55 +132,6 @@ def _refuse_nothing(trained: TokenRows, held_out: TokenRows, recipe: Recipe) -> 
                 f"no {name} row has a token to learn within training.length = {recipe.training.length}: "
                 "the questions alone fill it. Raise training.length."
             )
-
-
-def _counted(recipe: Recipe, steps: Plan) -> Recipe:
-    """Write the number of steps that the run will take into its recipe, for methods that divide it."""
-    return msgspec.structs.replace(recipe, training=msgspec.structs.replace(recipe.training, max_steps=steps.steps))
-
-
-def _labelled_loss(
-    model: nn.Module, rows: TokenRows, number_format: NumberFormat, device: torch.device
-) -> LabelledLoss | None:
-    """Take our loss on a CPU where it is this model's own loss; None: TRL's fused head does it."""
-    if device.type != "cpu":
-        return None
-    place = min(range(len(rows.input_ids)), key=lambda i: len(rows.input_ids[i]))
-    ids, labels = (torch.tensor([side[place]], device=device) for side in (rows.input_ids, rows.labels))
-    return labelled_loss_of(model, ids, labels, number_format.compute)
-
-
-def _trainer(
-    folder: RunFolder,
-    recipe: Recipe,
-    attached: Attached,
-    steps: Plan,
-    number_format: NumberFormat,
-    reporter: Reporter,
-    labelled_loss: LabelledLoss | None,
-    tokenizer: Any,
-    rows: tuple[TokenRows, TokenRows],
-) -> MeasuredTrainer:
-    trained, held_out = (Dataset.from_dict({"input_ids": r.input_ids, "labels": r.labels}) for r in rows)
-    evaluating = len(held_out) > 0
-    trainer = MeasuredTrainer(
-        model=attached.model,
-        args=training_arguments(
-            recipe, steps, number_format, reporter.device, evaluating=evaluating, folder=folder.checkpoints
-        ),
-        train_dataset=trained,
-        eval_dataset=held_out if evaluating else None,
-        processing_class=tokenizer,
-        callbacks=[*attached.callbacks, GradientCheck(), reporter],
-        optimizers=(attached.optimizer, None),
-        labelled_loss=labelled_loss,
-        added_loss=attached.added_loss,
-        checkpoint_failed=reporter.checkpoint_failed,
-    )
-    keep_float32(trainer.model, number_format.compute)
-    trainer.remove_callback(PrinterCallback)
-    reporter.trainer = trainer
-    return trainer
 
 
 def _prepared(

@@ -14,9 +14,8 @@ def attention(ops: Operations, x: Tensor, block: Block) -> Tensor:
     sizes = {name: block.matrices[name] for name in names}
     if shape.latent:
         query, key, value = _latent(ops, x, sizes)
-    elif shape.fused_qkv:  # queries, keys and values are views of one storage
-        query = key = value = ops.linear(x, names[0], *sizes[names[0]])
-        query.holders = 3
+    elif shape.fused_qkv:
+        query, key, value = _views(ops, ops.linear(x, names[0], *sizes[names[0]]))
     else:
         query, key, value = (ops.linear(x, name, *sizes[name]) for name in names[:3])
     if shape.qk_norm:
@@ -61,6 +60,22 @@ def _latent(ops: Operations, x: Tensor, sizes: dict[str, tuple[int, int]]) -> tu
     )
     tape.drop(key_turned)
     return query_turned, key, expanded  # values are a view of what was expanded
+
+
+def _views(ops: Operations, fused: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Cut queries, keys and values out of one matrix' output: views, until one must be in another format."""
+    shape, tape = ops.shape, ops.tape
+    parts = []
+    for heads, turned in ((shape.heads, shape.rotary > 0), (shape.kv_heads, shape.rotary > 0), (shape.kv_heads, False)):
+        if turned or not ops.lowers or fused.width == ops.compute:
+            fused.holders += 1
+            parts.append(fused)
+        else:
+            size = float(ops.tokens * heads * shape.head * ops.compute)
+            parts.append(tape.run((fused,), size, ops.compute))
+    tape.drop(fused)
+    query, key, value = parts
+    return query, key, value
 
 
 def _repeat(ops: Operations, *tensors: Tensor) -> tuple[Tensor, ...]:

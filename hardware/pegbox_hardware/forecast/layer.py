@@ -31,7 +31,8 @@ def mlp(ops: Operations, x: Tensor, block: Block) -> Tensor:
     else:
         both = ops.linear(x, names[0], *sizes[0])
         gate = tape.run((both,), both.bytes / 2, both.width, saves=(both,))
-        product = tape.run((both, gate), gate.bytes, gate.width, saves=(both, gate))
+        # Backward: the other half's gradient; both halves are joined into one when the gate's has come.
+        product = tape.run((gate,), gate.bytes, gate.width, saves=(both, gate), backward_scratch=gate.bytes)
         tape.drop(both, gate)
     out = ops.linear(product, names[-1], *sizes[-1])
     tape.drop(product)
@@ -70,7 +71,7 @@ def experts(ops: Operations, x: Tensor, kind: Experts) -> Tensor:
         stacked = float(kind.count * kind.inner * hidden * width)
         saves.append(tape.keep(3 * stacked))
         scratch = stacked
-    product = tape.run((active, both), pairs * kind.inner * width, width, saves=saves, backward_scratch=scratch)
+    product = tape.run((active,), active.bytes, width, saves=saves, backward_scratch=scratch + active.bytes)
     tape.drop(both, active)
     down = tape.run((product,), pairs * hidden * width, width, saves=(product,) if ops.full else ())
     tape.drop(product)

@@ -12,8 +12,6 @@ from pegbox_hardware.forecast.setup import TrainingSetup
 from pegbox_worker.simulation.unsupported import CannotSimulate
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj", "query_key_value", "c_attn")
-"""Names that attention's linear maps go by."""
 LORA_LIKE = {"lora", "rslora", "qlora", "dora", "qdora"}
 STEPS = 1000
 """AdaLoRA wants the run's length; memory doesn't depend on it."""
@@ -63,8 +61,16 @@ def _targets(model: Any, setup: TrainingSetup) -> Any:
         return "all-linear"
     if targets != ("attention",):
         return list(targets)
-    names = {name.rpartition(".")[2] for name, part in model.named_modules() if isinstance(part, nn.Module)}
-    return [name for name in ATTENTION if name in names]
+    paths = [name.split(".") for name, part in model.named_modules() if hasattr(part, "weight") and _is_linear(part)]
+    named = {".".join(path[-2:]): None for path in paths if len(path) > 1 and "att" in path[-2]}
+    return list(named)
+
+
+def _is_linear(part: nn.Module) -> bool:
+    """Tell linear maps, 4-bit ones and GPT-2's Conv1D from norms and embeddings."""
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(part, nn.Linear | Conv1D)
 
 
 def _config_of(words: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ import time
 
 from pegbox_hardware.forecast.simulated import SimulationRequest, SimulationResult
 from pegbox_worker.simulation.allocator import replay
+from pegbox_worker.simulation.backward_stretches import merged
 from pegbox_worker.simulation.extrapolation import extended_run
 from pegbox_worker.simulation.fake_model import config_of, method_of, quantization
 from pegbox_worker.simulation.step import trace_run
@@ -22,6 +23,8 @@ def simulate(request: SimulationRequest) -> SimulationResult:
     Raises: CannotSimulate: the model, the method or a library doesn't work on tensors without numbers.
     """
     begun = time.monotonic()
+    if request.stack.keeps_packed_inputs:
+        raise CannotSimulate("bitsandbytes before 0.43.3 isn't here to be simulated; the analytic forecast knows it.")
     _let_bitsandbytes_in(request)
     config = config_of(request)
     try:
@@ -37,21 +40,24 @@ def simulate(request: SimulationRequest) -> SimulationResult:
 
 
 def _simulate(request: SimulationRequest, config: object, begun: float) -> SimulationResult:
-    reserved = None
+    reserved, outside = None, 0
     if request.full_depth:
         traced = trace_run(request, config, in_order=True)
         phases, items, trainable = traced.phases, traced.items, traced.trainable_weights
         layers = config.get_text_config().num_hidden_layers  # type: ignore[attr-defined]
+        outside = traced.trace.outside_bytes
         reserved = replay(traced.trace.events, request.stack.card_limit_bytes)
     else:
         extended = extended_run(request, config)
         phases, items, trainable = extended.phases, extended.items, extended.trainable_weights
         layers = extended.layers_traced
+    phases = merged(phases, lambda size: size)
+    items = merged(items, lambda held: sum(held.values()))
     peak = max(phases, key=lambda phase: phases[phase])
     return SimulationResult(
         allocated_bytes=phases[peak],
         reserved_bytes=reserved,
-        card_bytes=None if reserved is None else reserved + request.stack.context_bytes,
+        card_bytes=None if reserved is None else reserved + outside + request.stack.context_bytes,
         peak_phase=peak,
         phases=phases,
         items=items[peak],

@@ -21,9 +21,13 @@ def loss_of(model: Any, batch: dict[str, Tensor], setup: TrainingSetup, stack: S
     if setup.loss == "fused":
         return _fused(model, batch), None
     if setup.loss == "chunked":
-        causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-        return LabelledLoss(causal, DTYPES[setup.dtype]).sum(batch) / batch["labels"].numel(), None
+        return LabelledLoss(_causal(model), DTYPES[setup.dtype]).sum(batch) / batch["labels"].numel(), None
     return _full(model, batch, setup, stack)
+
+
+def _causal(model: Any) -> Any:
+    """Give transformers' own model, with the adapter's layers inside it."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def _fused(model: Any, batch: dict[str, Tensor]) -> Tensor:
@@ -43,13 +47,10 @@ def _full(model: Any, batch: dict[str, Tensor], setup: TrainingSetup, stack: Sta
     if stack.in_place_loss:
         logits = model(**batch, use_cache=False).logits
         return _InPlaceLoss.apply(logits), None
-    if not stack.logits_shifted:
-        outputs = model(**batch, labels=labels, use_cache=False, num_items_in_batch=torch.ones((), dtype=torch.long))
-        return _as_accelerate_gives(outputs, setup).loss, None
-    outputs = model(**batch, use_cache=False)
-    loss = _shifted_loss(outputs.logits, labels)
-    _as_accelerate_gives(outputs, setup)
-    return loss, None
+    if stack.logits_shifted:
+        _causal(model).loss_function = _shifted_loss
+    outputs = model(**batch, labels=labels, use_cache=False, num_items_in_batch=torch.ones((), dtype=torch.long))
+    return _as_accelerate_gives(outputs, setup).loss, None
 
 
 class _InPlaceLoss(torch.autograd.Function):
@@ -65,7 +66,7 @@ class _InPlaceLoss(torch.autograd.Function):
         return ctx.saved_tensors[0].detach()
 
 
-def _shifted_loss(logits: Tensor, labels: Tensor) -> Tensor:
+def _shifted_loss(logits: Tensor, labels: Tensor, **_named: Any) -> Tensor:
     """Cross-entropy as transformers 4.46 to 4.5x computed it."""
     logits = logits.float()
     shifted = logits[:, :-1, :].contiguous()

@@ -18,12 +18,13 @@ NESTED_BLOCK = 256
 
 def quantize(model: Any, quantization: Quantization, compute: torch.dtype) -> None:
     """Replace the linear maps that transformers would quantize: all but the output head."""
+    from transformers.pytorch_utils import Conv1D
     from transformers.utils.quantization_config import QuantizationMethod
 
     head = model.get_output_embeddings()
     for module in list(model.modules()):
         for name, part in list(module.named_children()):
-            if type(part) is nn.Linear and part is not head:
+            if (type(part) is nn.Linear or isinstance(part, Conv1D)) and part is not head:
                 setattr(module, name, _linear_4bit(part, quantization == "nf4-double", compute))
     model.is_loaded_in_4bit = model.is_quantized = True
     model.quantization_method = QuantizationMethod.BITS_AND_BYTES
@@ -75,14 +76,15 @@ def _states(model: nn.Module) -> Iterator[Any]:
             yield state
 
 
-def _linear_4bit(linear: nn.Linear, double: bool, compute: torch.dtype) -> nn.Module:
+def _linear_4bit(linear: Any, double: bool, compute: torch.dtype) -> nn.Module:
     """Make the module past its constructor, which would quantize numbers."""
     from bitsandbytes.nn.modules import Linear4bit
 
     made: Any = Linear4bit.__new__(Linear4bit)
     nn.Module.__init__(made)
-    made.in_features, made.out_features = linear.in_features, linear.out_features
-    made.weight = _weight(linear.weight, double, compute)
+    weight = linear.weight if isinstance(linear, nn.Linear) else linear.weight.t()  # Conv1D holds (d_in, d_out)
+    made.out_features, made.in_features = weight.shape
+    made.weight = _weight(weight, double, compute)
     made.bias = linear.bias
     made.compute_dtype, made.compute_type_is_set = compute, True
     made.quant_state, made.quant_storage = made.weight.quant_state, torch.uint8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
@@ -9,19 +10,22 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pegbox_hardware.forecast.setup import TrainingSetup
 from pegbox_worker.simulation.cuda_attention import scaled_dot_product_attention
+from pegbox_worker.simulation.cuda_autocast import cuda_autocast_list
 
 
 @contextmanager
 def gpu_paths(setup: TrainingSetup) -> Iterator[None]:
     """Patch transformers, TRL and torch for as long as a step is traced."""
     with ExitStack() as patches:
+        patches.enter_context(cuda_autocast_list())
         for target, name, stand_in in (
             *_masks(setup),
             *_fused_head(),
+            *_four_bit_as_is(),
             (torch.nn.functional, "dropout", _dropout),
             (Tensor, "__getitem__", _select),
             (torch.nn.functional, "scaled_dot_product_attention", scaled_dot_product_attention),
@@ -63,6 +67,27 @@ def _fused_head() -> list[tuple[Any, str, Any]]:
         (kernels, "_backward_kernel", _Kernel()),
         (kernels, "_addmm_fp32", lambda *_: None),  # accumulates into `total`
     ]
+
+
+def _four_bit_as_is() -> list[tuple[Any, str, Any]]:
+    """Let PEFT unpack 4-bit weights (for DoRA) that are of no class of bitsandbytes."""
+    names = "dequantize_module_weight"
+    holders = [
+        module for name, module in list(sys.modules.items()) if name.startswith("peft.") and hasattr(module, names)
+    ]
+    return [(holder, names, _unpacked(getattr(holder, names))) for holder in holders]
+
+
+def _unpacked(of_others: Callable[[nn.Module], Tensor]) -> Callable[[nn.Module], Tensor]:
+    def unpacked(module: nn.Module) -> Tensor:
+        state: Any = getattr(module, "quant_state", None)  # PEFT copies the module, which keeps it
+        if state is None:
+            return of_others(module)
+        from bitsandbytes.functional import dequantize_4bit
+
+        return dequantize_4bit(module.weight.data, state)
+
+    return unpacked
 
 
 def _missing_triton() -> list[tuple[Any, str, Any]]:

@@ -12,8 +12,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from pegbox_hardware.forecast.simulated import SimulationRequest
 from pegbox_worker.simulation.adapters import DTYPES
+from pegbox_worker.simulation.backward_stretches import follow_stretches
 from pegbox_worker.simulation.fake_model import DEVICE, build
 from pegbox_worker.simulation.kernel_scratch import scratch_bytes
+from pegbox_worker.simulation.layer_kinds import layer_kinds
 from pegbox_worker.simulation.loss_paths import loss_of
 from pegbox_worker.simulation.optimizers import make_optimizer, state_tensors
 from pegbox_worker.simulation.quantized import scales
@@ -46,8 +48,9 @@ def trace_run(request: SimulationRequest, config: Any, *, in_order: bool) -> Tra
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     with gpu_paths(request.setup):
         model = build(request, config, mode)
-        trace = StorageTrace(scratch_bytes)
+        trace = StorageTrace(scratch_bytes, config.get_text_config().vocab_size)
         with mode, trace:
+            follow_stretches(model, layer_kinds(config), trace)
             run = _Run(request, model, trace)
             if in_order:
                 run.two_steps()

@@ -26,6 +26,17 @@ _NUMBER_OF = torch.ops.aten._local_scalar_dense.default
 """What `.item()`, `float()` and `if tensor:` ask."""
 
 
+ITEMS = {
+    "loading": "base weights",
+    "forward": "activations",
+    "backward": "backward temporaries",
+    "optimizer": "optimizer temporaries",
+    "evaluation": "evaluation batch",
+    "generation": "generation",
+}
+"""What a phase makes, unless it is tagged as something better known."""
+
+
 @dataclass
 class Peak:
     """The highest point of a phase."""
@@ -38,14 +49,15 @@ class Peak:
 class StorageTrace(TorchDispatchMode):
     """Follows storages by weak reference. Sizes are rounded as the GPU's allocator rounds them."""
 
-    def __init__(self, scratch: Scratch) -> None:
+    def __init__(self, scratch: Scratch, vocabulary: int) -> None:
+        """`vocabulary` tells logits from other tensors: they are as wide."""
         super().__init__()
+        self._vocabulary = vocabulary
         self.events: list[Event] = []
         self.live_bytes = 0
         self.peaks: dict[str, Peak] = {}
         self._scratch = scratch
         self._phase = "loading"
-        self._item: str | None = None
         self._items: dict[int, str] = {}
         self._number_of: dict[int, int] = {}
         """id of a storage -> its number."""
@@ -53,6 +65,9 @@ class StorageTrace(TorchDispatchMode):
         self._sizes: dict[int, int] = {}
         self._next = 0
         self._paused = False
+        self._outside: dict[int, weakref.ref[Any]] = {}
+        self.outside_bytes = 0
+        """Of what was made elsewhere than in the allocator's memory."""
 
     def enter(self, phase: str) -> None:
         """Begin a phase; what is alive counts towards its peak."""
@@ -62,15 +77,6 @@ class StorageTrace(TorchDispatchMode):
     def forget_peaks(self) -> None:
         """Drop the peaks of the phases so far."""
         self.peaks = {}
-
-    @contextmanager
-    def naming(self, item: str) -> Iterator[None]:
-        """Name what is made inside, unless it is tagged later."""
-        outer, self._item = self._item, item
-        try:
-            yield
-        finally:
-            self._item = outer
 
     @contextmanager
     def elsewhere(self) -> Iterator[None]:
@@ -129,12 +135,20 @@ class StorageTrace(TorchDispatchMode):
         storage = tensor.untyped_storage()
         key = id(storage)
         known = self._number_of.get(key)
-        if known is not None or self._paused:
+        if known is not None:
             return known
         size = storage.nbytes()
+        if key in self._outside:
+            return None
+        if self._paused:
+            self.outside_bytes += size
+            self._outside[key] = weakref.ref(storage, lambda _: self._outside.pop(key, None))
+            return None
         if size == 0:
             return None
-        number = self._allocate(-(-size // GRAIN) * GRAIN, self._item or self._phase)
+        logits = tensor.dim() > 1 and tensor.shape[-1] == self._vocabulary
+        item = "logits" if logits else ITEMS[self._phase.partition(" ")[0]]
+        number = self._allocate(-(-size // GRAIN) * GRAIN, item)
         self._number_of[key] = number
 
         def gone(_: Any, key: int = key, number: int = number) -> None:

@@ -1,0 +1,145 @@
+"""What would make it fit where nothing does: the smallest change of each kind."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import msgspec
+
+from pegbox_hardware.profile_rows import CardRow
+from pegbox_hardware.profiles import Profiles
+from pegbox_hardware.shape import ModelShape
+from pegbox_methods.advice.places import planned_card
+from pegbox_methods.advice.pricing import Pricing
+from pegbox_methods.advice.ranking import unusable
+from pegbox_methods.advice.records import Change
+from pegbox_methods.advice.search import Found, lean
+from pegbox_methods.advice.situation import Situation, situation
+from pegbox_methods.card import Card
+
+GIB = 2**30
+STEPS = 32
+"""Sizes between nothing and the whole model at which a smaller one is priced."""
+LENGTHS = (64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144)
+OLDEST = (7, 5)
+"""Least compute capability of a card that is worth naming: what today's torch and bitsandbytes serve well."""
+
+
+def changes(leanest: Found, cards: Sequence[Card], profiles: Profiles) -> tuple[Change, ...]:
+    """List them, the smallest first: free memory, a shorter length, a smaller model, another card.
+
+    `leanest` is the method that takes least, at micro-batch 1 with checkpointing.
+    """
+    now = leanest.pricing.now
+    found = (_free(leanest), _shorter(leanest), _smaller(leanest), _card(now, cards, profiles))
+    return tuple(change for change in found if change is not None)
+
+
+def _free(leanest: Found) -> Change | None:
+    place = leanest.pricing.now.place
+    held = place.memory_total - place.memory_free
+    if leanest.best.margin_bytes + held < 0:
+        return None
+    lacking = -leanest.best.margin_bytes
+    who = f"; it is held by {place.held_by}" if place.held_by else ""
+    return Change(what=f"free {lacking / GIB:.1f} GiB on {place.name}{who}", consequence="nothing is given up")
+
+
+def _shorter(leanest: Found) -> Change | None:
+    now = leanest.pricing.now
+    lengths = [length for length in LENGTHS if length < now.length.value]
+    low, high = 0, len(lengths)
+    while low < high:
+        middle = (low + high) // 2
+        fits = leanest.pricing.trial(1, checkpointing=True, length=lengths[middle]).fits
+        low, high = (middle + 1, high) if fits else (low, middle)
+    if not low:
+        return None
+    length, kept = lengths[low - 1], "rows longer than that lose their end"
+    if now.data is not None:
+        kept = f"{100 * now.data.at(length).trained_kept:.3g} % of the trained tokens are left"
+    name = leanest.pricing.card.name
+    return Change(
+        what=f"length {length} in place of {now.length.value}, with {name}",
+        consequence=kept,
+        overrides={"training.length": length, "method.name": name},
+    )
+
+
+def _smaller(leanest: Found) -> Change | None:
+    """Price the same model made smaller all over: what fits has about the size of a model that would."""
+    whole = leanest.pricing.now.shape
+    low, high = 0, STEPS
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _shrunk_fits(leanest, middle / STEPS) else (low, middle)
+    if not low:
+        return None
+    weights = shrunk(whole, low / STEPS).weights
+    said = f"{weights / 1e9:.2g} B" if weights >= 1e9 else f"{weights / 1e6:.2g} M"
+    return Change(
+        what=f"a model of at most about {said} weights in place of {whole.weights / 1e9:.2g} B",
+        consequence=f"{leanest.pricing.card.title} of this architecture would fit at that size",
+    )
+
+
+def _shrunk_fits(leanest: Found, share: float) -> bool:
+    pricing = leanest.pricing
+    now = dataclasses.replace(pricing.now, shape=shrunk(pricing.now.shape, share))
+    return Pricing(pricing.card, pricing.settings, now, pricing.optimizer).trial(1, checkpointing=True).fits
+
+
+def shrunk(shape: ModelShape, share: float) -> ModelShape:
+    """Make a model that is narrower and less deep by a share, with the same vocabulary."""
+
+    def part(size: int) -> int:
+        return max(1, round(size * share))
+
+    blocks = tuple(
+        msgspec.structs.replace(
+            block,
+            count=part(block.count),
+            inner=part(block.inner) if block.inner else 0,
+            small_weights=part(block.small_weights),
+            matrices={name: (part(d_out), part(d_in)) for name, (d_out, d_in) in block.matrices.items()},
+            experts=block.experts and msgspec.structs.replace(block.experts, inner=part(block.experts.inner)),
+        )
+        for block in shape.blocks
+    )
+    return msgspec.structs.replace(
+        shape,
+        hidden=part(shape.hidden),
+        heads=part(shape.heads),
+        kv_heads=part(shape.kv_heads),
+        small_weights=part(shape.small_weights),
+        blocks=blocks,
+    )
+
+
+def _card(now: Situation, cards: Sequence[Card], profiles: Profiles) -> Change | None:
+    """Name the cards of the least memory on which the leanest method fits."""
+    sold = [row for row in profiles.cards if row.accelerator == "cuda" and (row.capability or (0, 0)) >= OLDEST]
+    sold = [row for row in sold if "Laptop" not in row.name and row.memory_bytes > now.place.memory_total]
+    sizes = sorted({row.memory_gib for row in sold})
+    low, high = 0, len(sizes)
+    while low < high:
+        middle = (low + high) // 2
+        # The smallest of a size, so that all of them fit.
+        least = min((row for row in sold if row.memory_gib == sizes[middle]), key=lambda row: row.memory_bytes)
+        low, high = (low, middle) if _fits_on(least, now, cards, profiles) else (middle + 1, high)
+    if low == len(sizes):
+        return None
+    names = [row.name for row in sold if row.memory_gib == sizes[low]]
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return Change(what=f"a card of {sizes[low]:g} GiB: {shown}", consequence="the same model, rows and length")
+
+
+def _fits_on(row: CardRow, now: Situation, cards: Sequence[Card], profiles: Profiles) -> bool:
+    place = planned_card(row.name, profiles)
+    there = dataclasses.replace(situation(now.shape, place, now.goal, now.data), length=now.length)
+    return any(
+        lean(card, there, place.policy.optimizer).fits
+        for card in cards
+        if card.name in place.policy.methods and not unusable(card, there, {})
+    )

@@ -1,0 +1,201 @@
+"""The advice itself: from machine, model, rows and goal to one method with its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from pegbox_hardware.forecast.memory import Learned
+from pegbox_hardware.forecast.time import Cost, running_cost
+from pegbox_hardware.machine import Machine
+from pegbox_hardware.profiles import Profiles
+from pegbox_hardware.shape import ModelShape
+from pegbox_methods.advice.alternatives import other_methods, other_settings
+from pegbox_methods.advice.changes import changes
+from pegbox_methods.advice.choices import all_choices, optimizer_for, recipe_tables
+from pegbox_methods.advice.data_card import DataCard
+from pegbox_methods.advice.goals import FEW_ROWS, LEAST_RANK, VERY_FEW_ROWS, Goal
+from pegbox_methods.advice.method_settings import ranks_to_try
+from pegbox_methods.advice.places import places_of
+from pegbox_methods.advice.ranking import Lost, best_of, ordered, unusable
+from pegbox_methods.advice.records import Advice, Change, Choice, Place
+from pegbox_methods.advice.search import Found, adapter_decides, alike, fastest, highest_rank, lean
+from pegbox_methods.advice.situation import KEPT, Situation, situation
+from pegbox_methods.card import Card
+from pegbox_methods.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was found out for one device."""
+
+    now: Situation
+    found: tuple[Found, ...]
+    refused: tuple[tuple[Card, Lost], ...]
+    winner: Found | None
+
+
+def advise(
+    machine: Machine | Place,
+    shape: ModelShape,
+    data: DataCard | None,
+    goal: Goal,
+    zoo: Sequence[Card],
+    *,
+    profiles: Profiles,
+    excluded: Mapping[str, str] | None = None,
+    learned: Mapping[str, Learned] | None = None,
+    price_per_hour: float | None = None,
+) -> Advice:
+    """Recommend a method and its settings for a machine, or for one device that is planned for.
+
+    `zoo`: the cards of all installed methods; `excluded`: methods that can't be used with this installation or
+    model -> why; `learned`: what probes taught of a device, by its name. Costs a forecast of memory and one of time
+    for each setting it considers, some 20 in all.
+    Raises: Refusal: no method can be used at all; ValueError: a negative price.
+    """
+    places = (machine,) if isinstance(machine, Place) else places_of(machine, profiles)
+    asked = [situation(shape, place, goal, data, (learned or {}).get(place.name)) for place in places]
+    decisions = [_decide(now, zoo, excluded or {}) for now in asked]
+    best = max(decisions, key=_merit)
+    if best.winner is not None:
+        return _advice(best, best.winner, price_per_hour, ())
+    leanest = min(best.found, key=lambda one: one.best.memory.safe_bytes)
+    return _advice(best, leanest, price_per_hour, changes(leanest, zoo, profiles))
+
+
+def _decide(now: Situation, zoo: Sequence[Card], excluded: Mapping[str, str]) -> Decision:
+    place = now.place
+    optimizer = optimizer_for(now)
+    found: list[Found] = []
+    refused: list[tuple[Card, Lost]] = []
+    for card in ordered(zoo, now):
+        why = unusable(card, now, excluded)
+        if why is not None:
+            refused.append((card, why))
+            continue
+        try:
+            found.append(highest_rank(card, now, optimizer.value))
+        except Exception as error:
+            if card.name in place.policy.methods:
+                raise
+            refused.append((card, (f"its card can't price this model: {type(error).__name__}: {error}", card.source)))
+    if not found:
+        reasons = "; ".join(f"{card.name}: {why}" for card, (why, _) in refused)
+        raise Refusal(f"no method can be used here. {reasons or 'None is installed.'}")
+    found, winner = _settled(found, now)
+    return Decision(now, tuple(found), tuple(refused), winner)
+
+
+def _settled(found: list[Found], now: Situation) -> tuple[list[Found], Found | None]:
+    """Choose among methods priced with their leanest batch. Returns: (them, each priced anew; the winner)."""
+    if not any(one.fits for one in found):
+        found = [_at_lower_rank(one) for one in found]
+    if now.goal.priority == "speed":
+        found = [fastest(one) for one in found]
+    chosen = best_of(found, now)
+    if chosen is None:
+        return found, None
+    if now.goal.priority == "speed":
+        return found, chosen
+    winner = fastest(chosen)
+    return [winner if one is chosen else alike(one, winner) for one in found], winner
+
+
+def _at_lower_rank(one: Found) -> Found:
+    """Halve a method's rank, below the one that the goal asks for, where that makes it fit; else leave it."""
+    card, now, optimizer = one.pricing.card, one.pricing.now, one.pricing.optimizer
+    ranks = ranks_to_try(card, now)
+    limit = ranks[-1] // 2 if ranks else 0
+    while limit >= LEAST_RANK.value and adapter_decides(one.best):
+        lower = lean(card, now, optimizer, limit)
+        if lower.fits:
+            return lower
+        limit //= 2
+    return one
+
+
+def _merit(decision: Decision) -> tuple[bool, bool, float]:
+    """Prefer the device on which something fits, then one that holds the base in 16 bits, then the faster one."""
+    winner = decision.winner
+    if winner is None:
+        return False, False, float(decision.now.place.usable_bytes)
+    return True, not winner.best.setup.quantized, winner.best.speed
+
+
+def _advice(decision: Decision, winner: Found, price_per_hour: float | None, helping: tuple[Change, ...]) -> Advice:
+    now, best, card = decision.now, winner.best, winner.pricing.card
+    choices = all_choices(winner, _method(winner, decision), winner.choices, optimizer_for(now))
+    others = (*other_methods(decision.found, winner, decision.refused, now), *other_settings(winner, now))
+    return Advice(
+        fits=best.fits,
+        model_weights=now.shape.weights,
+        architecture=now.shape.architecture,
+        place=now.place,
+        goal=now.goal,
+        data=now.data,
+        method=card.name,
+        settings=recipe_tables(choices),
+        choices=choices,
+        memory=best.memory,
+        margin_bytes=best.margin_bytes,
+        effective_batch=best.setup.micro_batch * best.setup.accumulation,
+        steps=None if now.rows is None else ceil(now.epochs.value * ceil(now.rows / now.batch.value)),
+        time=best.time,
+        time_unknown=None if best.time else _time_unknown(now.place),
+        cost=_cost(winner, now, price_per_hour),
+        alternatives=others,
+        changes=helping,
+        warnings=tuple(_warnings(now, winner)),
+    )
+
+
+def _method(winner: Found, decision: Decision) -> Choice:
+    card, now = winner.pricing.card, decision.now
+    reason = card.recommended[0] if card.recommended else None
+    why, source = card.summary, card.source
+    if not winner.fits:
+        why = "takes the least memory of all methods, and still doesn't fit"
+    elif now.goal.priority in ("memory", "speed", "small-adapter"):
+        least = {"memory": "least memory", "speed": "fastest", "small-adapter": "fewest trained weights"}
+        why, source = f"{least[now.goal.priority]} of the methods that fit", "their forecasts"
+    elif card.name == "lora" and now.weights == "fp32":
+        why = "the base model fits as it is, in fp32: the fastest method per step, and every server can load it"
+    elif reason is not None:
+        why, source = f"{reason.when}: {reason.why}", reason.source
+    return Choice(key="method.name", value=card.name, why=why, source=source)
+
+
+def _cost(winner: Found, now: Situation, price_per_hour: float | None) -> Cost | None:
+    if winner.best.time is None or now.place.card is None:
+        return None
+    return running_cost(winner.best.time, now.place.card, price_per_hour=price_per_hour)
+
+
+def _time_unknown(place: Place) -> str:
+    if any("MIG" in note for note in place.notes):
+        return "a MIG slice has a part of its card's speed that the profile table doesn't tell"
+    return f"the profile table has no speeds for {place.name!r}; a row in your own profiles.toml adds them"
+
+
+def _warnings(now: Situation, winner: Found) -> Iterator[str]:
+    """Tell what the user should know before trusting the advice."""
+    yield from winner.best.memory.notes
+    if now.learned is not None:
+        yield "the card's figure counts what a probe on it measured"
+    if now.data is None:
+        yield "nothing is known of the rows: --data FILE gives their length, number of steps and time"
+        return
+    if now.data.rows < VERY_FEW_ROWS:
+        yield f"only {now.data.rows} rows: the model may learn them by heart; watch the held-out loss"
+    elif now.data.rows < FEW_ROWS:
+        yield f"{now.data.rows} rows are few: watch the held-out loss"
+    cut = now.data.at(now.length.value)
+    if cut.trained_kept < KEPT:
+        yield (
+            f"at length {now.length.value}, {100 * cut.rows_truncated:.3g} % of the rows lose their end: "
+            f"{100 * (1 - cut.trained_kept):.3g} % of the trained tokens"
+        )
+    if now.data.estimate:
+        yield f"token counts are estimates: {now.data.estimate}"

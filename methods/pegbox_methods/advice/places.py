@@ -1,0 +1,156 @@
+"""The devices that a run could use, each with its policy, and the free memory that counts."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pegbox_hardware.gpu import Gpu
+from pegbox_hardware.machine import Machine
+from pegbox_hardware.profile_rows import Accelerator, CardRow
+from pegbox_hardware.profiles import Profiles, UnknownCard
+from pegbox_methods.advice.records import Place
+from pegbox_methods.refusal import Refusal
+
+GIB = 2**30
+MAC = "`pegbox train` computes on the processor of a Mac today, in fp32: this holds for its GPU"
+BF16_FROM = (8, 0)
+"""Compute capability from which NVIDIA's cards compute in bfloat16."""
+CPU_ROWS = (("amx_bf16", "CPU amx_bf16"), ("avx512_bf16", "CPU avx512_bf16"), ("avx512f", "CPU avx512f"))
+CPU_BF16 = frozenset(("amx_bf16", "avx512_bf16"))
+"""What the worker takes as a reason to compute in bfloat16 on a processor."""
+
+
+def places_of(machine: Machine, profiles: Profiles) -> tuple[Place, ...]:
+    """List this machine's devices worth advising for: of several GPUs the roomiest and the fastest; else the processor.
+
+    Memory of several GPUs is never added up: one process trains on one of them.
+    """
+    gpus = [
+        (number, gpu) for number, gpu in enumerate(machine.gpus) if gpu.memory_total and gpu.memory_free is not None
+    ]
+    found = [_gpu_place(gpu, number, machine, profiles) for number, gpu in gpus]
+    if not found:
+        return (_processor(machine, profiles),)
+    roomiest = max(found, key=lambda place: place.usable_bytes)
+    fastest = max(found, key=lambda place: (_rate(place.card), place.usable_bytes))
+    return (roomiest,) if fastest is roomiest or fastest.name == roomiest.name else (roomiest, fastest)
+
+
+def planned_card(name: str, profiles: Profiles) -> Place:
+    """Plan for a card by its name; all its memory counts as free.
+
+    Raises: Refusal: the table has no such card; names those that come close.
+    """
+    try:
+        card = profiles.card(name)
+    except UnknownCard as error:
+        raise Refusal(f"--gpu {name}: {error}") from None
+    return _planned(card.name, card.accelerator, card.capability, card.memory_bytes, profiles, card)
+
+
+def planned_memory(vram_gib: float, profiles: Profiles) -> Place:
+    """Plan for an NVIDIA card of which only the memory is known.
+
+    Raises: Refusal: no sensible amount.
+    """
+    if not 0 < vram_gib <= 100_000:
+        raise Refusal(f"--vram {vram_gib:g}: expected the card's memory in GiB, above 0.")
+    place = _planned(f"a card of {vram_gib:g} GiB", "cuda", BF16_FROM, round(vram_gib * GIB), profiles, None)
+    note = "taken as an NVIDIA card of compute capability 8.0 or above (RTX 30 and newer)"
+    return msgspec.structs.replace(place, notes=(*place.notes, note))
+
+
+def _planned(
+    name: str,
+    accelerator: Accelerator,
+    capability: tuple[int, int] | None,
+    total: int,
+    profiles: Profiles,
+    card: CardRow | None,
+) -> Place:
+    policy = profiles.policy(accelerator, capability, total)
+    return Place(
+        name=name,
+        accelerator=accelerator,
+        capability=capability,
+        memory_total=total,
+        memory_free=total,
+        margin=profiles.margin(policy, card),
+        policy=policy,
+        card=card.with_cores(1) if card else None,
+        planned=True,
+        bf16=policy.dtype == "bf16",
+        notes=("all its memory is taken as free", *([MAC] if accelerator == "mps" else [])),
+    )
+
+
+def _gpu_place(gpu: Gpu, number: int, machine: Machine, profiles: Profiles) -> Place:
+    total, free = gpu.memory_total or 0, gpu.memory_free or 0
+    capability = _capability(gpu)
+    # A slice has its own memory, and a part of its card's speed that the table doesn't know.
+    card = None if gpu.slice_of is not None else profiles.card_of(gpu.name, total)
+    if capability is None and card is not None:
+        capability = card.capability
+    policy = profiles.policy(gpu.kind, capability, total)
+    # What a desktop holds is missing from the free memory already; shared RAM can be taken by anybody at any time.
+    margin = profiles.margin(policy, card) if gpu.unified else policy.margin
+    notes = []
+    if gpu.slice_of is not None:
+        notes.append(f"a MIG slice: its own {total / GIB:.1f} GiB count, not the card's")
+    if gpu.unified:
+        notes.append("its memory is the machine's RAM, so a larger part stays free")
+    if gpu.kind == "mps":
+        notes.append(MAC)
+    if len(machine.gpus) > 1:
+        notes.append(f"the best single one of {len(machine.gpus)} devices: their memory doesn't add up")
+    return Place(
+        name=gpu.name,
+        accelerator=gpu.kind,
+        capability=capability,
+        memory_total=total,
+        memory_free=min(free, total),
+        margin=margin,
+        policy=policy,
+        card=card,
+        bf16=capability >= BF16_FROM if gpu.kind == "cuda" and capability else policy.dtype == "bf16",
+        uuid=gpu.uuid if number and gpu.uuid else None,
+        held_by=_holders(gpu),
+        notes=tuple(notes),
+    )
+
+
+def _processor(machine: Machine, profiles: Profiles) -> Place:
+    policy = profiles.policy("cpu", None, machine.memory_total)
+    row = next((name for flag, name in CPU_ROWS if flag in machine.cpu_flags), "CPU")
+    card = profiles.card(row).with_cores(machine.cores)
+    why = "the GPU's memory can't be read" if machine.gpus else "no GPU that this process may use"
+    doctor = " (`pegbox doctor` says more)" if machine.troubles or machine.gpus else ""
+    note = f"{why}{doctor}: {machine.cores} cores of the processor, and RAM"
+    return Place(
+        name=machine.cpu,
+        accelerator="cpu",
+        capability=None,
+        memory_total=machine.memory_total,
+        memory_free=machine.memory_available,
+        margin=policy.margin,
+        policy=policy,
+        card=card,
+        bf16=bool(CPU_BF16 & {*machine.cpu_flags}),
+        notes=(note,),
+    )
+
+
+def _capability(gpu: Gpu) -> tuple[int, int] | None:
+    if gpu.compute_capability is None:
+        return None
+    major, _, minor = gpu.compute_capability.partition(".")
+    return int(major), int(minor or 0)
+
+
+def _rate(card: CardRow | None) -> float:
+    return max(card.bf16_tflops or 0.0, card.fp16_tflops or 0.0, card.fp32_tflops) if card else 0.0
+
+
+def _holders(gpu: Gpu) -> str | None:
+    names = [f"{holder.name or 'a process'} ({holder.pid})" for holder in gpu.holders[:3]]
+    return ", ".join(names) or None

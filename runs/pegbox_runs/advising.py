@@ -1,0 +1,133 @@
+"""From what a person names (a model, a file of rows, a goal, a card) to the advice, and to a recipe that follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pegbox_hardware.forecast.memory import Learned
+from pegbox_hardware.machine import Machine, probe
+from pegbox_hardware.model_config import shape_of
+from pegbox_hardware.profiles import BadProfiles, Profiles, load_profiles
+from pegbox_hardware.shape import ModelShape
+from pegbox_methods.advice.choose import advise
+from pegbox_methods.advice.goals import Goal
+from pegbox_methods.advice.places import planned_card, planned_memory
+from pegbox_methods.advice.records import Advice
+from pegbox_methods.card import Card
+from pegbox_methods.recipe import Model, Recipe
+from pegbox_methods.recipe_file import complete_recipe, recipe_from_table
+from pegbox_methods.refusal import Refusal
+from pegbox_methods.registry import all_cards, find_card
+from pegbox_runs.data_card import data_card
+from pegbox_runs.learned import learned_for
+from pegbox_runs.models import FoundModel, find_config
+from pegbox_runs.printable import one_line
+
+ASKED = "the command line"
+
+
+def advise_for(
+    name: str,
+    *,
+    file: Path | None,
+    goal: Goal,
+    gpu: str | None = None,
+    vram_gib: float | None = None,
+    price_per_hour: float | None = None,
+) -> tuple[Advice, tuple[str, ...]]:
+    """Advise for a model by its name, on this machine or on a card that is named.
+
+    Returns: (the advice, a sentence for each plugin that is broken).
+    Raises: Refusal: the model, its config, the rows or the card can't be found or used.
+    """
+    if price_per_hour is not None and not 0 <= price_per_hour < float("inf"):
+        raise Refusal(f"--price-per-hour {price_per_hour:g}: a price is 0 or more.")
+    profiles = _profiles()
+    place = planned_card(gpu, profiles) if gpu is not None else None
+    if vram_gib is not None:
+        place = planned_memory(vram_gib, profiles)
+    model = find_config(_model(name))
+    shape = _shape(model)
+    cards, broken = all_cards()
+    where = place or probe()
+    advice = advise(
+        where,
+        shape,
+        None if file is None else data_card(file.expanduser(), model),
+        goal,
+        cards,
+        profiles=profiles,
+        excluded=_excluded(model, cards, here=place is None),
+        learned=_learned(where) if isinstance(where, Machine) else None,
+        price_per_hour=price_per_hour,
+    )
+    return advice, broken
+
+
+def recipe_of(advice: Advice, name: str, file: Path) -> Recipe:
+    """Write the advice as a complete recipe, checked by the reader of recipes.
+
+    Raises: Refusal: a value that isn't accepted, which would be a mistake of the advice.
+    """
+    table: dict[str, Any] = {"model": {"name": name}, "rows": {"file": str(file.expanduser())}, **advice.settings}
+    recipe = recipe_from_table(table, file="the advice", folder=Path.cwd())
+    return complete_recipe(recipe, find_card(recipe.method.name), file="the advice")
+
+
+def _model(name: str) -> Model:
+    """Read a name as a recipe in the current folder would."""
+    table = {"model": {"name": name}, "rows": {"file": "-"}}
+    return recipe_from_table(table, file=ASKED, folder=Path.cwd()).model
+
+
+def _shape(model: FoundModel) -> ModelShape:
+    shape, why = shape_of(model.config)
+    if shape is None:
+        raise Refusal(f"{model.name}: {one_line(why, 300)}. Nothing can be forecast without it; mend its config.json.")
+    return shape
+
+
+def _profiles() -> Profiles:
+    try:
+        return load_profiles()
+    except BadProfiles as error:
+        raise Refusal(str(error)) from None
+
+
+def _excluded(model: FoundModel, cards: Sequence[Card], *, here: bool) -> dict[str, str]:
+    """Say which methods this model or this installation rules out.
+
+    Raises: Refusal: the model is packed by bitsandbytes already, so that no adapter on it could ever be merged.
+    """
+    stored = model.config.get("quantization_config")
+    packed_by = str(stored.get("quant_method", "an unknown tool")) if isinstance(stored, dict) else None
+    if packed_by == "bitsandbytes":
+        raise Refusal(
+            f"{model.name}: its weights are quantized already (by bitsandbytes), and an adapter trained on them could "
+            'never be merged. Name the original model; the method "qlora" packs it while loading.'
+        )
+    why = None
+    if packed_by is not None:
+        why = f"the weights are quantized already, by {one_line(packed_by, 50)}"
+    elif here and _installed("bitsandbytes") is None:
+        why = "bitsandbytes isn't installed: pip install 'bitsandbytes>=0.50'"
+    return {card.name: why for card in cards if why is not None and card.needs.quantized_base}
+
+
+def _learned(machine: Machine) -> dict[str, Learned]:
+    """Collect what probes taught of this machine's cards, with the drivers and the torch that are here."""
+    torch = _installed("torch")
+    if torch is None:
+        return {}
+    found = {gpu.name: learned_for(gpu.name, gpu.driver, torch) for gpu in machine.gpus}
+    return {name: learned for name, learned in found.items() if learned is not None}
+
+
+def _installed(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,116 @@
+"""What a run is put together from: base model, method, loss, trainer. The job of a run and its measurement share it."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+import msgspec
+import torch
+import transformers
+from datasets import Dataset
+from torch import nn
+from transformers import PrinterCallback
+
+from pegbox_methods.card import Card
+from pegbox_methods.recipe import Recipe
+from pegbox_methods.registry import find_card
+from pegbox_methods.torch_half import Attached
+from pegbox_runs.run_folder import RunFolder
+from pegbox_worker.adapter_care import GradientCheck, keep_float32
+from pegbox_worker.arguments import training_arguments
+from pegbox_worker.base_model import admit_bitsandbytes, fetch, load_model, load_packed_model, load_tokenizer
+from pegbox_worker.labelled_loss import LabelledLoss, labelled_loss_of
+from pegbox_worker.plan import Plan
+from pegbox_worker.precision import NumberFormat, decide
+from pegbox_worker.reporter import Reporter
+from pegbox_worker.tokens import TokenRows
+from pegbox_worker.trainer import MeasuredTrainer
+
+
+@dataclass(frozen=True)
+class Base:
+    """A recipe's model as it will be trained, without its method yet."""
+
+    model: nn.Module
+    tokenizer: Any
+    card: Card
+    number_format: NumberFormat
+
+
+def quiet() -> None:
+    """Keep progress bars and advice for programmers out of the log; what matters is raised, or told as an event."""
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    warnings.simplefilter("ignore", FutureWarning)
+
+
+def load_base(recipe: Recipe, device: torch.device) -> Base:
+    """Load tokenizer and model, in 4 bits where the method needs that.
+
+    Raises: Refusal.
+    """
+    number_format = decide(recipe.training.precision, device)
+    card = find_card(recipe.method.name)
+    if card.needs.quantized_base or recipe.training.optimizer.endswith("8bit"):
+        admit_bitsandbytes()
+    found = fetch(recipe.model)
+    tokenizer = load_tokenizer(found, recipe.model)
+    if card.needs.quantized_base:
+        model = load_packed_model(found, number_format.weights, number_format.compute, device)
+    else:
+        model = load_model(found, number_format.weights, device)
+    return Base(model, tokenizer, card, number_format)
+
+
+def counted(recipe: Recipe, steps: Plan) -> Recipe:
+    """Write the number of steps that the run will take into its recipe, for methods that divide it."""
+    return msgspec.structs.replace(recipe, training=msgspec.structs.replace(recipe.training, max_steps=steps.steps))
+
+
+def loss_on_labels(
+    model: nn.Module, rows: TokenRows, number_format: NumberFormat, device: torch.device
+) -> LabelledLoss | None:
+    """Take our loss on a CPU where it is this model's own loss; None: TRL's fused head does it."""
+    if device.type != "cpu":
+        return None
+    place = min(range(len(rows.input_ids)), key=lambda i: len(rows.input_ids[i]))
+    ids, labels = (torch.tensor([side[place]], device=device) for side in (rows.input_ids, rows.labels))
+    return labelled_loss_of(model, ids, labels, number_format.compute)
+
+
+def make_trainer(
+    folder: RunFolder,
+    recipe: Recipe,
+    attached: Attached,
+    steps: Plan,
+    number_format: NumberFormat,
+    reporter: Reporter,
+    labelled_loss: LabelledLoss | None,
+    tokenizer: Any,
+    rows: tuple[TokenRows, TokenRows],
+) -> MeasuredTrainer:
+    """Make the trainer of a run. `rows`: for training and for evaluation; of the latter there may be none."""
+    trained, held_out = (Dataset.from_dict({"input_ids": r.input_ids, "labels": r.labels}) for r in rows)
+    evaluating = len(held_out) > 0
+    trainer = MeasuredTrainer(
+        model=attached.model,
+        args=training_arguments(
+            recipe, steps, number_format, reporter.device, evaluating=evaluating, folder=folder.checkpoints
+        ),
+        train_dataset=trained,
+        eval_dataset=held_out if evaluating else None,
+        processing_class=tokenizer,
+        callbacks=[*attached.callbacks, GradientCheck(), reporter],
+        optimizers=(attached.optimizer, None),
+        labelled_loss=labelled_loss,
+        added_loss=attached.added_loss,
+        checkpoint_failed=reporter.checkpoint_failed,
+    )
+    keep_float32(trainer.model, number_format.compute)
+    trainer.remove_callback(PrinterCallback)
+    reporter.trainer = trainer
+    return trainer

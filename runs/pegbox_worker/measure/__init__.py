@@ -1,0 +1,1 @@
+"""The parts of the job `measure`: meters of memory, made-up rows, and the ledger that both are written into."""
