@@ -100,6 +100,9 @@ def _add_forecast(forecast: argparse.ArgumentParser) -> None:
     switch = ("on", "off")
     forecast.add_argument("model", metavar="MODEL", nargs="?", help="a folder, a Hub id, or a catalogue name")
     forecast.add_argument("--config", metavar="PATH", help="a model's config.json, in place of MODEL")
+    forecast.add_argument(
+        "--recipe", metavar="PATH", help="take model and set-up from a recipe, in place of the options"
+    )
     forecast.add_argument("--method", default="lora", metavar="NAME", help="lora, qlora, dora, adalora, full, ...")
     forecast.add_argument("--rank", type=int, default=16, metavar="N")
     forecast.add_argument(
@@ -136,9 +139,13 @@ def _add_forecast(forecast: argparse.ArgumentParser) -> None:
     )
     forecast.add_argument(
         "--level",
-        choices=("analytic", "simulated"),
+        choices=("analytic", "simulated", "measured"),
         default="analytic",
-        help="analytic: at once, from the config; simulated: by building the model without its numbers (half a minute)",
+        help="analytic: at once, from the config; simulated: by building the model without its numbers (half a "
+        "minute); measured: by taking a recipe's first steps on this machine's device",
+    )
+    forecast.add_argument(
+        "--timeout", type=float, default=600.0, metavar="SECONDS", help="longest measurement (default 600)"
     )
     _add_card(forecast)
 

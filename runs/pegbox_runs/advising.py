@@ -17,13 +17,13 @@ from pegbox_methods.advice.goals import Goal
 from pegbox_methods.advice.places import planned_card, planned_memory
 from pegbox_methods.advice.records import Advice
 from pegbox_methods.card import Card
-from pegbox_methods.recipe import Model, Recipe
+from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import complete_recipe, recipe_from_table
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import all_cards, find_card
 from pegbox_runs.data_card import data_card
 from pegbox_runs.learned import learned_for
-from pegbox_runs.models import FoundModel, find_config
+from pegbox_runs.models import FoundModel, find_config, named_model
 from pegbox_runs.printable import one_line
 
 ASKED = "the command line"
@@ -49,7 +49,7 @@ def advise_for(
     place = planned_card(gpu, profiles) if gpu is not None else None
     if vram_gib is not None:
         place = planned_memory(vram_gib, profiles)
-    model = find_config(_model(name))
+    model = find_config(named_model(name))
     shape = _shape(model)
     cards, broken = all_cards()
     where = place or probe()
@@ -61,7 +61,7 @@ def advise_for(
         cards,
         profiles=profiles,
         excluded=_excluded(model, cards, here=place is None),
-        learned=_learned(where) if isinstance(where, Machine) else None,
+        learned=learned_here(where) if isinstance(where, Machine) else None,
         price_per_hour=price_per_hour,
     )
     return advice, broken
@@ -75,12 +75,6 @@ def recipe_of(advice: Advice, name: str, file: Path) -> Recipe:
     table: dict[str, Any] = {"model": {"name": name}, "rows": {"file": str(file.expanduser())}, **advice.settings}
     recipe = recipe_from_table(table, file="the advice", folder=Path.cwd())
     return complete_recipe(recipe, find_card(recipe.method.name), file="the advice")
-
-
-def _model(name: str) -> Model:
-    """Read a name as a recipe in the current folder would."""
-    table = {"model": {"name": name}, "rows": {"file": "-"}}
-    return recipe_from_table(table, file=ASKED, folder=Path.cwd()).model
 
 
 def _shape(model: FoundModel) -> ModelShape:
@@ -117,7 +111,7 @@ def _excluded(model: FoundModel, cards: Sequence[Card], *, here: bool) -> dict[s
     return {card.name: why for card in cards if why is not None and card.needs.quantized_base}
 
 
-def _learned(machine: Machine) -> dict[str, Learned]:
+def learned_here(machine: Machine) -> dict[str, Learned]:
     """Collect what probes taught of this machine's cards, with the drivers and the torch that are here."""
     torch = _installed("torch")
     if torch is None:

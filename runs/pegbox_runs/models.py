@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from pegbox_hardware.model_config import shape_of
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.recipe import Model
+from pegbox_methods.recipe_file import recipe_from_table
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.printable import printable
 
@@ -74,6 +75,15 @@ class Inspect(Protocol):
 
     def __call__(self, name: str, folder: Path, *, from_hub: bool) -> FoundModel:
         """Look at a folder. Raises: Refusal."""
+
+
+def named_model(name: str) -> Model:
+    """Read a model's name as a recipe in the current folder would.
+
+    Raises: Refusal.
+    """
+    table = {"model": {"name": name}, "rows": {"file": "-"}}
+    return recipe_from_table(table, file="the command line", folder=Path.cwd()).model
 
 
 def find_model(model: Model) -> FoundModel:

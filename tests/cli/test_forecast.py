@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from pegbox.__main__ import main
+from pegbox_hardware.forecast.memory import Forecast
+from tests.commands import write_recipe_text
 from tests.models_by_name import CONFIGS
 
 KEYS = {
@@ -120,7 +122,9 @@ def test_people_get_a_picture_in_eighty_columns(
         (["--gpu", "T4", "--vram", "16"], "one of the two"),
         (["--vram", "-1"], "--vram -1"),
         (["--transformers", "new"], "expected a version"),
-        (["bundled"], "one of the two"),
+        (["bundled"], "one of the three"),
+        (["--recipe", "recipe.toml"], "one of the three"),
+        (["--level", "measured"], "--recipe PATH"),
     ],
 )
 def test_nonsense_is_refused_in_one_line(
@@ -160,3 +164,50 @@ def test_an_unknown_architecture_is_forecast_with_a_wide_range(
 
 def test_the_bundled_model_goes_by_its_name(capfd: pytest.CaptureFixture[str]) -> None:
     assert answer(capfd, "bundled", "--length", "256")["allocated_bytes"] < 2**30
+
+
+def test_a_recipe_brings_its_set_up(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    recipe = write_recipe_text(
+        tmp_path, method={"name": "dora"}, evaluation={"micro_batch": 16}
+    )
+    setup = answer(capfd, "--recipe", str(recipe))["setup"]
+    assert (setup["method"], setup["rank"], setup["micro_batch"], setup["length"]) == ("dora", 16, 4, 256)
+    assert (setup["accumulation"], setup["evaluation_batch"], setup["dtype"]) == (2, 16, "fp32")
+
+
+def test_a_recipe_can_be_measured_here(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PEGBOX_HOME", str(tmp_path / "home"))
+    recipe = write_recipe_text(tmp_path, training={"length": 64, "micro_batch": 2, "accumulation": 1})
+    said = answer(capfd, "--recipe", str(recipe), "--level", "measured")
+    assert set(said) >= KEYS
+    assert (said["level"], said["fits"]) == ("measured", True)
+    assert 0 < said["allocated_bytes"] < said["card_bytes"] <= said["safe_bytes"]
+    assert any("tokens/s" in note for note in said["notes"])
+    assert not (tmp_path / "home" / "runs").exists()
+
+
+def test_a_measurement_that_runs_out_of_memory_does_not_fit(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = write_recipe_text(tmp_path)
+    shown = forecast_memory_of_bundled(ran_out=True)
+    monkeypatch.setattr("pegbox.commands.forecast.measured", lambda *_, **__: shown)
+    assert answer(capfd, "--recipe", str(recipe), "--level", "measured", code=1)["fits"] is False
+
+
+def forecast_memory_of_bundled(*, ran_out: bool) -> Forecast:
+    return Forecast(
+        level="measured",
+        allocated_bytes=1,
+        card_bytes=2,
+        safe_bytes=2,
+        low_bytes=1,
+        high_bytes=2,
+        items={},
+        phases={"worst shape": 1},
+        peak_phase="worst shape",
+        trainable_weights=1,
+        ran_out=ran_out,
+    )

@@ -16,6 +16,7 @@ from pegbox_methods.recipe import Evaluation, Method, Model, Recipe, Rows, Train
 from pegbox_methods.recipe_file import complete_recipe
 from pegbox_methods.registry import find_card
 from pegbox_runs.measured import Measurement, MeasureRequest
+from pegbox_worker import assembly
 from pegbox_worker.jobs import measure
 from pegbox_worker.measure.meters import CardMeter, ProcessMeter
 from pegbox_worker.measure.rows import STEPS, evaluation_rows, ordinary_tokens, probe_rows
@@ -179,7 +180,7 @@ def test_running_out_while_the_model_is_loaded_is_an_answer_too(
     def load(*_: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(measure, "load_model", load)
+    monkeypatch.setattr(assembly, "load_model", load)
     found = ask(tmp_path)
     assert (found.fits, found.ran_out_of_memory) == (False, "loading")
     assert (found.tokens_per_second, found.step_seconds) == (None, None)

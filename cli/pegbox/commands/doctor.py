@@ -19,6 +19,7 @@ from pegbox_runs.doctor import findings
 from pegbox_runs.figures import gib
 from pegbox_runs.finding import Finding, Level
 from pegbox_runs.jobs import JobFailed
+from pegbox_runs.learned import learned_findings
 from pegbox_runs.printable import printable
 from pegbox_runs.this_machine import this_machine
 from pegbox_runs.torch_facts import TorchFacts, torch_facts
@@ -36,7 +37,7 @@ def run(asked: argparse.Namespace) -> int:
     if not asked.json:
         _show(console, "Machine", _machine(machine))
     torch, log = _asked_torch(console)
-    found = findings(machine, torch)
+    found = (*findings(machine, torch), *learned_findings())
     if asked.json:
         answer_json(
             {"machine": machine, "torch": {"error": torch} if isinstance(torch, str) else torch, "findings": found}

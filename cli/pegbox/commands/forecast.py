@@ -8,63 +8,109 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from pegbox.answer import answer_json
-from pegbox_hardware.forecast.adapters import QUANTIZED
-from pegbox_hardware.forecast.memory import Forecast
+from pegbox.forecast_view import Priced, show_forecast
+from pegbox_hardware.forecast.adapters import QUANTIZED, cost_of
+from pegbox_hardware.forecast.memory import Forecast, Learned
 from pegbox_hardware.forecast.setup import TrainingSetup
 from pegbox_hardware.forecast.simulated import Stack
 from pegbox_hardware.forecast.time import TimeForecast, forecast_time
+from pegbox_hardware.machine import probe
 from pegbox_hardware.profiles import load_profiles
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.places import places_of, planned_card, planned_memory
 from pegbox_methods.advice.records import Place
+from pegbox_methods.recipe import Recipe
+from pegbox_methods.recipe_file import complete_recipe, read_recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.figures import count, gib
+from pegbox_methods.registry import find_card
+from pegbox_runs.advising import learned_here
 from pegbox_runs.forecasting import (
     analytic,
-    named_model,
+    measured,
     read_config,
     refuse_setup,
     setup_from,
+    setup_of,
     shape_or_refuse,
     simulated,
 )
-from pegbox_runs.models import find_config
-from pegbox_runs.printable import printable
+from pegbox_runs.models import find_config, named_model
 
 SWITCH = {"on": True, "off": False}
+ONE_SOURCE = "give a MODEL, or its config.json by --config PATH, or a recipe by --recipe PATH; one of the three."
 
 
 def run(asked: argparse.Namespace) -> int:
     """Price one setting. Exit code 1: it doesn't fit."""
-    config, named = _config(asked)
+    place, learned = _place(asked)
+    recipe = _recipe(asked)
+    if recipe is None:
+        config, named = _config(asked)
+        setup = setup_from(_values(asked, place))
+    else:
+        config, named = find_config(recipe.model).config, recipe.model.name
+        setup = setup_of(recipe, bf16=place is None or place.bf16)
     shape = shape_or_refuse(config, named=named)
-    place = _place(asked)
-    setup = setup_from(_values(asked, place))
     refuse_setup(setup, shape)
-    found = (
-        simulated(config, setup, stack=_stack(asked, evaluates=False))
-        if asked.level == "simulated"
-        else analytic(shape, setup, stack=_stack(asked, evaluates=True))
-    )
-    fits = None if place is None else found.fits(place.memory_free)
+    if asked.level == "simulated":
+        found = simulated(config, setup, stack=_stack(asked, evaluates=False))
+    elif asked.level == "measured":
+        found = _measured(asked, recipe, shape, setup)
+    else:
+        found = analytic(shape, setup, stack=_stack(asked, evaluates=True), learned=learned)
+    fits = _fits(found, place, asked.level)
     time = _time(shape, setup, found, place)
     if asked.json:
         answer_json(_record(found, setup, fits, place, time))
     else:
-        _show(Console(highlight=False, emoji=False, markup=False), named, shape, setup, found, fits, place, time)
+        show_forecast(Priced(named, shape, setup, found, fits, place, time))
     return 1 if fits is False else 0
+
+
+def _fits(found: Forecast, place: Place | None, level: str) -> bool | None:
+    """Tell whether it fits; None where there is no card to fit into. What was measured here has shown it."""
+    if level == "measured":
+        return not found.ran_out
+    return None if place is None else found.fits(place.memory_free)
 
 
 def _config(asked: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if (asked.config is None) == (asked.model is None):
-        raise Refusal("give a MODEL, or its config.json by --config PATH; one of the two.")
+        raise Refusal(
+            "give a MODEL, or its config.json by --config PATH, or a recipe by --recipe PATH; one of the three."
+        )
     if asked.config is not None:
         return read_config(Path(asked.config).expanduser()), asked.config
     return find_config(named_model(asked.model)).config, asked.model
+
+
+def _recipe(asked: argparse.Namespace) -> Recipe | None:
+    """Read the recipe that the set-up is taken from, if one is named.
+
+    Raises: Refusal.
+    """
+    if asked.recipe is None:
+        if asked.level == "measured":
+            raise Refusal("--level measured takes a recipe's first steps on this machine: name it by --recipe PATH.")
+        return None
+    if asked.config is not None or asked.model is not None:
+        raise Refusal(
+            "give a MODEL, or its config.json by --config PATH, or a recipe by --recipe PATH; one of the three."
+        )
+    if asked.level == "measured" and (asked.gpu is not None or asked.vram is not None):
+        raise Refusal("--level measured runs on this machine's device; leave --gpu and --vram out.")
+    recipe = read_recipe(Path(asked.recipe))
+    return complete_recipe(recipe, find_card(recipe.method.name), file=asked.recipe)
+
+
+def _measured(asked: argparse.Namespace, recipe: Recipe | None, shape: ModelShape, setup: TrainingSetup) -> Forecast:
+    if recipe is None:  # _recipe has refused that
+        raise Refusal("--level measured needs a recipe.")
+    trained = cost_of(shape, setup).trainable_weights
+    with Console(stderr=True).status("taking the first steps", spinner="line"):
+        return measured(recipe, trained, file=asked.recipe, timeout_seconds=asked.timeout)
 
 
 def _values(asked: argparse.Namespace, place: Place | None) -> dict[str, Any]:
@@ -107,18 +153,22 @@ def _stack(asked: argparse.Namespace, *, evaluates: bool) -> Stack:
     return Stack(evaluates=evaluates, logits_shifted=shifted, foreach_optimizer=asked.foreach)
 
 
-def _place(asked: argparse.Namespace) -> Place | None:
-    """Find the device to fit into: one that was named, else this machine's GPU; none where there is no GPU."""
+def _place(asked: argparse.Namespace) -> tuple[Place | None, Learned | None]:
+    """Find the device to fit into: one that was named, else this machine's GPU; none where there is no GPU.
+
+    Returns: (device, what measurements on it taught).
+    """
     if asked.gpu is not None and asked.vram is not None:
         raise Refusal("--gpu and --vram both name a card; give one of the two.")
     if asked.gpu is not None:
-        return planned_card(asked.gpu, load_profiles())
+        return planned_card(asked.gpu, load_profiles()), None
     if asked.vram is not None:
-        return planned_memory(asked.vram, load_profiles())
-    from pegbox_hardware.machine import probe
-
+        return planned_memory(asked.vram, load_profiles()), None
     machine = probe()
-    return places_of(machine, load_profiles())[0] if machine.gpus else None
+    if not machine.gpus:
+        return None, None
+    place = places_of(machine, load_profiles())[0]
+    return place, learned_here(machine).get(place.name)
 
 
 def _time(shape: ModelShape, setup: TrainingSetup, found: Forecast, place: Place | None) -> TimeForecast | None:
@@ -139,56 +189,3 @@ def _record(
         "step_time": None if time is None else msgspec.to_builtins(time),
         "setup": msgspec.to_builtins(setup),
     }
-
-
-def _show(
-    console: Console,
-    named: str,
-    shape: ModelShape,
-    setup: TrainingSetup,
-    found: Forecast,
-    fits: bool | None,
-    place: Place | None,
-    time: TimeForecast | None,
-) -> None:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(justify="right")
-    table.add_column()
-    for label, text in _lines(named, shape, setup, found):
-        table.add_row(label, Text(printable(text)))
-    console.print(table)
-    console.print()
-    bars = Table(box=None, pad_edge=False, show_header=False)
-    bars.add_column(justify="right", min_width=10)
-    bars.add_column(min_width=24)
-    bars.add_column()
-    for name, size in sorted(found.items.items(), key=lambda item: -item[1]):
-        bars.add_row(gib(size), "█" * max(1, round(24 * size / found.allocated_bytes)), name)
-    console.print(bars)
-    for note in found.notes:
-        console.print(Text(f"note: {printable(note)}"))
-    if time is not None:
-        console.print(
-            f"\na step of {setup.micro_batch} x {setup.accumulation} rows: "
-            f"{time.seconds:.1f} s ({time.seconds_low:.1f} to {time.seconds_high:.1f}), "
-            f"{time.tokens_per_second:,.0f} tokens/s, {time.level}"
-        )
-    if place is not None:
-        verdict = "fits" if fits else "does not fit"
-        console.print(Text(f"\n{verdict}: {printable(place.name)} has {gib(place.memory_free)} free"))
-
-
-def _lines(named: str, shape: ModelShape, setup: TrainingSetup, found: Forecast) -> list[tuple[str, str]]:
-    batch = f"{setup.micro_batch} rows of {setup.length} tokens"
-    checkpointing = "with" if setup.checkpointing else "without"
-    return [
-        ("model", f"{named}: {shape.architecture}, {count(shape.weights)} weights"),
-        (
-            "set-up",
-            f"{setup.method}, {count(found.trainable_weights)} trained weights; {batch}, {checkpointing} checkpointing",
-        ),
-        ("allocated", f"{gib(found.allocated_bytes)} at the peak, in the phase: {found.peak_phase}"),
-        ("card", f"{gib(found.card_bytes)} as nvidia-smi will show"),
-        ("safe", f"{gib(found.safe_bytes)} should be free"),
-        ("range", f"{gib(found.low_bytes)} to {gib(found.high_bytes)}, {found.level}"),
-    ]

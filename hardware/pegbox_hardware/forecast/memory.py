@@ -16,10 +16,12 @@ GIB = 2**30
 
 KNOWN_DOUBT = 0.05
 """Share by which a known model and method may be off; measured rows and the simulation stay well inside."""
-SIMULATED_DOUBT = 0.03
+SIMULATED_DOUBT = 0.05
 """The same for a simulation."""
 SAFE_EXTRA = 0.5 * GIB
 """On top of a safe figure: a context may be that much larger than the usual one (on A100 it was 0.4 to 1.2 GiB)."""
+LEARNED_EXTRA = 0.2 * GIB
+"""The same where the card itself was measured."""
 LEAST_SLACK = 0.3 * GIB
 """Reserved and never used: the ends of segments, which are 2 MiB or 20 MiB or a multiple of 2 MiB."""
 LOGITS_SLACK = 0.45
@@ -60,10 +62,12 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     trainable_weights: int
     notes: tuple[str, ...] = ()
     """Why the range is as wide as it is."""
+    ran_out: bool = False
+    """A measurement that ran out of memory: its figures are what was reached."""
 
     def fits(self, free_bytes: int) -> bool:
         """Tell whether the safe figure is free."""
-        return self.safe_bytes <= free_bytes
+        return not self.ran_out and self.safe_bytes <= free_bytes
 
 
 def forecast_memory(
@@ -80,7 +84,8 @@ def forecast_memory(
     allocated = found.allocated
     card = card_bytes(found, shape, setup, stack, learned)
     share, notes = doubt(shape, setup, cost, stack)
-    safe = card * (1 + 2 * share) + SAFE_EXTRA
+    # A measurement of this card leaves only the set-up itself in doubt.
+    safe = card * (1 + 2 * share) + SAFE_EXTRA if learned is None else card * (1 + share) + LEARNED_EXTRA
     return Forecast(
         level="analytic",
         allocated_bytes=round(allocated),
@@ -120,7 +125,13 @@ def doubt(shape: ModelShape, setup: TrainingSetup, cost: MethodCost, stack: Stac
     """Say how far the truth may lie from the figure, as a share of it to each side, and why."""
     reasons = [(KNOWN_DOUBT, "")]
     if not shape.known:
-        reasons.append((0.2, f"{shape.architecture}: an unknown architecture, read as a Llama-like model"))
+        reasons.append(
+            (
+                0.2,
+                f"{shape.architecture}: an unknown architecture, read as a Llama-like model; "
+                "--level simulated builds it as it is",
+            )
+        )
     elif shape.assumed:
         reasons.append((0.15, "config.json leaves out what had to be assumed"))
     if shape.expert_weights:
@@ -144,6 +155,7 @@ def _items(found: Peaks, setup: TrainingSetup) -> dict[str, int]:
     parts = {
         "linear maps": found.static.linear,
         "embeddings, head, norms": found.static.other,
+        "experts": found.static.experts,
         "adapter": found.static.adapter,
         "optimizer states": found.static.optimizer,
         "cuBLAS workspace": found.workspace,

@@ -28,7 +28,8 @@ class Static(msgspec.Struct, frozen=True, kw_only=True):
     linear: float
     """The linear maps of the layers, packed if quantized, with their scales."""
     other: float
-    """Embedding, head, norms, experts."""
+    """Embedding, head, norms."""
+    experts: float
     adapter: float
     optimizer: float
     paged: float
@@ -38,7 +39,7 @@ class Static(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def standing(self) -> float:
         """Bytes that torch holds all the time."""
-        return self.linear + self.other + self.adapter + self.optimizer
+        return self.linear + self.other + self.experts + self.adapter + self.optimizer
 
 
 def static_of(shape: ModelShape, setup: TrainingSetup, cost: MethodCost) -> Static:
@@ -46,14 +47,15 @@ def static_of(shape: ModelShape, setup: TrainingSetup, cost: MethodCost) -> Stat
     width = WIDTH[setup.dtype]
     packed = setup.quantized and shape.quantizable
     linear = packed_bytes(shape.linear_weights, setup) if packed else float(shape.linear_weights * width)
-    others = shape.weights - shape.linear_weights
-    other = float(others * (4 if setup.quantized and setup.kbit_casts else width))
+    rest = 4 if setup.quantized and setup.kbit_casts else width
+    others = shape.weights - shape.linear_weights - shape.expert_weights
     number = width if setup.full else WIDTH[setup.adapter_dtype]
     count = cost.trainable_weights
     resident, paged = _optimizer_bytes(setup, cost.trained, number)
     return Static(
         linear=linear,
-        other=other,
+        other=float(others * rest),
+        experts=float(shape.expert_weights * rest),
         adapter=0.0 if setup.full else float((count + cost.frozen) * number),
         optimizer=resident + cost.state_copies * count * number,
         paged=paged,
