@@ -26,7 +26,8 @@ class Priced:
     """One setting with its forecasts."""
 
     named: str
-    shape: ModelShape
+    shape: ModelShape | None
+    """None: of a type that only the simulation can build."""
     setup: TrainingSetup
     memory: Forecast
     fits: bool | None
@@ -56,7 +57,11 @@ def show_forecast(priced: Priced) -> None:
 def _lines(priced: Priced) -> Iterator[tuple[str, str]]:
     setup, memory = priced.setup, priced.memory
     checkpointing = "with" if setup.checkpointing else "without"
-    yield "model", f"{priced.named}: {priced.shape.architecture}, {count(priced.shape.weights)} weights"
+    shape = priced.shape
+    yield (
+        "model",
+        priced.named if shape is None else f"{priced.named}: {shape.architecture}, {count(shape.weights)} weights",
+    )
     yield (
         "set-up",
         f"{setup.method}, {count(memory.trainable_weights)} trained weights; {setup.micro_batch} rows of "
@@ -88,7 +93,7 @@ def _verdict(priced: Priced) -> Iterator[str]:
         )
     if priced.place is not None and priced.fits is not None:
         verdict = "fits" if priced.fits else "does not fit"
-        yield f"{verdict}: {priced.place.name} has {gib(priced.place.memory_free)} free"
+        yield f"{verdict}: {priced.place.name} has {gib(priced.place.usable_bytes)} to use"
     elif priced.fits is not None:
         yield "fits: it was run here" if priced.fits else "does not fit: memory ran out here"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pegbox_hardware.model_fields import BadConfig, Common, Fields, Matrices, attention_maps, gated_mlp_maps
 from pegbox_hardware.shape import Block, Experts, ModelShape
 
+EXPERT_WIDTHS = ("moe_intermediate_size", "expert_ffn_hidden_size", "intermediate_size")
+
 
 def mixture(fields: Fields, kind: str) -> ModelShape:
     """Mixtral and Qwen3's mixtures of experts."""
@@ -12,9 +14,9 @@ def mixture(fields: Fields, kind: str) -> ModelShape:
     hidden = common.hidden
     qwen = kind == "qwen3_moe"
     experts = Experts(
-        count=fields.size("num_local_experts", "num_experts"),
-        active=fields.size("num_experts_per_tok"),
-        inner=fields.size("moe_intermediate_size") if qwen else fields.size("intermediate_size"),
+        count=fields.size("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"),
+        active=fields.size("num_experts_per_tok", "moe_top_k", "moe_topk"),
+        inner=fields.size("intermediate_size") if kind == "mixtral" else fields.size(*EXPERT_WIDTHS),
     )
     if experts.active > experts.count:
         raise BadConfig(f"config.json: num_experts_per_tok = {experts.active} is more than the {experts.count} experts")

@@ -12,24 +12,57 @@ import msgspec
 
 from pegbox_hardware.expert_families import deepseek, mixture
 from pegbox_hardware.gpt_families import falcon, gpt2, gpt_neox, phi, stablelm
-from pegbox_hardware.model_fields import Common, Fields, attention_maps, gated_mlp_maps, rotary_share
+from pegbox_hardware.model_fields import BadConfig, Common, Fields, attention_maps, gated_mlp_maps, rotary_share
 from pegbox_hardware.shape import Block, ModelShape
+
+EXPERT_FIELDS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+"""What a config of any mixture of experts names one of."""
+CAUSAL = ("CausalLM", "LMHead", "ConditionalGeneration")
+"""Parts of the class names of models that write."""
 
 
 def shape_from(config: Mapping[str, Any]) -> ModelShape:
     """Derive the shape from a config's fields.
 
-    Raises: BadConfig: a field that is needed is missing or absurd.
+    Raises: BadConfig: a field that is needed is missing or absurd, or the model doesn't write text.
     """
     fields = Fields(config)
     kind = fields.values.get("model_type")
-    if not isinstance(kind, str) or kind not in FAMILIES:
-        said = f"model_type {kind!r} is not known" if kind else "model_type is missing"
+    known = isinstance(kind, str) and kind in FAMILIES
+    if not known:
+        _refuse_other_tasks(config)
+    if isinstance(config.get("vision_config"), Mapping) or isinstance(config.get("audio_config"), Mapping):
+        fields.assumed.append("only the language part is counted; the model has eyes or ears beside it")
+    stored = config.get("quantization_config")
+    if isinstance(stored, Mapping):
+        how = stored.get("quant_method", "an unknown method")
+        fields.assumed.append(f"the weights are stored quantized ({str(how)[:40]}); they are priced as if they weren't")
+    if known:
+        return FAMILIES[str(kind)](fields, str(kind))
+    return _unknown(fields, str(kind or "unknown"))
+
+
+def _refuse_other_tasks(config: Mapping[str, Any]) -> None:
+    """Refuse a model of an unknown type that says it is for something else than writing.
+
+    Raises: BadConfig.
+    """
+    named = config.get("architectures")
+    if isinstance(named, list) and named and not any(part in str(name) for name in named for part in CAUSAL):
+        raise BadConfig(f"config.json: architectures = {str(named)[:80]}: expected a causal language model")
+
+
+def _unknown(fields: Fields, kind: str) -> ModelShape:
+    """Read a type nobody has taken apart by the fields that its config shares with others."""
+    said = "model_type is missing" if kind == "unknown" else f"model_type {kind!r} is not known"
+    if any(isinstance(fields.values.get(name), int) and fields.values[name] > 1 for name in EXPERT_FIELDS):
+        fields.assumed.append(f"{said}; read as a mixture like Mixtral, whose experts may be narrower or wider")
+        build = mixture
+    else:
         fields.assumed.append(f"{said}; read as a Llama-like model")
         # `gated_mlp` is how configs of other tools than transformers say that there are two maps, not three.
         build = llama if fields.flag("gated_mlp", True) else gpt_neox
-        return msgspec.structs.replace(build(fields, str(kind or "unknown")), known=False)
-    return FAMILIES[kind](fields, kind)
+    return msgspec.structs.replace(build(fields, kind), known=False)
 
 
 def llama(fields: Fields, kind: str) -> ModelShape:
@@ -68,6 +101,18 @@ def llama(fields: Fields, kind: str) -> ModelShape:
     )
 
 
+GEMMA3 = {"vocab_size": 262208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256}
+"""What Gemma 3's configs leave out. Source: Gemma3TextConfig of transformers 5.23."""
+
+
+def gemma3(fields: Fields, _kind: str) -> ModelShape:
+    """Read Gemma 3's text part, alone or inside the model that sees."""
+    for name, default in GEMMA3.items():
+        if fields.values.get(name) is None:
+            fields.values[name] = default
+    return llama(fields, "gemma3_text")
+
+
 def phi3(fields: Fields, kind: str) -> ModelShape:
     """Read Phi 3 and 4: Llama with fused maps."""
     common = Common(fields)
@@ -91,8 +136,9 @@ def phi3(fields: Fields, kind: str) -> ModelShape:
 
 FAMILIES: dict[str, Callable[[Fields, str], ModelShape]] = {
     **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "smollm3", "granite", "olmo2"), llama),
-    **dict.fromkeys(("gemma", "gemma2", "gemma3_text"), llama),
-    "gemma3": lambda fields, _: llama(fields, "gemma3_text"),
+    **dict.fromkeys(("gemma", "gemma2"), llama),
+    "gemma3": gemma3,
+    "gemma3_text": gemma3,
     "stablelm": stablelm,
     "phi3": phi3,
     "phi": phi,

@@ -127,16 +127,6 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True):
         small = self.small_weights + sum(block.count * block.small_weights for block in self.blocks)
         return self.vocabulary * self.hidden + self.head_weights + self.linear_weights + self.expert_weights + small
 
-    @property
-    def active_weights(self) -> int:
-        """Count the weights a token meets: all but the experts that it doesn't go through, and the embedding's rows."""
-        idle = sum(
-            b.count * (b.experts.count - b.experts.active) * 3 * b.experts.inner * self.hidden
-            for b in self.blocks
-            if b.experts
-        )
-        return self.weights - idle - (0 if self.tied_head else self.vocabulary * self.hidden)
-
     def adapted(self, targets: Iterable[str]) -> Iterator[tuple[int, str, int, int]]:
         """Walk through the linear maps that targets name, as PEFT matches them: by the end of their name.
 

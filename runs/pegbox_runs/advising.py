@@ -22,11 +22,10 @@ from pegbox_methods.recipe_file import complete_recipe, recipe_from_table
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import all_cards, find_card
 from pegbox_runs.data_card import data_card
+from pegbox_runs.home import user_path
 from pegbox_runs.learned import learned_for
 from pegbox_runs.models import FoundModel, find_config, named_model
 from pegbox_runs.printable import one_line
-
-ASKED = "the command line"
 
 
 def advise_for(
@@ -56,7 +55,7 @@ def advise_for(
     advice = advise(
         where,
         shape,
-        None if file is None else data_card(file.expanduser(), model),
+        None if file is None else data_card(user_path(str(file)), model),
         goal,
         cards,
         profiles=profiles,
@@ -72,7 +71,7 @@ def recipe_of(advice: Advice, name: str, file: Path) -> Recipe:
 
     Raises: Refusal: a value that isn't accepted, which would be a mistake of the advice.
     """
-    table: dict[str, Any] = {"model": {"name": name}, "rows": {"file": str(file.expanduser())}, **advice.settings}
+    table: dict[str, Any] = {"model": {"name": name}, "rows": {"file": str(user_path(str(file)))}, **advice.settings}
     recipe = recipe_from_table(table, file="the advice", folder=Path.cwd())
     return complete_recipe(recipe, find_card(recipe.method.name), file="the advice")
 

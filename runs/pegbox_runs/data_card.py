@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from pegbox_methods.advice.data_card import AtLength, DataCard
-from pegbox_runs.light_tokenizer import LightTokenizer, NoTemplate
+from pegbox_runs.light_tokenizer import RENDERING_SECONDS, LightTokenizer, NoTemplate, rendering_limit
 from pegbox_runs.models import FoundModel
 from pegbox_runs.rows.example import Completion, Conversation, Example, Message, PlainText
 from pegbox_runs.rows.files import read_rows
@@ -112,7 +112,8 @@ def _count(examples: Sequence[Example], folder: Path) -> tuple[list[RowTokens], 
 
 def _exact(examples: Sequence[Example], tokenizer: LightTokenizer) -> list[RowTokens]:
     """Count tokens as training will make them. Raises: NoTemplate."""
-    rendered = [(isinstance(example, Conversation), *_rendered(example, tokenizer)) for example in examples]
+    with rendering_limit(RENDERING_SECONDS):
+        rendered = [(isinstance(example, Conversation), *_rendered(example, tokenizer)) for example in examples]
     rows: list[RowTokens] = []
     for templated, alike in groupby(rendered, lambda row: row[0]):
         texts = [(text, spans) for _, text, spans in alike]

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
 
-from pegbox_hardware.forecast.adapters import PRICED, cost_of
-from pegbox_hardware.forecast.memory import Forecast, Learned, forecast_memory, from_simulation
+from pegbox_hardware.forecast.adapters import PRICED, QUANTIZED, cost_of
+from pegbox_hardware.forecast.memory import UNMEASURED_MIXTURE, Forecast, Learned, forecast_memory, from_simulation
 from pegbox_hardware.forecast.setup import NumberFormat, TrainingSetup
 from pegbox_hardware.forecast.simulated import SimulationRequest, SimulationResult, Stack
+from pegbox_hardware.machine import probe
 from pegbox_hardware.model_config import shape_of
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal, did_you_mean
-from pegbox_methods.registry import find_card
+from pegbox_methods.registry import find_card, method_names
 from pegbox_runs.jobs import JobFailed, ask_worker
-from pegbox_runs.measured import measure
+from pegbox_runs.learned import learned_tokens_per_second
+from pegbox_runs.measured import measure, setting_of
+from pegbox_runs.models import find_config
 
 SIMULATION_SECONDS = 300.0
 """A simulation that takes longer than this hangs; whole models take 10 to 40 s on two cores."""
@@ -34,39 +36,16 @@ APPROXIMATE = frozenset(
 """Methods that level 1 prices as if they were LoRA, with a wide range."""
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Read a config.json, or the one of a folder.
+def setup_of(recipe: Recipe, *, bf16: bool, processor: bool = False) -> TrainingSetup:
+    """Give a complete recipe's set-up as it would run on a device, one that computes in bfloat16 or not.
 
-    Raises: Refusal.
+    On a processor the frozen weights are fp32, and checkpointing is off unless it is asked for.
     """
-    file = path / "config.json" if path.is_dir() else path
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Refusal(f"{file}: there is no such file. Give a model's config.json or the folder it lies in.") from None
-    except (OSError, ValueError) as error:
-        raise Refusal(f"{file}: can't be read as JSON: {error}.") from None
-    if not isinstance(found, dict):
-        raise Refusal(f"{file}: expected a JSON object, as a model's config.json is one.")
-    return found
-
-
-def shape_or_refuse(config: Mapping[str, Any], *, named: str) -> ModelShape:
-    """Derive a model's shape.
-
-    Raises: Refusal: a field is missing or absurd; says which.
-    """
-    shape, why = shape_of(config)
-    if shape is None:
-        raise Refusal(f"{named}: {why}. The forecast needs it; take the config.json the model was published with.")
-    return shape
-
-
-def setup_of(recipe: Recipe, *, bf16: bool) -> TrainingSetup:
-    """Give a complete recipe's set-up as it would run on a GPU, one that computes in bfloat16 or an older one."""
     training, settings = recipe.training, recipe.method.settings
     formats: dict[str, NumberFormat] = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
-    dtype = formats.get(training.precision, "bf16" if bf16 else "fp16")
+    compute = formats.get(training.precision, "bf16" if bf16 else "fp32" if processor else "fp16")
+    dtype = "fp32" if processor else compute
+    checkpointing = training.activation_checkpointing
     quantized = find_card(recipe.method.name).needs.quantized_base
     targets = settings.get("targets", "all-linear")
     return TrainingSetup(
@@ -76,16 +55,43 @@ def setup_of(recipe: Recipe, *, bf16: bool) -> TrainingSetup:
         micro_batch=training.micro_batch,
         length=training.length,
         accumulation=training.accumulation,
-        checkpointing=training.activation_checkpointing != "off",
+        checkpointing=checkpointing == "on" or (checkpointing == "auto" and not processor),
         optimizer=training.optimizer,
         dtype=dtype,
-        adapter_dtype="bf16" if quantized and dtype == "bf16" else "fp32",
-        autocast=dtype != "fp32",
+        adapter_dtype="bf16" if quantized and compute == "bf16" else "fp32",
+        autocast=compute != "fp32",
         quantization="nf4-double" if quantized else "none",
         dropout=settings.get("dropout", 0.0),
         padding=training.micro_batch > 1,
         evaluation_batch=recipe.evaluation_batch,
     )
+
+
+def measured_rate(recipe: Recipe) -> float | None:
+    """Give the tokens a second that a complete recipe was measured at on this machine's device, if it was.
+
+    Raises: Refusal: its model isn't there.
+    """
+    machine = probe()
+    gpu = max(machine.gpus, key=lambda gpu: gpu.memory_free or 0, default=None)
+    name, driver = (machine.cpu, None) if gpu is None else (gpu.name, gpu.driver)
+    setting = setting_of(recipe, find_config(recipe.model).sha256())
+    try:
+        return learned_tokens_per_second(setting, name, driver, version("torch"))
+    except PackageNotFoundError:
+        return None
+
+
+def step_time_ratio(setup: TrainingSetup, shape: ModelShape) -> float:
+    """Give a method's step time relative to LoRA's, by its card; 1 where no card tells.
+
+    The time forecast counts the unpacking of a 4-bit base itself.
+    """
+    if setup.full or setup.quantized or setup.method not in method_names():
+        return 1.0
+    card = find_card(setup.method)
+    settings = {setting.name: setting.default for setting in card.settings}
+    return card.footprint(shape, settings).step_time_ratio or 1.0
 
 
 def measured(recipe: Recipe, trainable_weights: int, *, file: str, timeout_seconds: float) -> Forecast:
@@ -118,13 +124,18 @@ def measured(recipe: Recipe, trainable_weights: int, *, file: str, timeout_secon
 
 
 def refuse_setup(setup: TrainingSetup, shape: ModelShape) -> None:
-    """Refuse what can't be priced.
+    """Refuse what can't be priced, or what no run could be.
 
-    Raises: Refusal: an unknown method, or a target the model doesn't have.
+    Raises: Refusal: an unknown method, a target the model doesn't have, or values that contradict each other.
     """
     known = PRICED | APPROXIMATE
     if setup.method not in known:
         raise Refusal(f"--method {setup.method}: {did_you_mean(setup.method, known)}")
+    if not setup.targets:
+        raise Refusal('--targets: names no linear map; "all-linear" stands for all of them.')
+    for wrong, sentence in _contradictions(setup, shape):
+        if wrong:
+            raise Refusal(sentence)
     try:
         cost_of(shape, setup)
     except KeyError as error:
@@ -132,6 +143,27 @@ def refuse_setup(setup: TrainingSetup, shape: ModelShape) -> None:
             f"--targets: the model has no {error.args[0]}; its linear maps are {', '.join(shape.matrices)}; "
             '"all-linear" and "attention" stand for sets of them.'
         ) from None
+
+
+def _contradictions(setup: TrainingSetup, shape: ModelShape) -> Iterator[tuple[bool, str]]:
+    yield (
+        setup.full and setup.quantized,
+        "--method full trains the model's own weights, which can't be in 4 bits; leave --quantization out.",
+    )
+    yield (
+        setup.method in QUANTIZED and not setup.quantized,
+        f"--method {setup.method} is named for its 4-bit base; with --quantization none it is "
+        f"{setup.method.removeprefix('q')}.",
+    )
+    yield (
+        setup.kbit_casts and not setup.quantized,
+        "--kbit-casts on prepares a 4-bit base; take it with --quantization nf4 or nf4-double.",
+    )
+    learned = shape.rotary == 0 and shape.positions is not None
+    yield (
+        learned and setup.length > (shape.positions or 0),
+        f"--length {setup.length}: the model learned {shape.positions} positions, and has no more.",
+    )
 
 
 def analytic(
@@ -146,14 +178,24 @@ def simulated(config: dict[str, Any], setup: TrainingSetup, *, stack: Stack | No
 
     Raises: Refusal: the model can't be built without its numbers, or the worker failed.
     """
-    request = SimulationRequest(config=config, setup=setup, stack=stack or Stack(evaluates=False), full_depth=True)
+    if setup.loss == "chunked":
+        raise Refusal("--loss chunked: no library that is simulated has such a loss; --level analytic prices it.")
+    request = SimulationRequest(
+        config=config,
+        setup=setup,
+        stack=stack or Stack(),
+        evaluation_micro_batch=setup.evaluation_batch or setup.micro_batch,
+        full_depth=True,
+    )
     try:
         result = ask_worker("simulate", request, SimulationResult, timeout_seconds=SIMULATION_SECONDS)
     except JobFailed as failed:
         raise Refusal(
             f"the simulation gave no answer: {failed.sentence} --level analytic needs no simulation."
         ) from None
-    return from_simulation(result)
+    shape, _ = shape_of(config)
+    mixture = shape is not None and shape.expert_weights > 0
+    return from_simulation(result, notes=(UNMEASURED_MIXTURE,) if mixture else ())
 
 
 def setup_from(values: Mapping[str, Any]) -> TrainingSetup:

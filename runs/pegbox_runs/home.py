@@ -7,11 +7,24 @@ from pathlib import Path
 
 import platformdirs
 
+from pegbox_methods.refusal import Refusal
+
 
 def home() -> Path:
     """Give the folder that holds runs and caches: $PEGBOX_HOME, else the platform's place for user data."""
     named = os.environ.get("PEGBOX_HOME")
-    return Path(named).expanduser().absolute() if named else platformdirs.user_data_path("pegbox")
+    return user_path(named).absolute() if named else platformdirs.user_data_path("pegbox")
+
+
+def user_path(named: str) -> Path:
+    """Read a path as a person writes it, with `~`.
+
+    Raises: Refusal: "~somebody" of whom this machine knows nothing.
+    """
+    try:
+        return Path(named).expanduser()
+    except RuntimeError:
+        raise Refusal(f"{named}: there is no such user's home on this machine. Give a path.") from None
 
 
 def runs_root() -> Path:

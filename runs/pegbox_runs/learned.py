@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -60,13 +63,14 @@ def keep(observation: Observation, setting: str, card_name: str, driver: str | N
 
     Raises: OSError: the place can't be written.
     """
-    observations = dict(_observations(card_name, driver, torch_version))
-    observations.pop(setting, None)
-    observations[setting] = observation
-    newest = dict(list(observations.items())[-MOST_OBSERVATIONS:])
-    whole = CardFile(card=card_name, driver=driver or "", torch=torch_version, observations=newest)
-    text = msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n"
-    _write(_card_file(card_name, driver, torch_version), text)
+    with _alone():
+        observations = dict(_observations(card_name, driver, torch_version))
+        observations.pop(setting, None)
+        observations[setting] = observation
+        newest = dict(list(observations.items())[-MOST_OBSERVATIONS:])
+        whole = CardFile(card=card_name, driver=driver or "", torch=torch_version, observations=newest)
+        text = msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n"
+        _write(_card_file(card_name, driver, torch_version), text)
 
 
 def learned_for(card_name: str, driver: str | None, torch_version: str) -> Learned | None:
@@ -102,6 +106,26 @@ def learned_findings() -> tuple[Finding, ...]:
         for path, known in broken
         if isinstance(known, str)
     )
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other measurements from writing between this one's reading and writing; POSIX only.
+
+    The lock lies beside the folder, so that the folder holds nothing but what was learned.
+    Raises: OSError: the place can't be written.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    root = learned_root()
+    root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with root.with_name("learned.lock").open("ab") as lock:
+        with suppress(OSError):  # a file system without locks: as good as it can be
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _observations(card_name: str, driver: str | None, torch_version: str) -> dict[str, Observation]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,9 @@ from pegbox_runs.models import TOKENIZER
 from pegbox_runs.rows.example import Message
 
 SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+
+RENDERING_SECONDS = 5.0
+"""For all rows together; an honest template takes less than a millisecond a row."""
 
 
 class NoTemplate(Exception):
@@ -60,8 +67,34 @@ class LightTokenizer:
             return str(self._template.render(**given, **self._named))
         except jinja2.exceptions.TemplateError as error:
             raise NoTemplate(f"the chat template refuses a row: {error}") from None
-        except (TypeError, ValueError, KeyError, ArithmeticError, RecursionError) as error:
+        except (TypeError, ValueError, KeyError, ArithmeticError, RecursionError, MemoryError) as error:
             raise NoTemplate(f"the chat template fails: {type(error).__name__}: {error}") from None
+
+
+@contextmanager
+def rendering_limit(seconds: float) -> Iterator[None]:
+    """Stop rendering that takes too long: the sandbox bounds one range, and not two nested ones.
+
+    Works in the main thread on POSIX; elsewhere nothing is stopped. An alarm that was set before rings at its time.
+    Raises: NoTemplate.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise NoTemplate(f"the chat template takes more than {seconds:g} s")
+
+    begin, former = time.monotonic(), signal.signal(signal.SIGALRM, stop)
+    pending, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if former is None else former)
+        if pending:
+            left = pending - (time.monotonic() - begin)
+            signal.setitimer(signal.ITIMER_REAL, max(left, 0.001), interval)
 
 
 def _compiled(source: str) -> Any:

@@ -120,19 +120,28 @@ def _find(model: Model, inspect: Inspect, needed: str) -> FoundModel:
     return _from_hub(model, inspect, needed)
 
 
+def read_config(file: Path) -> dict[str, Any]:
+    """Read a config.json.
+
+    Raises: Refusal: it isn't there, or isn't a JSON object.
+    """
+    try:
+        config = json.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise Refusal(f"{file.parent}: not a model folder: it has no {file.name}.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise Refusal(f"{file}: can't be read as JSON: {str(error)[:200]}.") from None
+    if not isinstance(config, dict):
+        raise Refusal(f"{file}: expected a JSON object.")
+    return config
+
+
 def inspect_config(name: str, folder: Path, *, from_hub: bool) -> FoundModel:
     """Look at a model's config, whatever else its folder lacks.
 
     Raises: Refusal: it has none, or one that can't be read.
     """
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Refusal(f"{folder}: not a model folder: it has no config.json.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise Refusal(f"{folder}/config.json: can't be read: {error}.") from None
-    if not isinstance(config, dict):
-        raise Refusal(f"{folder}/config.json: expected a JSON object.")
+    config = read_config(folder / CONFIG)
     shape, _ = shape_of(config)
     return FoundModel(name, folder, config, shape, _has_template(folder), from_hub)
 

@@ -91,6 +91,7 @@ def test_nothing_fits_is_exit_code_1_and_says_what_would_help(home: Path, tmp_pa
         (["--goal", "qualty"], 'did you mean "quality"'),
         (["--gpu", "RTX 9999"], "--gpu RTX 9999: no card named"),
         (["--vram", "0"], "above 0"),
+        (["--vram", "1e12"], "at most 100000"),
         (["--price-per-hour", "-1"], "0 or more"),
         (["--write", "recipe.toml"], "give --data FILE too"),
         (["--data", "nowhere.jsonl"], "there is no such file of rows"),

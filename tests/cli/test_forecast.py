@@ -167,9 +167,7 @@ def test_the_bundled_model_goes_by_its_name(capfd: pytest.CaptureFixture[str]) -
 
 
 def test_a_recipe_brings_its_set_up(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    recipe = write_recipe_text(
-        tmp_path, method={"name": "dora"}, evaluation={"micro_batch": 16}
-    )
+    recipe = write_recipe_text(tmp_path, method={"name": "dora"}, evaluation={"micro_batch": 16})
     setup = answer(capfd, "--recipe", str(recipe))["setup"]
     assert (setup["method"], setup["rank"], setup["micro_batch"], setup["length"]) == ("dora", 16, 4, 256)
     assert (setup["accumulation"], setup["evaluation_batch"], setup["dtype"]) == (2, 16, "fp32")
@@ -211,3 +209,74 @@ def forecast_memory_of_bundled(*, ran_out: bool) -> Forecast:
         trainable_weights=1,
         ran_out=ran_out,
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--method", "full", "--quantization", "nf4"], "can't be in 4 bits"),
+        (["--method", "qlora", "--quantization", "none"], "named for its 4-bit base"),
+        (["--kbit-casts", "on"], "prepares a 4-bit base"),
+        (["--targets", " , "], "names no linear map"),
+        (["--vram", "16", "--method", "boft", "--gpu", "T4"], "one of the two"),
+        (["--gpu", "M3 Max", "--method", "qlora"], "bitsandbytes"),
+        (["--level", "simulated", "--loss", "chunked"], "no library that is simulated"),
+        (["--config", "~nosuchuser/config.json"], "there is no such user's home"),
+    ],
+)
+def test_what_no_run_could_be_is_refused_in_one_line(
+    llama: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    given = arguments if "--config" in arguments else ["--config", str(llama), *arguments]
+    assert words in refusal(capfd, *given)
+
+
+def test_more_positions_than_a_model_learned_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(CONFIGS["gpt2-medium"]))
+    assert "learned 1024 positions" in refusal(capfd, "--config", str(path), "--length", "2048")
+
+
+def test_blanks_and_capitals_do_not_matter(llama: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    setup = answer(capfd, "--config", str(llama), "--method", "LoRA", "--targets", "q_proj, v_proj")["setup"]
+    assert (setup["method"], setup["targets"]) == ("lora", ["q_proj", "v_proj"])
+
+
+def test_a_forecast_for_a_processor_is_what_the_advice_says(llama: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    said = answer(capfd, "--config", str(llama), "--gpu", "CPU", code=1)
+    assert (said["setup"]["dtype"], said["fits"]) == ("fp32", False)
+    assert "on a processor" in said["notes"][-1]
+
+
+def test_dora_takes_longer_than_lora(llama: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--config", str(llama), "--gpu", "A100 80GB")
+    plain, dora = (answer(capfd, *arguments, "--method", method)["step_time"]["seconds"] for method in ("lora", "dora"))
+    assert dora == pytest.approx(1.26 * plain, rel=0.02)
+
+
+def test_an_unknown_mixture_of_experts_is_counted_with_its_experts(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = {**CONFIGS["qwen3-30b-a3b"], "model_type": "zebra_moe", "architectures": ["ZebraForCausalLM"]}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    said = answer(capfd, "--config", str(path), "--gpu", "RTX 4090", code=1)
+    assert said["allocated_bytes"] > 50 * 2**30
+    assert said["low_bytes"] <= 0.5 * said["allocated_bytes"]
+
+
+def test_the_simulation_builds_what_level_1_cannot_read(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"model_type": "opt", "hidden_size": 64, "ffn_dim": 256, "vocab_size": 512}))
+    assert "--level simulated" in refusal(capfd, "--config", str(path))
+    seen: list[dict[str, Any]] = []
+
+    def simulated(config: dict[str, Any], *_: Any, **__: Any) -> Forecast:
+        seen.append(config)
+        return forecast_memory_of_bundled(ran_out=False)
+
+    monkeypatch.setattr("pegbox.commands.forecast.simulated", simulated)
+    assert answer(capfd, "--config", str(path), "--level", "simulated")["allocated_bytes"] == 1
+    assert seen[0]["model_type"] == "opt"

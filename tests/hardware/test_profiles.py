@@ -81,6 +81,10 @@ def test_every_name_means_one_card_once_its_memory_is_known(profiles: Profiles) 
         ("AMD Instinct MI300X", "Instinct MI300X"),
         ("Apple M3 Max", "Apple M3 Max"),
         ("4090", "GeForce RTX 4090"),
+        ("NVIDIA GeForce RTX 4090 D", "GeForce RTX 4090 D"),
+        ("rtx 4090d", "GeForce RTX 4090 D"),
+        ("GTX 1080", "GeForce GTX 1080"),
+        ("NVIDIA GeForce GTX 1080 Ti", "GeForce GTX 1080 Ti"),
         ("rtx4090", "GeForce RTX 4090"),
         ("RTX 4090 24GB", "GeForce RTX 4090"),
         ("a100-40", "A100 PCIe 40GB"),
@@ -141,6 +145,17 @@ def test_tensor_rates_are_dense_with_fp32_accumulation(profiles: Profiles) -> No
     assert {name: profiles.card(name).bf16_tflops for name in expected} == expected
     assert profiles.card("T4").bf16_tflops is None
     assert profiles.card("2080 Ti").fp16_tflops == 53.8
+
+
+def test_a_rate_that_nobody_published_is_marked_as_an_estimate_and_says_from_what(profiles: Profiles) -> None:
+    for name in ("RTX 4000 Ada", "RTX 4090 D"):
+        card = profiles.card(name)
+        assert (card.source.kind, card.source.when >= "2023-08") == ("estimate", True)
+        assert "rate" in card.source.where
+    ada, whole = profiles.card("RTX 4000 Ada"), profiles.card("RTX 6000 Ada")
+    assert ada.bf16_tflops
+    assert whole.bf16_tflops
+    assert ada.bf16_tflops / ada.fp32_tflops == pytest.approx(whole.bf16_tflops / whole.fp32_tflops, rel=0.01)
 
 
 def test_what_the_driver_reports_is_near_the_nominal_size(profiles: Profiles) -> None:

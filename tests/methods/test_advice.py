@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import msgspec
 import pytest
 
 from pegbox_hardware.gpu import Holder
+from pegbox_hardware.shape import ModelShape
+from pegbox_methods.advice.changes import _rounded, _rounded_down
+from pegbox_methods.advice.data_card import DataCard
 from pegbox_methods.advice.places import planned_memory
+from pegbox_methods.refusal import Refusal
 from tests.methods.advice_situations import (
     PROFILES,
     ask,
@@ -161,6 +166,61 @@ def test_the_card_that_would_help_does() -> None:
     advice = ask("RTX 4060", model_13b(), rows(length=500))
     named = next(change.what for change in advice.changes if change.what.startswith("a card of"))
     assert ask(named.partition(": ")[2].partition(",")[0], model_13b(), rows(length=500)).fits
+
+
+@pytest.mark.parametrize(("card", "model"), [("T4", model_8b), ("GTX 1650", model_8b), ("RTX 3060", model_13b)])
+@pytest.mark.parametrize("excluded", [{}, {"qlora": "the weights are quantized already, by gptq"}])
+@pytest.mark.parametrize("data", [None, rows(length=900)])
+def test_every_card_that_would_help_does_under_the_same_conditions(
+    card: str, model: Callable[[], ModelShape], excluded: dict[str, str], data: DataCard | None
+) -> None:
+    advice = ask(card, model(), data, excluded=excluded)
+    named = [change.what.partition(": ")[2] for change in advice.changes if change.what.startswith("a card of")]
+    assert advice.fits or named
+    for name in ", ".join(named).removesuffix(", ...").split(", ") if named else ():
+        assert ask(name, model(), data, excluded=excluded).fits, name
+
+
+@pytest.mark.parametrize(
+    ("architecture", "card", "warned"),
+    [
+        ("gemma2", "T4", True),
+        ("gemma3_text", "V100", True),
+        ("gemma2", "L4", False),
+        ("llama", "T4", False),
+    ],
+)
+def test_gemma_in_float16_comes_with_what_is_known_of_it(architecture: str, card: str, warned: bool) -> None:
+    advice = ask(card, msgspec.structs.replace(model_1b5(), architecture=architecture), rows())
+    assert any("exceed float16's range" in warning for warning in advice.warnings) is warned
+
+
+def test_sizes_of_models_are_said_without_exponents_and_a_limit_is_never_rounded_up() -> None:
+    huge = shape(hidden_size=18432, num_hidden_layers=200, num_attention_heads=144, intermediate_size=65536)
+    said = [change.what for change in ask("T4", huge, rows()).changes if change.what.startswith("a model of")]
+    assert [text.partition(" in place of ")[2] for text in said] == [f"{huge.weights / 1e9:.0f} B"]
+    assert [
+        _rounded_down(size) for size in (189_600_000, 7_990_000_000, 999_999_999, 1_000_000_000, 668_400_000_000)
+    ] == [
+        "180 M",
+        "7.9 B",
+        "990 M",
+        "1 B",
+        "660 B",
+    ]
+    assert [_rounded(size) for size in (671_026_419_200, 8_030_261_248, 134_515_008, 5_200_000, 900_000)] == [
+        "671 B",
+        "8 B",
+        "135 M",
+        "5.2 M",
+        "0.900 M",
+    ]
+
+
+@pytest.mark.parametrize("gib", [0, -1, 1e12, float("inf"), float("nan")])
+def test_an_amount_of_memory_that_cannot_be_is_refused_with_both_its_bounds(gib: float) -> None:
+    with pytest.raises(Refusal, match="above 0 and at most 100000"):
+        planned_memory(gib, PROFILES)
 
 
 def test_a_mixture_of_experts_gets_adapters_on_attention_alone_and_no_4_bit_base() -> None:

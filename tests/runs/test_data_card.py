@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,9 @@ import pytest
 
 from pegbox_methods.recipe import Model
 from pegbox_methods.refusal import Refusal
+from pegbox_runs import data_card as data_card_module
 from pegbox_runs.data_card import RowTokens, _exact, data_card
-from pegbox_runs.light_tokenizer import LightTokenizer
+from pegbox_runs.light_tokenizer import LightTokenizer, NoTemplate, rendering_limit
 from pegbox_runs.models import BUNDLED, FoundModel, find_config, find_model
 from pegbox_runs.rows.example import Completion, Conversation, Example, Message, PlainText
 from pegbox_runs.rows.files import read_rows
@@ -119,6 +123,45 @@ def test_a_template_can_not_leave_its_sandbox(tmp_path: Path) -> None:
     model = copied(tmp_path / "model")
     (model.folder / "chat_template.jinja").write_text("{{ ''.__class__.__mro__[1].__subclasses__() }}")
     assert "template" in str(data_card(ROWS, model).estimate)
+
+
+def test_a_template_that_never_ends_is_stopped_and_the_card_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = copied(tmp_path / "model")
+    endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    (model.folder / "chat_template.jinja").write_text(endless)
+    monkeypatch.setattr(data_card_module, "RENDERING_SECONDS", 0.3)
+    former, begin = signal.getsignal(signal.SIGALRM), time.monotonic()
+    card = data_card(ROWS, model)
+    assert time.monotonic() - begin < 10
+    assert card.estimate == "the chat template takes more than 0.3 s"
+    assert "tokens around each turn" in card.counted_with
+    assert card.mean_tokens == pytest.approx(data_card(ROWS, bundled()).mean_tokens, rel=0.2)
+    assert signal.getsignal(signal.SIGALRM) is former
+
+
+def test_an_alarm_that_was_set_before_rendering_still_rings() -> None:
+    rung: list[int] = []
+    former = signal.signal(signal.SIGALRM, lambda number, _: rung.append(number))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(NoTemplate), rendering_limit(0.05):
+            time.sleep(5)
+        assert rung == []
+        time.sleep(0.5)
+        assert rung == [signal.SIGALRM]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+
+
+def test_rows_are_counted_outside_the_main_thread_too() -> None:
+    cards: list[object] = []
+    thread = threading.Thread(target=lambda: cards.append(data_card(ROWS, bundled(), sample=20)))
+    thread.start()
+    thread.join(60)
+    assert cards == [data_card(ROWS, bundled(), sample=20)]
 
 
 def test_generation_marks_are_let_through(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import huggingface_hub
@@ -189,6 +191,24 @@ def test_only_the_newest_observations_are_kept() -> None:
         remember(found(setting=f"{number:064}"))
     known = [learned_tokens_per_second(f"{number:064}", *CARD) for number in range(MOST_OBSERVATIONS + 5)]
     assert known == [None] * 5 + [4000.0] * MOST_OBSERVATIONS
+
+
+def test_two_measurements_at_once_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = learned._read
+
+    def slow(path: Path) -> Any:
+        known = read(path)
+        time.sleep(0.05)  # long enough for the others to read the same
+        return known
+
+    monkeypatch.setattr(learned, "_read", slow)
+    settings = [f"{number:064}" for number in range(6)]
+    threads = [Thread(target=lambda setting=setting: remember(found(setting=setting))) for setting in settings]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [learned_tokens_per_second(setting, *CARD) for setting in settings] == [4000.0] * 6
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 from transformers import TrainerState
 
-from pegbox_hardware.model_config import read_shape
+from pegbox_hardware.model_config import shape_of
 from pegbox_methods.events import Evaluation, Failed, Prepared
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import load_torch_half
-from pegbox_runs.models import BUNDLED
+from pegbox_runs.models import BUNDLED, read_config
 from pegbox_worker.adapter_care import GradientCheck, NoGradient
 from tests.commands import events_of
 from tests.methods_at_work import METHODS, attach, base, logits, one_thread, plain_base, recipe, run_job
@@ -31,7 +31,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.mark.parametrize("targets", ["all-linear", "attention", ["q_proj", "down_proj"]])
 @pytest.mark.parametrize("name", METHODS)
 def test_a_card_counts_exactly_what_is_trained(name: str, targets: Any) -> None:
-    shape, why = read_shape(BUNDLED / "model" / "config.json")
+    shape, why = shape_of(read_config(BUNDLED / "model" / "config.json"))
     assert shape is not None, why
     for rank in (1, 6):
         attached = attach(name, rank=rank, targets=targets)

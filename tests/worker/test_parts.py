@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from pegbox_hardware.model_config import read_shape
+from pegbox_hardware.model_config import shape_of
 from pegbox_methods.events import Notice, Step
 from pegbox_methods.recipe import Evaluation, Method, Model, Recipe, Rows, Training
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import load_torch_half
 from pegbox_runs.event_log import EventReader, EventWriter
-from pegbox_runs.models import BUNDLED
+from pegbox_runs.models import BUNDLED, read_config
 from pegbox_runs.run_folder import RunFolder
 from pegbox_worker import precision
 from pegbox_worker.failure import Diverged, explain
@@ -130,7 +130,7 @@ def test_memory_on_a_cpu_has_no_device_figures() -> None:
 def test_loras_footprint_is_what_peft_trains(model: Any, targets: Any, rank: int) -> None:
     card = find_card("lora")
     settings = {"rank": rank, "alpha": 32.0, "dropout": 0.0, "targets": targets}
-    shape, _ = read_shape(BUNDLED / "model" / "config.json")
+    shape, _ = shape_of(read_config(BUNDLED / "model" / "config.json"))
     assert shape is not None
     attached = load_torch_half(card).attach(model, recipe(method=Method(settings=settings)))
     trained = sum(weight.numel() for weight in attached.model.parameters() if weight.requires_grad)

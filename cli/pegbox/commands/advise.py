@@ -16,6 +16,7 @@ from pegbox_methods.advice.records import Advice
 from pegbox_methods.recipe_file import portable, recipe_text
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.advising import advise_for, recipe_of
+from pegbox_runs.home import user_path
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -55,7 +56,7 @@ def _refuse_write(target: str | None, rows: Path | None) -> None:
         return
     if rows is None:
         raise Refusal("--write: a recipe names its rows; give --data FILE too.")
-    if Path(target).expanduser().exists():
+    if user_path(target).exists():
         raise Refusal(f"--write {target}: there is such a file already; name another one.")
 
 
@@ -63,7 +64,7 @@ def _written(advice: Advice, asked: argparse.Namespace, rows: Path | None) -> Pa
     """Write the recipe where it was asked for and the run fits. Raises: Refusal: it isn't accepted."""
     if asked.write is None or rows is None or not advice.fits:
         return None
-    path = Path(asked.write).expanduser()
+    path = user_path(asked.write)
     text = recipe_text(recipe_of(advice, asked.model, rows))
     try:
         path.write_text(text, encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pegbox_hardware.forecast.operations import AdapterTraits
+from pegbox_hardware.forecast.adapted_map import AdapterTraits
 from pegbox_hardware.forecast.setup import TrainingSetup
 from pegbox_hardware.shape import ALL_LINEAR, ModelShape
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pegbox_hardware.forecast.operations import FP32, Operations
+from pegbox_hardware.forecast.adapted_map import FP32
+from pegbox_hardware.forecast.operations import Operations
 from pegbox_hardware.forecast.tape import Tensor
 from pegbox_hardware.shape import Block
 

@@ -5,7 +5,8 @@ Source: `ForCausalLMLoss` of transformers 5.23; `add_fused_lm_head` and `_Chunke
 
 from __future__ import annotations
 
-from pegbox_hardware.forecast.operations import FP32, Operations
+from pegbox_hardware.forecast.adapted_map import FP32
+from pegbox_hardware.forecast.operations import Operations
 from pegbox_hardware.forecast.tape import Tensor
 
 TILE_TOKENS = 4096

@@ -5,8 +5,9 @@ Source: the modeling files of transformers 5.23 and its integrations/moe.py.
 
 from __future__ import annotations
 
+from pegbox_hardware.forecast.adapted_map import FP32
 from pegbox_hardware.forecast.attention import attention
-from pegbox_hardware.forecast.operations import FP32, Operations
+from pegbox_hardware.forecast.operations import Operations
 from pegbox_hardware.forecast.tape import Tensor
 from pegbox_hardware.shape import Block, Experts
 

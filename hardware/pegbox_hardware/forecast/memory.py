@@ -28,6 +28,8 @@ LOGITS_SLACK = 0.45
 CHECKPOINTED_SLACK = 0.09
 ORDERED_SLACK = 0.03
 
+UNMEASURED_MIXTURE = "nobody has held forecasts of mixtures of experts against a measurement"
+
 Level = Literal["analytic", "simulated", "measured"]
 
 
@@ -110,21 +112,26 @@ def card_bytes(
     checkpoints, and the logits' are the largest; without it, activations are laid down and taken up in order.
     Shares fitted on the fms-acceleration rows (A100, nvidia-smi) and PEFT's own rows (L40S, reserved) of 2024 to 2026.
     """
+    context = stack.context_bytes
     if learned is not None:
-        return found.allocated * learned.reserved_ratio + learned.context_bytes + found.static.paged
+        context = learned.context_bytes
+        if setup.loss == "fused":  # the path that was measured; others leave other holes
+            return found.allocated * learned.reserved_ratio + context + found.static.paged
     moving = found.phases[found.name].total
     logits = 12.0 * shape.vocabulary * setup.tokens if setup.loss == "full" else 0.0
     if setup.checkpointing:
         slack = LOGITS_SLACK * logits + CHECKPOINTED_SLACK * max(0.0, moving - logits)
     else:
         slack = ORDERED_SLACK * moving
-    return found.allocated + LEAST_SLACK + slack + found.static.paged + stack.context_bytes
+    return found.allocated + LEAST_SLACK + slack + found.static.paged + context
 
 
 def doubt(shape: ModelShape, setup: TrainingSetup, cost: MethodCost, stack: Stack) -> tuple[float, tuple[str, ...]]:
     """Say how far the truth may lie from the figure, as a share of it to each side, and why."""
     reasons = [(KNOWN_DOUBT, "")]
-    if not shape.known:
+    if not shape.known and shape.expert_weights:
+        reasons.append((0.5, f"{shape.architecture}: an unknown mixture of experts; --level simulated builds it"))
+    elif not shape.known:
         reasons.append(
             (
                 0.2,
@@ -135,9 +142,9 @@ def doubt(shape: ModelShape, setup: TrainingSetup, cost: MethodCost, stack: Stac
     elif shape.assumed:
         reasons.append((0.15, "config.json leaves out what had to be assumed"))
     if shape.expert_weights:
-        reasons.append((0.15, "mixtures of experts have not been measured"))
+        reasons.append((0.15, UNMEASURED_MIXTURE))
     if not cost.known:
-        reasons.append((0.25, f"{setup.method} is priced as if it were LoRA; --level simulated builds it"))
+        reasons.append((0.25, f"{setup.method} is priced as if it were LoRA"))
     if setup.loss == "chunked":
         reasons.append((0.15, "a loss in chunks is none that TRL or transformers has today: taken as litgpt's"))
     if stack.in_place_loss:
@@ -168,7 +175,7 @@ def _items(found: Peaks, setup: TrainingSetup) -> dict[str, int]:
     return whole
 
 
-def from_simulation(result: SimulationResult) -> Forecast:
+def from_simulation(result: SimulationResult, *, notes: tuple[str, ...] = ()) -> Forecast:
     """Say the answer of a simulation (level 2) in the same words."""
     allocated = result.allocated_bytes
     card = result.card_bytes if result.card_bytes is not None else round(allocated * 1.1)
@@ -184,4 +191,5 @@ def from_simulation(result: SimulationResult) -> Forecast:
         phases=result.phases,
         peak_phase=result.peak_phase,
         trainable_weights=result.trainable_weights,
+        notes=notes,
     )

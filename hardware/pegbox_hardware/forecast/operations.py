@@ -6,27 +6,11 @@ simulation under fake tensors runs those very files and is the oracle of all thi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
-
+from pegbox_hardware.forecast.adapted_map import FP32, AdapterTraits, with_adapter
 from pegbox_hardware.forecast.setup import WIDTH, TrainingSetup
 from pegbox_hardware.forecast.simulated import Stack
 from pegbox_hardware.forecast.tape import Tape, Tensor
 from pegbox_hardware.shape import ModelShape
-
-FP32 = 4
-BF16 = 2
-
-
-@dataclass(frozen=True)
-class AdapterTraits:
-    """How a method behaves at a linear map, in the words of the tape."""
-
-    rank: int
-    magnitude: bool = False
-    """DoRA: output columns are rescaled by the norms of the merged weight, which is built for that."""
-    experts: bool = False
-    """It is on stacked experts too, whose updates are built whole."""
 
 
 class Operations:
@@ -116,7 +100,7 @@ class Operations:
         base = self._base(x, d_out, d_in)
         if self.traits is None or name not in self.adapted:
             return base
-        return self._with_adapter(x, base, d_out, d_in, self.traits)
+        return with_adapter(self, self.traits, x, base, d_out, d_in)
 
     def _base(self, x: Tensor, d_out: int, d_in: int) -> Tensor:
         tape = self.tape
@@ -146,77 +130,8 @@ class Operations:
         tape.drop(inner)
         return out
 
-    def _with_adapter(self, x: Tensor, base: Tensor, d_out: int, d_in: int, traits: AdapterTraits) -> Tensor:
-        tape = self.tape
-        if self.quantized:  # PEFT copies the output of a 4-bit map before it adds to it
-            copied = tape.run((base,), base.bytes, base.width, passes=True)
-            tape.drop(base)
-            base = copied
-        # Under autocast PEFT's layer for 4-bit maps leaves its input as it is; the plain one casts it.
-        entering = self.cast(x, x.width if self.quantized and self.setup.autocast else self.adapter)
-        dropped = self._dropout(entering)
-        if traits.magnitude:
-            return self._rescaled(base, entering, dropped, d_out, d_in)
-        low = self.cast(dropped, self.compute) if self.lowers else self.cast(dropped, dropped.width)
-        narrow = self.compute if self.lowers else self.adapter
-        copies = tape.keep(traits.rank * (d_in + d_out) * narrow) if narrow != self.adapter else None
-        kept = (low,) if copies is None else (low, copies)
-        middle = tape.run((low,), self.tokens * traits.rank * narrow, narrow, saves=kept, trains=self.training)
-        tape.drop(low, dropped)
-        added = tape.run((middle,), self.tokens * d_out * narrow, narrow, saves=(middle,), trains=self.training)
-        scaled = tape.run((added,), added.bytes, added.width, backward_scratch=0.0)
-        tape.drop(middle, added)
-        out_width = base.width
-        total = self.add(base, scaled)
-        tape.drop(entering)
-        result = self.cast(total, out_width)
-        tape.drop(total)
-        return result
-
-    def _rescaled(self, base: Tensor, entering: Tensor, dropped: Tensor, d_out: int, d_in: int) -> Tensor:
-        """DoRA: W + BA is built to take its norms; then base and low-rank output are rescaled, both in fp32."""
-        tape, traits = self.tape, cast(AdapterTraits, self.traits)
-        narrow = self.compute if self.lowers else self.adapter
-        weights, wide = float(d_out * d_in), dropped.width
-        eye = tape.bring(d_in * d_in * self.adapter, self.adapter, needs_gradient=False)
-        low_eye = self.cast(eye, narrow)
-        product = tape.bring(weights * narrow, narrow, needs_gradient=False)
-        tape.drop(eye)
-        update = self.cast(product, wide)
-        tape.drop(product)
-        base_width = WIDTH[self.setup.dtype]
-        copied = weights * wide if self.quantized or wide != base_width else 0.0
-        weight = tape.bring(copied, wide, needs_gradient=False)
-        summed = tape.bring(2 * weights * wide, wide, needs_gradient=False)
-        tape.drop(summed)
-        low = self.cast(dropped, narrow) if self.lowers else self.cast(dropped, dropped.width)
-        middle = tape.run((low,), self.tokens * traits.rank * narrow, narrow, saves=(low,), trains=self.training)
-        added = tape.run((middle,), self.tokens * d_out * narrow, narrow, saves=(middle,), trains=self.training)
-        tape.drop(low, middle)
-        inner = base
-        if self.setup.dropout:  # the base map runs once more, on what dropout left
-            again = self.cast(dropped, narrow) if self.lowers else self.cast(dropped, dropped.width)
-            kept = tape.keep(weights * narrow) if narrow != wide else weight
-            inner = tape.run((again,), self.tokens * d_out * narrow, narrow, saves=(kept,))
-            tape.drop(again)
-        else:
-            base.holders += 1
-        width = max(FP32, inner.width)
-        count = float(self.tokens * d_out)
-        left = tape.run((inner,), count * width, width, saves=(inner,), trains=self.training)
-        middle = tape.run((added,), count * width, width, saves=(added,), trains=self.training)
-        right = tape.run((middle,), count * width, width)
-        tape.drop(middle)
-        rescaled = self.add(left, right)
-        tape.drop(added, inner, update, low_eye, weight, dropped)
-        out_width = base.width
-        total = self.add(base, rescaled)
-        tape.drop(entering)
-        result = self.cast(total, out_width)
-        tape.drop(total)
-        return result
-
-    def _dropout(self, x: Tensor) -> Tensor:
+    def dropout(self, x: Tensor) -> Tensor:
+        """Apply the adapter's dropout. The input stays its caller's."""
         if not self.setup.dropout:
             x.holders += 1
             return x

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import floor, log10
 
 import msgspec
 
 from pegbox_hardware.profile_rows import CardRow
 from pegbox_hardware.profiles import Profiles
 from pegbox_hardware.shape import ModelShape
+from pegbox_methods.advice.choices import optimizer_for
 from pegbox_methods.advice.places import planned_card
 from pegbox_methods.advice.pricing import Pricing
 from pegbox_methods.advice.ranking import unusable
@@ -26,13 +28,20 @@ OLDEST = (7, 5)
 """Least compute capability of a card that is worth naming: what today's torch and bitsandbytes serve well."""
 
 
-def changes(leanest: Found, cards: Sequence[Card], profiles: Profiles) -> tuple[Change, ...]:
+def changes(
+    leanest: Found, cards: Sequence[Card], profiles: Profiles, excluded: Mapping[str, str]
+) -> tuple[Change, ...]:
     """List them, the smallest first: free memory, a shorter length, a smaller model, another card.
 
-    `leanest` is the method that takes least, at micro-batch 1 with checkpointing.
+    `leanest` is the method that takes least, at micro-batch 1 with checkpointing; `excluded` holds on any card.
     """
     now = leanest.pricing.now
-    found = (_free(leanest), _shorter(leanest), _smaller(leanest), _card(now, cards, profiles))
+    found = (
+        _free(leanest),
+        _shorter(leanest),
+        _smaller(leanest),
+        _card(now, [card for card in cards if card.name not in excluded], profiles),
+    )
     return tuple(change for change in found if change is not None)
 
 
@@ -77,11 +86,22 @@ def _smaller(leanest: Found) -> Change | None:
     if not low:
         return None
     weights = shrunk(whole, low / STEPS).weights
-    said = f"{weights / 1e9:.2g} B" if weights >= 1e9 else f"{weights / 1e6:.2g} M"
     return Change(
-        what=f"a model of at most about {said} weights in place of {whole.weights / 1e9:.2g} B",
+        what=f"a model of at most about {_rounded_down(weights)} weights in place of {_rounded(whole.weights)}",
         consequence=f"{leanest.pricing.card.title} of this architecture would fit at that size",
     )
+
+
+def _rounded_down(weights: int) -> str:
+    """Say a limit with two digits that count, and never more than it is."""
+    step = 10 ** max(0, floor(log10(weights)) - 1)
+    return _rounded(weights // step * step)
+
+
+def _rounded(weights: int) -> str:
+    """Say a number of weights with two or three digits that count, and no exponent."""
+    size, unit = (weights / 1e9, "B") if weights >= 1e9 else (weights / 1e6, "M")
+    return f"{size:.{0 if size >= 10 else 1 if size >= 1 else 3}f}".removesuffix(".0") + f" {unit}"
 
 
 def _shrunk_fits(leanest: Found, share: float) -> bool:
@@ -118,28 +138,29 @@ def shrunk(shape: ModelShape, share: float) -> ModelShape:
 
 
 def _card(now: Situation, cards: Sequence[Card], profiles: Profiles) -> Change | None:
-    """Name the cards of the least memory on which the leanest method fits."""
+    """Name the cards of the least memory on which something fits.
+
+    Each is asked on its own: two of a size differ in number format, margin and their profile's length.
+    """
     sold = [row for row in profiles.cards if row.accelerator == "cuda" and (row.capability or (0, 0)) >= OLDEST]
     sold = [row for row in sold if "Laptop" not in row.name and row.memory_bytes > now.place.memory_total]
-    sizes = sorted({row.memory_gib for row in sold})
-    low, high = 0, len(sizes)
-    while low < high:
-        middle = (low + high) // 2
-        # The smallest of a size, so that all of them fit.
-        least = min((row for row in sold if row.memory_gib == sizes[middle]), key=lambda row: row.memory_bytes)
-        low, high = (low, middle) if _fits_on(least, now, cards, profiles) else (middle + 1, high)
-    if low == len(sizes):
-        return None
-    names = [row.name for row in sold if row.memory_gib == sizes[low]]
-    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return Change(what=f"a card of {sizes[low]:g} GiB: {shown}", consequence="the same model, rows and length")
+    for size in sorted({row.memory_gib for row in sold}):
+        names = [row.name for row in sold if row.memory_gib == size and _fits_on(row, now, cards, profiles)]
+        if names:
+            shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            return Change(what=f"a card of {size:g} GiB: {shown}", consequence="the same model, rows and length")
+    return None
 
 
 def _fits_on(row: CardRow, now: Situation, cards: Sequence[Card], profiles: Profiles) -> bool:
+    """Whether a method of the card's profile fits, at this length and at the one that would be advised there."""
     place = planned_card(row.name, profiles)
-    there = dataclasses.replace(situation(now.shape, place, now.goal, now.data), length=now.length)
+    there = situation(now.shape, place, now.goal, now.data)
+    longer = now.length if now.length.value > there.length.value else there.length
+    there = dataclasses.replace(there, length=longer)
+    optimizer = optimizer_for(there).value
     return any(
-        lean(card, there, place.policy.optimizer).fits
+        lean(card, there, optimizer).fits
         for card in cards
         if card.name in place.policy.methods and not unusable(card, there, {})
     )

@@ -25,6 +25,12 @@ from pegbox_methods.advice.situation import KEPT, Situation, situation
 from pegbox_methods.card import Card
 from pegbox_methods.refusal import Refusal
 
+GEMMA_IN_FP16 = (
+    "Gemma in float16: activations of Gemma 2 and 3 are known to exceed float16's range, and the loss becomes 0 or nan "
+    "(transformers#36822, unsloth#2040). Watch the first steps; a card with bfloat16 (compute capability 8.0 and "
+    'above) avoids it, and so does training.precision = "float32", which takes more memory'
+)
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -62,7 +68,7 @@ def advise(
     if best.winner is not None:
         return _advice(best, best.winner, price_per_hour, ())
     leanest = min(best.found, key=lambda one: one.best.memory.safe_bytes)
-    return _advice(best, leanest, price_per_hour, changes(leanest, zoo, profiles))
+    return _advice(best, leanest, price_per_hour, changes(leanest, zoo, profiles, excluded or {}))
 
 
 def _decide(now: Situation, zoo: Sequence[Card], excluded: Mapping[str, str]) -> Decision:
@@ -182,6 +188,8 @@ def _time_unknown(place: Place) -> str:
 def _warnings(now: Situation, winner: Found) -> Iterator[str]:
     """Tell what the user should know before trusting the advice."""
     yield from winner.best.memory.notes
+    if now.compute == "fp16" and now.shape.architecture.startswith("gemma"):
+        yield GEMMA_IN_FP16
     if now.learned is not None:
         yield "the card's figure counts what a probe on it measured"
     if now.data is None:

@@ -12,6 +12,7 @@ from pegbox_methods.advice.records import Place
 from pegbox_methods.refusal import Refusal
 
 GIB = 2**30
+MOST_GIB = 100_000
 MAC = "`pegbox train` computes on the processor of a Mac today, in fp32: this holds for its GPU"
 BF16_FROM = (8, 0)
 """Compute capability from which NVIDIA's cards compute in bfloat16."""
@@ -53,8 +54,8 @@ def planned_memory(vram_gib: float, profiles: Profiles) -> Place:
 
     Raises: Refusal: no sensible amount.
     """
-    if not 0 < vram_gib <= 100_000:
-        raise Refusal(f"--vram {vram_gib:g}: expected the card's memory in GiB, above 0.")
+    if not 0 < vram_gib <= MOST_GIB:
+        raise Refusal(f"--vram {vram_gib:g}: expected the card's memory in GiB, above 0 and at most {MOST_GIB}.")
     place = _planned(f"a card of {vram_gib:g} GiB", "cuda", BF16_FROM, round(vram_gib * GIB), profiles, None)
     note = "taken as an NVIDIA card of compute capability 8.0 or above (RTX 30 and newer)"
     return msgspec.structs.replace(place, notes=(*place.notes, note))

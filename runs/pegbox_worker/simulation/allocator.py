@@ -9,7 +9,6 @@ import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-KIB = 1 << 10
 MIB = 1 << 20
 GRAIN = 512
 """Sizes are rounded up to it (kMinBlockSize)."""

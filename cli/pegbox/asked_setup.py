@@ -1,0 +1,164 @@
+"""From the options of `pegbox forecast` to a model, a set-up, and the device it is priced for."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import Any
+
+from pegbox_hardware.forecast.adapters import QUANTIZED
+from pegbox_hardware.forecast.memory import Learned
+from pegbox_hardware.forecast.setup import TrainingSetup
+from pegbox_hardware.forecast.simulated import Stack
+from pegbox_hardware.machine import probe
+from pegbox_hardware.profiles import load_profiles
+from pegbox_methods.advice.places import places_of, planned_card, planned_memory
+from pegbox_methods.advice.pricing import STACKS
+from pegbox_methods.advice.records import Place
+from pegbox_methods.recipe import Recipe
+from pegbox_methods.recipe_file import complete_recipe, read_recipe
+from pegbox_methods.refusal import Refusal
+from pegbox_methods.registry import find_card
+from pegbox_runs.advising import learned_here
+from pegbox_runs.forecasting import measured_rate, setup_from, setup_of
+from pegbox_runs.home import user_path
+from pegbox_runs.models import find_config, named_model, read_config
+
+SWITCH = {"on": True, "off": False}
+ONE_SOURCE = "give a MODEL, or its config.json by --config PATH, or a recipe by --recipe PATH; one of the three."
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be priced."""
+
+    config: dict[str, Any]
+    named: str
+    setup: TrainingSetup
+    stack: Stack
+    place: Place | None
+    """None: no device was named, and there is no GPU here."""
+    learned: Learned | None
+    recipe: Recipe | None
+    rate: float | None
+    """Tokens a second that this very recipe was measured at, here."""
+
+
+def read_asked(options: argparse.Namespace) -> Asked:
+    """Read all options.
+
+    Raises: Refusal.
+    """
+    recipe = _recipe(options)
+    place, learned = _place(options, here=recipe is not None)
+    if recipe is not None:
+        config, named = find_config(recipe.model).config, recipe.model.name
+        setup = setup_of(recipe, bf16=place is None or place.bf16, processor=_on_processor(place))
+    else:
+        config, named = _config(options)
+        setup = setup_from(_values(options, place))
+    if place is not None and place.accelerator == "mps" and (setup.quantized or "8bit" in setup.optimizer):
+        raise Refusal(f"{place.name}: bitsandbytes, which 4-bit bases and 8-bit optimizers need, has nothing for it.")
+    rate = None if recipe is None or (place is not None and place.planned) else measured_rate(recipe)
+    return Asked(config, named, setup, _stack(options, place), place, learned, recipe, rate)
+
+
+def _on_processor(place: Place | None) -> bool:
+    return place is not None and place.accelerator == "cpu"
+
+
+def _config(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    if (options.config is None) == (options.model is None):
+        raise Refusal(ONE_SOURCE)
+    if options.model is not None:
+        return find_config(named_model(options.model)).config, options.model
+    path = user_path(options.config)
+    if not path.exists():
+        raise Refusal(f"{path}: there is no such file. Give a model's config.json or the folder it lies in.")
+    return read_config(path / "config.json" if path.is_dir() else path), options.config
+
+
+def _recipe(options: argparse.Namespace) -> Recipe | None:
+    """Read the recipe that the set-up is taken from, if one is named.
+
+    Raises: Refusal.
+    """
+    if options.level == "measured":
+        if options.recipe is None:
+            raise Refusal("--level measured takes a recipe's first steps on this machine: name it by --recipe PATH.")
+        if options.gpu is not None or options.vram is not None:
+            raise Refusal("--level measured runs on this machine's device; leave --gpu and --vram out.")
+        if not 1 <= options.timeout <= 86_400:
+            raise Refusal(f"--timeout {options.timeout:g}: expected seconds, from 1 to 86400.")
+    if options.recipe is None:
+        return None
+    if options.config is not None or options.model is not None:
+        raise Refusal(ONE_SOURCE)
+    recipe = read_recipe(user_path(options.recipe))
+    return complete_recipe(recipe, find_card(recipe.method.name), file=options.recipe)
+
+
+def _values(options: argparse.Namespace, place: Place | None) -> dict[str, Any]:
+    """Collect the set-up's values: what was said, and for the rest what `pegbox train` would do."""
+    method = options.method.lower()
+    quantization = options.quantization or ("nf4-double" if method in QUANTIZED else "none")
+    # On a processor the weights are fp32, whatever it computes in.
+    usual = "fp32" if _on_processor(place) else "bf16" if place is None or place.bf16 else "fp16"
+    dtype = options.dtype or usual
+    # TRL casts the adapters of a quantized base to bf16; else, and in fp16, they stay as PEFT makes them.
+    adapter = options.adapter_dtype or ("bf16" if quantization != "none" and dtype == "bf16" else "fp32")
+    return {
+        "method": method,
+        "rank": options.rank,
+        "targets": [name.strip() for name in options.targets.split(",") if name.strip()],
+        "micro_batch": options.micro_batch,
+        "length": options.length,
+        "accumulation": options.accumulation,
+        "checkpointing": SWITCH[options.checkpointing],
+        "optimizer": options.optimizer,
+        "dtype": dtype,
+        "adapter_dtype": adapter,
+        "autocast": SWITCH[options.autocast],
+        "quantization": quantization,
+        "kbit_casts": SWITCH[options.kbit_casts],
+        "dropout": options.dropout,
+        "loss": options.loss,
+        "attention": options.attention,
+        "padding": SWITCH[options.padding],
+        "evaluation_batch": options.evaluation_batch,
+    }
+
+
+def _stack(options: argparse.Namespace, place: Place | None) -> Stack:
+    """Say how the libraries behave: today's, or those of an older transformers where it matters.
+
+    Raises: Refusal.
+    """
+    shifted = False
+    if options.transformers is not None:
+        try:
+            major, minor = (int(part) for part in options.transformers.split(".")[:2])
+        except ValueError:
+            raise Refusal(f"--transformers {options.transformers}: expected a version such as 4.48 or 5.23.") from None
+        shifted = (4, 46) <= (major, minor) < (5, 0)
+    workspace = STACKS["cuda" if place is None else place.accelerator].cublas_workspace_bytes
+    return Stack(logits_shifted=shifted, foreach_optimizer=options.foreach, cublas_workspace_bytes=workspace)
+
+
+def _place(options: argparse.Namespace, *, here: bool) -> tuple[Place | None, Learned | None]:
+    """Find the device to fit into: one that was named, else this machine's GPU.
+
+    `here`: a recipe is priced, which would run on the processor where there is no GPU.
+    Returns: (device, what measurements on it taught).
+    """
+    if options.gpu is not None and options.vram is not None:
+        raise Refusal("--gpu and --vram both name a card; give one of the two.")
+    if options.gpu is not None:
+        return planned_card(options.gpu, load_profiles()), None
+    if options.vram is not None:
+        return planned_memory(options.vram, load_profiles()), None
+    machine = probe()
+    if not machine.gpus and not here:
+        return None, None
+    place = places_of(machine, load_profiles())[0]
+    return place, learned_here(machine).get(place.name)
