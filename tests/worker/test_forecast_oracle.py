@@ -19,7 +19,8 @@ from tests.models_by_name import CONFIGS
 
 pytestmark = pytest.mark.slow
 
-LIMIT = 0.05
+LIMIT = 0.06
+"""Of models cut to a few layers, where the layer at work weighs most; whole ones differ by less."""
 LAYERS = 4
 QLORA: dict[str, Any] = {"method": "qlora", "quantization": "nf4-double", "adapter_dtype": "bf16"}
 SET_UPS: dict[str, dict[str, Any]] = {

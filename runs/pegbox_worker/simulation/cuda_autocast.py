@@ -43,6 +43,9 @@ WIDENED = (torch.bfloat16, torch.float16)
 def cuda_autocast_list() -> Iterator[None]:
     """Make CPU autocast treat these operations as CUDA's does, for as long as a step is traced."""
     library = torch.library.Library("aten", "IMPL")
+    asked = torch.is_autocast_enabled
+    # PEFT's 4-bit layers ask for CUDA's switch, by naming no device; here that is the CPU's.
+    torch.is_autocast_enabled = lambda device_type="cpu": asked(device_type)
     try:
         with warnings.catch_warnings(action="ignore"):  # torch tells of every rule that is replaced
             for name in IN_FP32:
@@ -51,6 +54,7 @@ def cuda_autocast_list() -> Iterator[None]:
                 library.impl(name, _with_wide_result(_operation(name)), "AutocastCPU", allow_override=True)
         yield
     finally:
+        torch.is_autocast_enabled = asked
         library._destroy()
 
 
