@@ -12,8 +12,9 @@ import pytest
 from pegbox_hardware.forecast.adapters import cost_of
 from pegbox_hardware.forecast.memory import forecast_memory
 from pegbox_hardware.forecast.setup import TrainingSetup
-from pegbox_hardware.forecast.simulated import SimulationRequest, Stack
+from pegbox_hardware.forecast.simulated import SimulationRequest, SimulationResult, Stack
 from pegbox_hardware.model_config import shape_of
+from pegbox_runs.jobs import ask_worker
 from pegbox_worker.simulation.answer import simulate
 from tests.models_by_name import CONFIGS
 
@@ -63,7 +64,12 @@ def test_the_formula_follows_the_libraries(model: str, title: str) -> None:
     stack = Stack(evaluates=False)
     shape, why = shape_of(config)
     assert shape is not None, why
-    simulated = simulate(SimulationRequest(config=config, setup=setup, stack=stack, full_depth=True))
+    request = SimulationRequest(config=config, setup=setup, stack=stack, full_depth=True)
+    if setup.quantized and shape.norm == "layer":
+        # What PEFT took from bitsandbytes in another test's process decides the format of these models' inputs.
+        simulated = ask_worker("simulate", request, SimulationResult, timeout_seconds=300)
+    else:
+        simulated = simulate(request)
     forecast = forecast_memory(shape, setup, cost_of(shape, setup), stack=stack)
     assert forecast.trainable_weights == simulated.trainable_weights
     error = forecast.allocated_bytes / simulated.allocated_bytes - 1
