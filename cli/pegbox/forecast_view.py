@@ -68,7 +68,10 @@ def _lines(priced: Priced) -> Iterator[tuple[str, str]]:
         f"{setup.length} tokens, {checkpointing} checkpointing",
     )
     yield "allocated", f"{gib(memory.allocated_bytes)} at the peak, in the phase: {memory.peak_phase}"
-    yield "card", f"{gib(memory.card_bytes)} as nvidia-smi will show"
+    if priced.place is not None and priced.place.accelerator == "cpu":
+        yield "process", f"{gib(memory.card_bytes)} of RAM in all, libraries too"
+    else:
+        yield "card", f"{gib(memory.card_bytes)} as nvidia-smi will show"
     yield "safe", f"{gib(memory.safe_bytes)} should be free"
     yield "range", f"{gib(memory.low_bytes)} to {gib(memory.high_bytes)}, {memory.level}"
 

@@ -280,3 +280,20 @@ def test_the_simulation_builds_what_level_1_cannot_read(
     monkeypatch.setattr("pegbox.commands.forecast.simulated", simulated)
     assert answer(capfd, "--config", str(path), "--level", "simulated")["allocated_bytes"] == 1
     assert seen[0]["model_type"] == "opt"
+
+
+def test_for_a_processor_no_figure_is_called_the_cards(llama: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["forecast", "--config", str(llama), "--gpu", "CPU"]) == 1
+    said = capfd.readouterr().out
+    assert "nvidia-smi" not in said
+    assert "of RAM in all" in said
+
+
+def test_what_is_simulated_for_a_processor_is_widened_for_it(
+    llama: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = forecast_memory_of_bundled(ran_out=False)
+    monkeypatch.setattr("pegbox.commands.forecast.simulated", lambda *_, **__: shown)
+    said = answer(capfd, "--config", str(llama), "--gpu", "CPU", "--level", "simulated")
+    assert said["safe_bytes"] > shown.safe_bytes
+    assert "on a processor" in said["notes"][-1]

@@ -43,13 +43,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _forecast(options: argparse.Namespace, asked: Asked, shape: ModelShape | None) -> Forecast:
-    if options.level == "simulated" or shape is None:
-        return simulated(asked.config, asked.setup, stack=asked.stack)
-    if options.level == "measured" and asked.recipe is not None:
+    if options.level == "measured" and asked.recipe is not None and shape is not None:
         trained = cost_of(shape, asked.setup).trainable_weights
         with Console(stderr=True).status("taking the first steps", spinner="line"):
             return measured(asked.recipe, trained, file=options.recipe, timeout_seconds=options.timeout)
-    found = analytic(shape, asked.setup, stack=asked.stack, learned=asked.learned)
+    if options.level == "simulated" or shape is None:
+        found = simulated(asked.config, asked.setup, stack=asked.stack)
+    else:
+        found = analytic(shape, asked.setup, stack=asked.stack, learned=asked.learned)
     if asked.place is not None and asked.place.accelerator == "cpu":
         return on_processor(found, autocast=asked.setup.autocast)
     return found
