@@ -118,7 +118,8 @@ def _values(options: argparse.Namespace, place: Place | None) -> dict[str, Any]:
         "optimizer": options.optimizer,
         "dtype": dtype,
         "adapter_dtype": adapter,
-        "autocast": SWITCH[options.autocast],
+        # A processor without bfloat16 computes in fp32 throughout, as the worker decides too.
+        "autocast": SWITCH[options.autocast] and (place is None or place.bf16 or not _on_processor(place)),
         "quantization": quantization,
         "kbit_casts": SWITCH[options.kbit_casts],
         "dropout": options.dropout,

@@ -244,7 +244,7 @@ def test_blanks_and_capitals_do_not_matter(llama: Path, capfd: pytest.CaptureFix
 
 def test_a_forecast_for_a_processor_is_what_the_advice_says(llama: Path, capfd: pytest.CaptureFixture[str]) -> None:
     said = answer(capfd, "--config", str(llama), "--gpu", "CPU", code=1)
-    assert (said["setup"]["dtype"], said["fits"]) == ("fp32", False)
+    assert (said["setup"]["dtype"], said["setup"]["autocast"], said["fits"]) == ("fp32", False, False)
     assert "on a processor" in said["notes"][-1]
 
 
