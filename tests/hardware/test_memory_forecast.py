@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pegbox_hardware.forecast.adapters import cost_of
 from pegbox_hardware.forecast.memory import GIB, Forecast, Learned, forecast_memory
 from pegbox_hardware.forecast.setup import TrainingSetup
+from pegbox_hardware.forecast.simulated import Stack
 from pegbox_hardware.forecast.static import packed_bytes, static_of
 from pegbox_hardware.model_config import shape_of
 from pegbox_hardware.shape import ModelShape
@@ -127,6 +128,19 @@ def test_a_larger_evaluation_batch_can_be_the_peak() -> None:
     found = forecast(micro_batch=1, evaluation_batch=16)
     assert found.peak_phase == "evaluation"
     assert forecast(micro_batch=1).peak_phase == "layer"
+
+
+def test_an_answer_keeps_the_keys_and_values_of_all_layers() -> None:
+    short, long = (forecast(micro_batch=1, length=length).phases["generation"] for length in (1024, 2048))
+    cache = 1024 * 32 * 2 * 1024 * 2  # tokens, layers, keys and values, 8 heads of 128, bf16
+    assert long - short > cache
+    assert long - short < 3 * cache
+
+
+def test_a_loop_that_evaluates_nothing_has_no_such_phases() -> None:
+    shape, setup = shape_named("llama-3.1-8b"), TrainingSetup()
+    found = forecast_memory(shape, setup, cost_of(shape, setup), stack=Stack(evaluates=False))
+    assert set(found.phases) == {"layer", "loss", "optimizer"}
 
 
 def test_what_is_not_known_widens_the_range_and_says_why() -> None:

@@ -74,3 +74,16 @@ def test_the_formula_follows_the_libraries(model: str, title: str) -> None:
     assert forecast.trainable_weights == simulated.trainable_weights
     error = forecast.allocated_bytes / simulated.allocated_bytes - 1
     assert abs(error) <= LIMIT, f"{error:+.1%}: {forecast.phases} against {simulated.phases}"
+
+
+@pytest.mark.parametrize("model", ["llama-3.1-8b", "qwen3-4b", "pythia-2.8b", "deepseek-v2-lite"])
+def test_evaluation_and_generation_follow_the_libraries_too(model: str) -> None:
+    config = {**CONFIGS[model], "num_hidden_layers": LAYERS}
+    setup = TrainingSetup(micro_batch=1, length=2048, evaluation_batch=4, targets=("attention",))
+    shape, why = shape_of(config)
+    assert shape is not None, why
+    simulated = simulate(SimulationRequest(config=config, setup=setup, evaluation_micro_batch=4, full_depth=True))
+    forecast = forecast_memory(shape, setup, cost_of(shape, setup))
+    for phase in ("evaluation", "generation"):
+        error = forecast.phases[phase] / simulated.phases[phase] - 1
+        assert abs(error) <= LIMIT, f"{phase} {error:+.1%}: {forecast.phases} against {simulated.phases}"

@@ -76,14 +76,16 @@ def peaks(shape: ModelShape, setup: TrainingSetup, cost: MethodCost, stack: Stac
     """Price one training step, phase by phase."""
     static = static_of(shape, setup, cost)
     ops = Operations(Tape(), shape, setup, cost.traits, cost.adapted, stack=stack)
-    stream = float(ops.tokens * shape.hidden * ops.stream)
+    stream = _stream(ops)
     layers = [(block.count, _layer(ops, block, stream)) for block in shape.blocks]
     phases = {
         "layer": _layer_phase(shape, setup, static, layers, stream),
         "loss": _loss_phase(setup, static, layers, _end(ops, stream), stream),
         "optimizer": Phase(static.gradients, 0.0, _optimizer_scratch(shape, setup, static, stack)),
-        "evaluation": Phase(0.0, 0.0, _evaluation(shape, setup, cost, stack)),
     }
+    if stack.evaluates:
+        phases["evaluation"] = Phase(0.0, 0.0, _evaluation(shape, setup, cost, stack))
+        phases["generation"] = Phase(0.0, 0.0, _generation(shape, setup, cost, stack))
     return Peaks(static=static, workspace=float(stack.cublas_workspace_bytes), phases=phases)
 
 
@@ -156,15 +158,35 @@ def _optimizer_scratch(shape: ModelShape, setup: TrainingSetup, static: Static, 
 
 def _evaluation(shape: ModelShape, setup: TrainingSetup, cost: MethodCost, stack: Stack) -> float:
     """Price a forward pass that saves nothing, by its widest layer and the head's tile."""
-    rows = setup.evaluation_batch or setup.micro_batch
-    calm = msgspec.structs.replace(setup, micro_batch=rows, dropout=0.0)
+    ops, layers = _calm(shape, setup, cost, stack, rows=setup.evaluation_batch or setup.micro_batch)
+    tape = ops.tape = Tape()
+    head.loss(ops, tape.bring(_stream(ops), ops.stream, needs_gradient=False))
+    return max(layers, tape.peak)
+
+
+def _generation(shape: ModelShape, setup: TrainingSetup, cost: MethodCost, stack: Stack) -> float:
+    """Price the answer to one question that fills the length: its keys and values in all layers, and a layer."""
+    ops, layers = _calm(shape, setup, cost, stack, rows=1)
+    narrow = [block.matrices["kv_a_proj_with_mqa"][0] for block in shape.blocks] if shape.latent else []
+    plain = 2 * shape.kv_heads * shape.head
+    kept = sum(block.count * (narrow[place] if narrow else plain) for place, block in enumerate(shape.blocks))
+    return layers + float(setup.length * kept * ops.compute)
+
+
+def _calm(
+    shape: ModelShape, setup: TrainingSetup, cost: MethodCost, stack: Stack, *, rows: int
+) -> tuple[Operations, float]:
+    """Run each kind of layer forward without gradients. Returns: (what it was run with, the highest peak)."""
+    calm = msgspec.structs.replace(setup, micro_batch=rows, dropout=0.0, padding=setup.padding and rows > 1)
     ops = Operations(Tape(), shape, calm, cost.traits, cost.adapted, stack=stack, training=False)
-    stream = float(ops.tokens * shape.hidden * ops.stream)
     highest = 0.0
     for block in shape.blocks:
         tape = ops.tape = Tape()
-        layer(ops, tape.bring(stream, ops.stream, needs_gradient=False), block)
+        layer(ops, tape.bring(_stream(ops), ops.stream, needs_gradient=False), block)
         highest = max(highest, tape.peak)
-    tape = ops.tape = Tape()
-    head.loss(ops, tape.bring(stream, ops.stream, needs_gradient=False))
-    return max(highest, tape.peak)
+    return ops, highest
+
+
+def _stream(ops: Operations) -> float:
+    """Bytes of the residual stream of a whole micro-batch."""
+    return float(ops.tokens * ops.shape.hidden * ops.stream)

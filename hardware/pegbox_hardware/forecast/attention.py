@@ -27,9 +27,12 @@ def attention(ops: Operations, x: Tensor, block: Block) -> Tensor:
         turned = ops.rotate(query, shape.heads), ops.rotate(key, shape.kv_heads)
         tape.drop(query, key)
         query, key = turned
+    held = (query, key, value)  # variables of the module, which live until it returns
+    for tensor in held:
+        tensor.holders += 1
     mixed = _kernel(ops, query, key, value)
     out = ops.linear(mixed, names[-1], *sizes[names[-1]])
-    tape.drop(mixed)
+    tape.drop(mixed, *held)
     return out
 
 

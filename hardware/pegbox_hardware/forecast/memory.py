@@ -159,6 +159,7 @@ def _items(found: Peaks, setup: TrainingSetup) -> dict[str, int]:
     """Name what holds the memory at the peak. The parts add up to the whole."""
     phase = found.phases[found.name]
     working = {"layer": "one layer at work", "loss": "logits and loss", "optimizer": "optimizer at work"}
+    working |= {"evaluation": "evaluation batch", "generation": "answer and its cache"}
     parts = {
         "linear maps": found.static.linear,
         "embeddings, head, norms": found.static.other,
@@ -168,7 +169,7 @@ def _items(found: Peaks, setup: TrainingSetup) -> dict[str, int]:
         "cuBLAS workspace": found.workspace,
         "gradients": phase.gradients,
         "checkpoints" if setup.checkpointing else "activations": phase.saved,
-        working.get(found.name, "evaluation batch"): phase.working,
+        working[found.name]: phase.working,
     }
     whole = {name: round(size) for name, size in parts.items() if size}
     whole[max(whole, key=lambda name: whole[name])] += round(found.allocated) - sum(whole.values())
