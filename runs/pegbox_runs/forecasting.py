@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 
-from pegbox_hardware.forecast.adapters import PRICED, QUANTIZED, cost_of
+from pegbox_hardware.forecast.adapters import PRICED, QUANTIZED, MethodCost, cost_of
 from pegbox_hardware.forecast.memory import UNMEASURED_MIXTURE, Forecast, Learned, forecast_memory, from_simulation
-from pegbox_hardware.forecast.setup import NumberFormat, TrainingSetup
+from pegbox_hardware.forecast.setup import USUAL_SURPLUS, NumberFormat, TrainingSetup
 from pegbox_hardware.forecast.simulated import SimulationRequest, SimulationResult, Stack
 from pegbox_hardware.machine import probe
 from pegbox_hardware.model_config import shape_of
 from pegbox_hardware.shape import ModelShape
+from pegbox_methods.advice.pricing import method_cost
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal, did_you_mean
 from pegbox_methods.registry import find_card, method_names
@@ -51,6 +52,7 @@ def setup_of(recipe: Recipe, *, bf16: bool, processor: bool = False) -> Training
     return TrainingSetup(
         method=recipe.method.name,
         rank=settings.get("rank", 16),
+        surplus=settings.get("surplus", USUAL_SURPLUS),
         targets=(targets,) if isinstance(targets, str) else tuple(targets),
         micro_batch=training.micro_batch,
         length=training.length,
@@ -128,7 +130,7 @@ def refuse_setup(setup: TrainingSetup, shape: ModelShape) -> None:
 
     Raises: Refusal: an unknown method, a target the model doesn't have, or values that contradict each other.
     """
-    known = PRICED | APPROXIMATE
+    known = PRICED | APPROXIMATE | {*method_names()}
     if setup.method not in known:
         raise Refusal(f"--method {setup.method}: {did_you_mean(setup.method, known)}")
     if not setup.targets:
@@ -167,10 +169,24 @@ def _contradictions(setup: TrainingSetup, shape: ModelShape) -> Iterator[tuple[b
 
 
 def analytic(
-    shape: ModelShape, setup: TrainingSetup, *, stack: Stack | None = None, learned: Learned | None = None
+    shape: ModelShape, setup: TrainingSetup, cost: MethodCost, *, stack: Stack, learned: Learned | None
 ) -> Forecast:
     """Forecast at level 1."""
-    return forecast_memory(shape, setup, cost_of(shape, setup), stack=stack, learned=learned)
+    return forecast_memory(shape, setup, cost, stack=stack, learned=learned)
+
+
+def cost_for(shape: ModelShape, setup: TrainingSetup, settings: Mapping[str, Any] | None) -> MethodCost:
+    """Price a set-up's method: a guest's by its own card, any other by its name.
+
+    `settings`: of a recipe; without one, a guest's defaults, with the set-up's rank and targets where it has such.
+    """
+    if setup.method in PRICED or setup.method not in method_names():
+        return cost_of(shape, setup)
+    card = find_card(setup.method)
+    own = {setting.name: setting.default for setting in card.settings}
+    said = {"rank": setup.rank, "dropout": setup.dropout, "targets": list(setup.targets)}
+    chosen = settings or {**own, **{name: value for name, value in said.items() if name in own}}
+    return method_cost(card, card.footprint(shape, chosen), setup, shape)
 
 
 def simulated(config: dict[str, Any], setup: TrainingSetup, *, stack: Stack | None = None) -> Forecast:

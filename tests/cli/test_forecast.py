@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ import pytest
 
 from pegbox.__main__ import main
 from pegbox_hardware.forecast.memory import Forecast
+from pegbox_hardware.shape import ModelShape
+from pegbox_methods.card import Footprint
+from pegbox_methods.registry import find_card
 from tests.commands import write_recipe_text
 from tests.models_by_name import CONFIGS
 
@@ -297,3 +302,17 @@ def test_what_is_simulated_for_a_processor_is_widened_for_it(
     said = answer(capfd, "--config", str(llama), "--gpu", "CPU", "--level", "simulated")
     assert said["safe_bytes"] > shown.safe_bytes
     assert "on a processor" in said["notes"][-1]
+
+
+def test_a_guests_method_is_priced_by_its_own_card(
+    llama: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def footprint(_shape: ModelShape, settings: Mapping[str, Any]) -> Footprint:
+        return Footprint(trainable_weights=1000 * settings["rank"], step_time_ratio=None, step_time_source="nobody's")
+
+    guest = dataclasses.replace(find_card("lora"), name="guest", footprint=footprint)
+    monkeypatch.setattr("pegbox_runs.forecasting.method_names", lambda: ("guest", "lora"))
+    monkeypatch.setattr("pegbox_runs.forecasting.find_card", lambda _name: guest)
+    said = answer(capfd, "--config", str(llama), "--method", "guest", "--rank", "7")
+    assert said["trainable_weights"] == 7000
+    assert said["low_bytes"] <= 0.8 * said["allocated_bytes"]

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from pegbox_hardware.forecast.adapters import cost_of
+from pegbox_hardware.forecast.setup import TrainingSetup
 from pegbox_hardware.model_config import shape_of
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.card import Card
@@ -131,3 +133,12 @@ def test_no_setting_in_range_leaves_adalora_without_a_schedule() -> None:
     extreme = {"free_share": 0.5, "final_share": 0.45, "interval": 10_000}
     with pytest.raises(Refusal, match=r"needs at least \d+"):
         phases(10, **extreme)
+
+
+@EVERY_CARD
+@pytest.mark.parametrize("rank", [1, 5, 8])
+def test_the_forecast_counts_the_weights_that_the_card_counts(card: Card, rank: int) -> None:
+    surplus = {"surplus": 3.0} if card.name == "adalora" else {}
+    setup = TrainingSetup(method=card.name, rank=rank, **surplus)
+    counted = card.footprint(shape(), defaults(card, rank=rank, **surplus)).trainable_weights
+    assert cost_of(shape(), setup).trainable_weights == counted

@@ -11,14 +11,21 @@ from rich.console import Console
 from pegbox.answer import answer_json
 from pegbox.asked_setup import Asked, read_asked
 from pegbox.forecast_view import Priced, show_forecast
-from pegbox_hardware.forecast.adapters import cost_of
 from pegbox_hardware.forecast.memory import Forecast
 from pegbox_hardware.forecast.time import TimeForecast, forecast_time
 from pegbox_hardware.model_config import shape_of
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.pricing import on_processor
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.forecasting import analytic, measured, measured_rate, refuse_setup, simulated, step_time_ratio
+from pegbox_runs.forecasting import (
+    analytic,
+    cost_for,
+    measured,
+    measured_rate,
+    refuse_setup,
+    simulated,
+    step_time_ratio,
+)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,13 +51,15 @@ def run(options: argparse.Namespace) -> int:
 
 def _forecast(options: argparse.Namespace, asked: Asked, shape: ModelShape | None) -> Forecast:
     if options.level == "measured" and asked.recipe is not None and shape is not None:
-        trained = cost_of(shape, asked.setup).trainable_weights
+        trained = cost_for(shape, asked.setup, asked.recipe.method.settings).trainable_weights
         with Console(stderr=True).status("taking the first steps", spinner="line"):
             return measured(asked.recipe, trained, file=options.recipe, timeout_seconds=options.timeout)
     if options.level == "simulated" or shape is None:
         found = simulated(asked.config, asked.setup, stack=asked.stack)
     else:
-        found = analytic(shape, asked.setup, stack=asked.stack, learned=asked.learned)
+        settings = None if asked.recipe is None else asked.recipe.method.settings
+        cost = cost_for(shape, asked.setup, settings)
+        found = analytic(shape, asked.setup, cost, stack=asked.stack, learned=asked.learned)
     if asked.place is not None and asked.place.accelerator == "cpu":
         return on_processor(found, autocast=asked.setup.autocast)
     return found

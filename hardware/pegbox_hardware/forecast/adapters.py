@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pegbox_hardware.forecast.adapted_map import AdapterTraits
-from pegbox_hardware.forecast.setup import TrainingSetup
+from pegbox_hardware.forecast.setup import TrainingSetup, first_rank
 from pegbox_hardware.shape import ALL_LINEAR, ModelShape
-
-SURPLUS = 1.5
-"""AdaLoRA begins with that many times its final rank. Source: the ratio 12 to 8 of arXiv:2303.10512, section 4."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def low_rank(shape: ModelShape, setup: TrainingSetup) -> MethodCost:
     Source: arXiv:2106.09685, section 4.1; arXiv:2402.09353, section 4; arXiv:2303.10512, section 3.1.
     """
     magnitude, singular = setup.method in {"dora", "qdora"}, setup.method == "adalora"
-    rank = round(setup.rank * SURPLUS) if singular else setup.rank
+    rank = first_rank(setup.rank, setup.surplus) if singular else setup.rank
     # PEFT turns all-linear into attention's maps and the stacked experts where a model has experts.
     experts = ALL_LINEAR in setup.targets and shape.expert_weights > 0
     trained: list[tuple[int, int]] = []

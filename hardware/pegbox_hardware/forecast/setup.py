@@ -17,12 +17,23 @@ WIDTH = {"bf16": 2, "fp16": 2, "fp32": 4}
 """Bytes of a number."""
 
 
+USUAL_SURPLUS = 1.5
+"""AdaLoRA begins with that many times its final rank. Source: the ratio 12 to 8 of arXiv:2303.10512, section 4."""
+
+
+def first_rank(rank: int, surplus: float) -> int:
+    """Give the rank AdaLoRA starts with; always above the final one, or nothing could move."""
+    return max(rank + 1, round(rank * surplus))
+
+
 class TrainingSetup(msgspec.Struct, frozen=True, kw_only=True):
     """A method with its settings, a batch, and the software path it takes. Defaults: `pegbox train` on a GPU."""
 
     method: str = "lora"
     rank: Annotated[int, Meta(ge=1, le=65536)] = 16
     """AdaLoRA: its final rank."""
+    surplus: Annotated[float, Meta(ge=1, le=16)] = USUAL_SURPLUS
+    """AdaLoRA: its first rank over its final one."""
     targets: tuple[str, ...] = ("all-linear",)
     """Names of a layer's linear maps, or the words "all-linear" or "attention"."""
     micro_batch: Annotated[int, Meta(ge=1, le=4096)] = 4

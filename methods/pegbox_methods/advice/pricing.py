@@ -11,11 +11,11 @@ import msgspec
 
 from pegbox_hardware.forecast.adapters import PRICED, MethodCost, cost_of
 from pegbox_hardware.forecast.memory import Forecast, forecast_memory
-from pegbox_hardware.forecast.setup import Optimizer, TrainingSetup
+from pegbox_hardware.forecast.setup import USUAL_SURPLUS, Optimizer, TrainingSetup
 from pegbox_hardware.forecast.simulated import Stack
 from pegbox_hardware.forecast.time import TimeForecast, forecast_time
 from pegbox_hardware.profile_rows import Accelerator
-from pegbox_hardware.shape import ALL_LINEAR
+from pegbox_hardware.shape import ALL_LINEAR, ModelShape
 from pegbox_methods.advice.situation import Situation
 from pegbox_methods.card import Card, Footprint
 
@@ -77,7 +77,7 @@ class Pricing:
 
     def _price(self, micro_batch: int, checkpointing: bool, length: int) -> Trial:
         now, setup = self.now, self._setup(micro_batch, checkpointing, length)
-        cost = method_cost(self.card, self.footprint, setup, now)
+        cost = method_cost(self.card, self.footprint, setup, now.shape)
         stack = STACKS[now.place.accelerator]
         memory = forecast_memory(now.shape, setup, cost, stack=stack, learned=now.learned)
         if now.place.accelerator == "cpu":
@@ -90,6 +90,7 @@ class Pricing:
         return TrainingSetup(
             method=self.card.name,
             rank=self.settings.get("rank", 16),
+            surplus=self.settings.get("surplus", USUAL_SURPLUS),
             targets=(targets,) if isinstance(targets, str) else tuple(targets),
             micro_batch=micro_batch,
             length=length,
@@ -136,14 +137,14 @@ def on_processor(forecast: Forecast, *, autocast: bool) -> Forecast:
     )
 
 
-def method_cost(card: Card, footprint: Footprint, setup: TrainingSetup, now: Situation) -> MethodCost:
+def method_cost(card: Card, footprint: Footprint, setup: TrainingSetup, shape: ModelShape) -> MethodCost:
     """Give what the method adds: by its name, by its card's word, or as if it were low-rank with its own weights.
 
     The last is a guess, and the forecast widens its range for it.
     """
     if footprint.cost is not None:
         return footprint.cost
-    priced = cost_of(now.shape, setup)
+    priced = cost_of(shape, setup)
     if card.name in PRICED:
         return priced
     return dataclasses.replace(priced, trained=((1, footprint.trainable_weights),), known=False)

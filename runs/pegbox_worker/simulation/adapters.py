@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pegbox_hardware.forecast.setup import TrainingSetup
+from pegbox_hardware.forecast.setup import TrainingSetup, first_rank
 from pegbox_worker.simulation.unsupported import CannotSimulate
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -39,7 +39,11 @@ def _config(model: Any, setup: TrainingSetup) -> Any:
     shared = {"task_type": "CAUSAL_LM", "target_modules": _targets(model, setup), "lora_dropout": setup.dropout}
     if setup.method == "adalora":
         return AdaLoraConfig(
-            init_r=int(1.5 * setup.rank), target_r=setup.rank, lora_alpha=2 * setup.rank, total_step=STEPS, **shared
+            init_r=first_rank(setup.rank, setup.surplus),
+            target_r=setup.rank,
+            lora_alpha=2 * setup.rank,
+            total_step=STEPS,
+            **shared,
         )
     if setup.method in LORA_LIKE:
         return LoraConfig(

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from pegbox_hardware.forecast.setup import USUAL_SURPLUS
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.card import Card, Footprint, Needs, Reason
 from pegbox_methods.hookspecs import hookimpl
@@ -19,7 +20,7 @@ PAPER = "Zhang et al. 2023, arXiv:2303.10512"
 SURPLUS = Setting(
     name="surplus",
     kind="number",
-    default=1.5,
+    default=USUAL_SURPLUS,
     minimum=1.01,
     maximum=16,
     unit="times rank",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pegbox_hardware.forecast.setup import first_rank
 from pegbox_methods.refusal import Refusal
 
 
@@ -57,6 +58,4 @@ def _divided(steps: int, settings: Mapping[str, Any]) -> Schedule:
 
 def initial_rank(settings: Mapping[str, Any]) -> int:
     """Give the rank every matrix starts with; always above the one asked for, or nothing could move."""
-    rank: int = settings["rank"]
-    wished: int = round(rank * settings["surplus"])
-    return max(rank + 1, wished)
+    return first_rank(settings["rank"], settings["surplus"])
