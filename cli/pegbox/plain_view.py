@@ -14,6 +14,7 @@ from pegbox_methods.events import (
     Notice,
     Phase,
     Prepared,
+    Ranks,
     Sample,
     Started,
     Step,
@@ -41,6 +42,10 @@ def lines(event: AnyEvent | BadLine, state: RunState) -> Iterator[str]:
             name = "untrained" if event.step == 0 else f"step {event.step}"
             mark = ", the best so far" if event.best else ""
             yield f"{name}: evaluation loss {event.loss:.4f}, perplexity {event.perplexity:.4g}{mark}"
+        case Ranks():
+            empty = sum(rank == 0 for rank in event.ranks.values())
+            emptied = f"; {empty} of {len(event.ranks)} matrices have none" if empty else ""
+            yield f"step {event.step}: {sum(event.ranks.values())} of {event.before} ranks are left{emptied}"
         case Sample():
             yield f"{'before' if event.step == 0 else 'after'}: {one_line(event.question, 200)}"
             yield f"  answer: {one_line(event.answer, 300)}"

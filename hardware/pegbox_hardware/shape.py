@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from typing import Literal
 
 import msgspec
@@ -80,6 +81,8 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True):
     """The activation is GELU written out in six operations, each with an output of its own."""
     residual_dropout: bool = False
     """Dropout of the model's own, on what attention and MLP add to the residual stream."""
+    transposed: bool = False
+    """Its linear maps are transformers' Conv1D, which many methods don't adapt."""
     quantizable: bool = True
     """bitsandbytes replaces its linear maps by 4-bit ones."""
     small_weights: int = 0
@@ -130,7 +133,8 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True):
     def adapted(self, targets: Iterable[str]) -> Iterator[tuple[int, str, int, int]]:
         """Walk through the linear maps that targets name, as PEFT matches them: by the end of their name.
 
-        `targets` may hold "all-linear" or "attention".
+        `targets` may hold "all-linear" or "attention". A pattern is held against the names of one layer's maps: one
+        that tells layers apart, or names what lies above a map, matches none of them.
         Yields: (number of layers, name, d_out, d_in).
         Raises: KeyError: the model has no matrix of that name.
         """
@@ -138,11 +142,11 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True):
         if ATTENTION in wanted:
             wanted = tuple(name for name in wanted if name != ATTENTION) + self.attention
         for target in wanted:
-            if target != ALL_LINEAR and not any(_ends(name, target) for name in self.matrices):
+            if target != ALL_LINEAR and not any(ends_like(name, target) for name in self.matrices):
                 raise KeyError(target)
         for block in self.blocks:
             for name, (d_out, d_in) in block.matrices.items():
-                if ALL_LINEAR in wanted or any(_ends(name, target) for target in wanted):
+                if ALL_LINEAR in wanted or any(ends_like(name, target) for target in wanted):
                     yield block.count, name, d_out, d_in
 
 
@@ -150,5 +154,16 @@ ATTENTION_OUTPUTS = frozenset({"o_proj", "dense", "attn.c_proj", "out_proj"})
 """Names of the linear map that closes attention."""
 
 
-def _ends(name: str, target: str) -> bool:
+def is_pattern(target: str) -> bool:
+    """Tell whether a target's name stands for several: it holds `*`, `?` or `[`."""
+    return any(sign in target for sign in "*?[")
+
+
+def ends_like(name: str, target: str) -> bool:
+    """Tell whether a target names a linear map: by the end of its dotted name, or as a pattern for that end.
+
+    `name` may be shorter than the target, as a layer's names are: "q_proj" is what "self_attn.q_proj" names.
+    """
+    if is_pattern(target):
+        return fnmatchcase(f".{name}", f"*.{target}")
     return name == target or name.endswith(f".{target}") or target.endswith(f".{name}")

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from pegbox_hardware.forecast.adapters import MethodCost
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.setting import Setting
+
+
+Ability = Literal["start", "base", "merge", "4-bit", "checkpointing", "bfloat16", "optimizer", "processes"]
+
+ABILITIES: dict[Ability, str] = {
+    "start": "begins at the base model's own output",
+    "base": "leaves the base model's own weights as they are",
+    "merge": "folds into the base model's weights",
+    "4-bit": "trains on a base model packed into 4 bits",
+    "checkpointing": "trains with activation checkpointing",
+    "bfloat16": "trains in bfloat16",
+    "optimizer": "takes the optimizer that the recipe names",
+    "processes": "trains in several processes at once",
+}
+"""What most methods can. A card names those its method can't, with the reason; `pegbox certify` tries all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +33,9 @@ class Needs:
     quantized_base: bool = False
     """The base model is loaded in 4 bits."""
     linear_layers_only: bool = True
-    """It can adapt linear maps, and nothing else."""
+    """Of the kinds of maps that models are made of, it adapts torch's Linear alone, not GPT-2's Conv1D."""
     compute_capability: tuple[int, int] | None = None
-    """Least CUDA compute capability; None: any device, a CPU too."""
-    single_process: bool = False
-    """It doesn't work when several processes carry one run."""
+    """Least CUDA compute capability; None: any. A CPU is never asked for one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +47,8 @@ class Footprint:
     step_time_ratio: float | None
     """Seconds of a step relative to LoRA of the same rank; None: nobody has measured it."""
     step_time_source: str
+    cpu_step_time_ratio: float | None = None
+    """The same on a CPU, SmolLM2-135M at default settings, by `tests/bench/method_step_time.py`; None: unknown."""
     cost: MethodCost | None = None
     """What it adds, tensor by tensor, for the memory forecast; None: it is priced as if it were LoRA with as many
     weights, in a wide range, unless the forecast knows the method by its name."""
@@ -70,3 +85,5 @@ class Card:
     recommended: tuple[Reason, ...]
     discouraged: tuple[Reason, ...]
     torch_half: str
+    cannot: Mapping[Ability, str] = field(default_factory=dict)
+    """Abilities that the method lacks -> the reason, as a clause that a recipe asking for it is refused with."""

@@ -160,6 +160,17 @@ class Checkpoint(Event, frozen=True, kw_only=True, tag="checkpoint", gc=False):
     """Its folder, relative to the run's."""
 
 
+class Ranks(Event, frozen=True, kw_only=True, tag="ranks", gc=False):
+    """The method moved rank from one matrix to another."""
+
+    step: int
+    """After which step."""
+    ranks: dict[str, int]
+    """Rank in use, by the matrix' name in the model."""
+    before: int
+    """Sum of the ranks before the first move."""
+
+
 class Notice(Event, frozen=True, kw_only=True, tag="notice", gc=False):
     """Something a person should know; the run goes on."""
 
@@ -231,6 +242,7 @@ AnyEvent = (
     | Evaluation
     | Sample
     | Checkpoint
+    | Ranks
     | Notice
     | CommandAnswer
     | Finished

@@ -32,6 +32,13 @@ class Model(Part, frozen=True):
     revision: Annotated[
         Text | None, Meta(description="Branch, tag or commit of a Hub model. Default: its main branch.")
     ] = None
+    quantization: Annotated[
+        Literal["auto", "none", "nf4"],
+        Meta(
+            description="How the frozen base model is held. 'nf4': its linear maps in 4 bits, doubly quantized. 'auto': "
+            "as the method needs it."
+        ),
+    ] = "auto"
     chat_template: Annotated[
         Text | None,
         Meta(description="A Jinja file to use in place of the tokenizer's own chat template. Default: its own."),

@@ -8,14 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pegbox_methods.card import Card
+from pegbox_methods.events import Event
 from pegbox_methods.recipe import Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from torch import Tensor, nn
     from torch.optim import Optimizer
     from transformers import TrainerCallback
+
+
+class Stateful(Protocol):
+    """What a method must remember from step to step beside its weights and the optimizer's state.
+
+    It is written into every checkpoint and given back when a run resumes, so that the resumed run is the same.
+    """
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """Give all of it, as it is after the last step."""
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state_dict` gave."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +45,13 @@ class Attached:
     """None: the trainer makes the one the recipe names."""
     added_loss: Callable[[], Tensor] | None = None
     """A scalar added to every micro-batch's loss, and kept out of the loss that is reported."""
+    look: Callable[[Iterable[Mapping[str, Tensor]]], None] | None = None
+    """Called once, before the first step, by a method that begins from the rows: gets micro-batches of training rows
+    (`input_ids`, `attention_mask`, `labels`, each (rows, positions), on the model's device), and takes as many as it
+    wants."""
+    state: Stateful | None = None
+    tell: Callable[[int], Iterable[Event]] | None = None
+    """Called after each step with its number; gives the events that the method has to tell of it."""
 
 
 class TorchHalf(Protocol):
@@ -40,7 +61,7 @@ class TorchHalf(Protocol):
         """Put the method on a base model. The seed is set already; the base model may be changed in place.
 
         In `recipe`, the method's settings are complete, and `training.max_steps` is the number of steps that the run
-        will take, counted from its rows: a method with a schedule divides that.
+        will take, counted from its rows: a method with a schedule divides that. `training.learning_rate` is given.
 
         Raises: Refusal: the model lacks what a setting names.
         """

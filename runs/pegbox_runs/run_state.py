@@ -21,6 +21,7 @@ from pegbox_methods.events import (
     Notice,
     Phase,
     Prepared,
+    Ranks,
     Sample,
     Started,
     Step,
@@ -44,6 +45,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     evaluations: tuple[Evaluation, ...] = ()
     samples: tuple[Sample, ...] = ()
     checkpoint: Checkpoint | None = None
+    ranks: Ranks | None = None
+    """Where the rank is, for methods that move it."""
     remarks: tuple[Notice | CommandAnswer | BadLine, ...] = ()
     """Notices, answers to commands and bad lines: the newest 200."""
     bad_lines: int = 0
@@ -104,6 +107,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
                 return {"samples": (*self.samples, event)}
             case Checkpoint():
                 return {"checkpoint": event}
+            case Ranks():
+                return {"ranks": event}
             case Notice() | CommandAnswer():
                 return {"remarks": (*self.remarks[1 - KEPT_REMARKS :], event)}
             case Finished():

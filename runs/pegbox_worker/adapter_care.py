@@ -37,13 +37,15 @@ class GradientCheck(TrainerCallback):
 
 
 def keep_float32(model: nn.Module, compute: torch.dtype) -> None:
-    """Undo TRL's cast of the adapter to bfloat16, unless the run computes in it.
+    """Hold what trains in float32: 16 bits are too coarse to add small updates to.
 
-    TRL casts whenever the base model is quantized. CUDA's loss scaler for float16 has no kernel for bfloat16
-    gradients, and a run in float32 asked for more than 8 bits of precision.
+    A base in 16 bits leaves the weights of norms, embeddings, or of the whole model in them, where those are what
+    trains. On a packed base TRL casts the adapter to bfloat16, which is left so in a run that computes in it, as the
+    forecast counts; CUDA's loss scaler for float16 has no kernel for bfloat16 gradients, and a run in float32 asked for
+    more than 8 bits of precision.
     """
-    if compute is torch.bfloat16 or not getattr(model, "is_loaded_in_4bit", False):
+    if compute is torch.bfloat16 and getattr(model, "is_loaded_in_4bit", False):
         return
     for weight in model.parameters():
-        if weight.requires_grad and weight.dtype is torch.bfloat16:
+        if weight.requires_grad and weight.dtype in (torch.bfloat16, torch.float16):
             weight.data = weight.data.float()

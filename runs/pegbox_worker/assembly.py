@@ -14,6 +14,7 @@ from datasets import Dataset
 from torch import nn
 from transformers import PrinterCallback
 
+from pegbox_methods.abilities import packs_base
 from pegbox_methods.card import Card
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.registry import find_card
@@ -55,11 +56,12 @@ def load_base(recipe: Recipe, device: torch.device) -> Base:
     """
     number_format = decide(recipe.training.precision, device)
     card = find_card(recipe.method.name)
-    if card.needs.quantized_base or recipe.training.optimizer.endswith("8bit"):
+    packs = packs_base(recipe, card)
+    if packs or recipe.training.optimizer.endswith("8bit"):
         admit_bitsandbytes()
     found = fetch(recipe.model)
     tokenizer = load_tokenizer(found, recipe.model)
-    if card.needs.quantized_base:
+    if packs:
         model = load_packed_model(found, number_format.weights, number_format.compute, device)
     else:
         model = load_model(found, number_format.weights, device)
@@ -108,9 +110,10 @@ def make_trainer(
         optimizers=(attached.optimizer, None),
         labelled_loss=labelled_loss,
         added_loss=attached.added_loss,
+        state=attached.state,
         checkpoint_failed=reporter.checkpoint_failed,
     )
     keep_float32(trainer.model, number_format.compute)
     trainer.remove_callback(PrinterCallback)
-    reporter.trainer = trainer
+    reporter.trainer, reporter.tell = trainer, attached.tell
     return trainer

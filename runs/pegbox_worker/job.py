@@ -22,6 +22,7 @@ from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.assembly import counted, load_base, loss_on_labels, make_trainer, quiet
 from pegbox_worker.base_model import end_tokens, weights_in
 from pegbox_worker.failure import explain
+from pegbox_worker.first_look import show_rows
 from pegbox_worker.labelled_loss import LabelledLoss
 from pegbox_worker.plan import Plan, plan
 from pegbox_worker.precision import NumberFormat, this_device
@@ -74,6 +75,7 @@ def _train(folder: RunFolder, writer: EventWriter, control: Control, reporter: R
     steps = plan(recipe, len(trained.input_ids))
     half = load_torch_half(base.card)
     attached = half.attach(model, counted(recipe, steps))
+    show_rows(attached, trained, recipe.training.micro_batch, tokenizer.pad_token_id, device)
     labelled_loss = loss_on_labels(attached.model, trained, number_format, device)
     trainer = make_trainer(
         folder, recipe, attached, steps, number_format, reporter, labelled_loss, tokenizer, (trained, held_out)

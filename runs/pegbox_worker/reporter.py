@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from pegbox_methods.events import Checkpoint, CommandAnswer, Evaluation, Notice, Phase, Step
+from pegbox_methods.events import Checkpoint, CommandAnswer, Evaluation, Event, Notice, Phase, Step
 from pegbox_runs.commands import CommandReader
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.run_folder import RunFolder
@@ -57,9 +58,11 @@ class Control:
 
 
 class Reporter(TrainerCallback):
-    """Turns what the trainer does into events. `trainer` is set once there is one."""
+    """Turns what the trainer does into events. `trainer` and `tell`, the method's own voice, are set once there are
+    such."""
 
     trainer: MeasuredTrainer
+    tell: Callable[[int], Iterable[Event]] | None = None
 
     def __init__(self, folder: RunFolder, writer: EventWriter, control: Control, device: torch.device) -> None:
         self._root = folder.path
@@ -162,6 +165,8 @@ class Reporter(TrainerCallback):
                 memory=memory(self.device),
             )
         )
+        for event in self.tell(state.global_step) if self.tell else ():
+            self._writer.emit(event)
         self._mark = time.monotonic()
 
     def on_prediction_step(self, *_: Any, **__: Any) -> None:

@@ -8,26 +8,34 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from accelerate.utils import is_peft_model
 from transformers.trainer_utils import EvalLoopOutput
 from trl import SFTTrainer
 
+from pegbox_methods.torch_half import Stateful
+from pegbox_worker.checkpoint import load_state, load_weights, save_method
 from pegbox_worker.labelled_loss import LabelledLoss
 from pegbox_worker.tokens import IGNORED
 
 
 class MeasuredTrainer(SFTTrainer):
-    """Trains as SFTTrainer does; keeps the plain task's loss apart from what a method adds to it."""
+    """Trains as SFTTrainer does; keeps the plain task's loss apart from what a method adds to it.
+
+    Its checkpoints hold the trained weights exactly and what the method remembers, and are read back from that.
+    """
 
     def __init__(
         self,
         *arguments: Any,
         labelled_loss: LabelledLoss | None,
         added_loss: Callable[[], Tensor] | None,
+        state: Stateful | None = None,
         checkpoint_failed: Callable[[int, BaseException], None],
         **named: Any,
     ) -> None:
         self._labelled_loss = labelled_loss
         self._added_loss = added_loss
+        self._state = state
         self._checkpoint_failed = checkpoint_failed
         self._step_loss: list[Tensor] = []
         self._step_tokens = 0
@@ -90,6 +98,28 @@ class MeasuredTrainer(SFTTrainer):
             shutil.rmtree(folder, ignore_errors=True)
             self.state.best_model_checkpoint = best  # it is set before the folder is whole
             self._checkpoint_failed(self.state.global_step, error)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        """Write the trained weights; beside them PEFT's own files, so that a checkpoint can be looked at with PEFT.
+
+        Trainer would write a model without PEFT whole, its frozen weights too.
+        """
+        if is_peft_model(self.model):
+            super()._save(output_dir, state_dict)
+        if self.args.should_save:
+            folder = Path(output_dir or self.args.output_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            save_method(self.model, self._state, folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Take the trained weights and the method's memory back; PEFT's file may lack some of them."""
+        load_weights(self.model, Path(resume_from_checkpoint))
+        if self._state is not None:
+            load_state(self._state, Path(resume_from_checkpoint))
+
+    def _load_best_model(self) -> None:
+        """Take back the weights of the best checkpoint, and only those: nothing is trained after it."""
+        load_weights(self.model, Path(str(self.state.best_model_checkpoint)))
 
 
 def _labelled_tokens(inputs: Any) -> int:

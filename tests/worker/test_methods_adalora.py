@@ -13,16 +13,19 @@ from peft import AdaLoraConfig, get_peft_model
 from peft.tuners.adalora import AdaLoraModel
 from safetensors.torch import load_file
 
-from pegbox_methods.events import Evaluation, Failed, Finished, Step
+from pegbox_methods.events import Evaluation, Failed, Finished, Ranks, Step
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import load_torch_half
 from pegbox_methods.zoo.adalora.half_torch import kept_ranks
 from pegbox_runs.run_folder import RunFolder
+from pegbox_runs.run_state import fold
+from pegbox_worker.checkpoint import trained_weights
 from tests.commands import events_of
-from tests.methods_at_work import IDS, attach, logits, one_thread, plain_base, run_job
+from tests.methods_at_work import IDS, attach, logits, one_thread, plain_base, run_job, trainer_for
 
 HALF = load_torch_half(find_card("adalora"))
 MATRICES = 4 * 7
+VALUES = "base_model.model.model.layers.0.self_attn.q_proj.lora_E.default"
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +78,29 @@ def test_a_rank_of_zero_comes_back_as_the_same_logits(tmp_path: Path) -> None:
     loaded = HALF.load(plain_base(), tmp_path)
     torch.testing.assert_close(logits(loaded), logits(attached.model))
     torch.testing.assert_close(logits(HALF.merge(loaded)), logits(attached.model), rtol=1e-4, atol=1e-4)
+
+
+def test_a_resumed_run_cuts_the_same_ranks_and_ends_with_the_same_weights(tmp_path: Path) -> None:
+    whole, resumed = (trainer_for("adalora", tmp_path / name, steps=10, interval=2) for name in ("whole", "resumed"))
+    whole.train()
+    assert int((whole.model.state_dict()[VALUES] == 0).sum()) > 0
+    resumed.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-6"))  # after the first cuts
+    kept = trained_weights(whole.model)
+    assert kept
+    for name, weight in trained_weights(resumed.model).items():
+        assert torch.equal(weight, kept[name]), name
+
+
+def test_each_move_of_the_budget_is_told_with_the_rank_of_every_matrix() -> None:
+    folder = run_job("adalora", settings={"rank": 4, "surplus": 2.0})
+    told = [event for event in events_of(folder) if isinstance(event, Ranks)]
+    assert [event.step for event in told] == [4, 6]
+    assert {event.before for event in told} == {8 * MATRICES}
+    assert all(len(event.ranks) == MATRICES for event in told)
+    assert "model.layers.0.self_attn.q_proj" in told[0].ranks
+    assert sum(told[0].ranks.values()) > sum(told[1].ranks.values()) == 4 * MATRICES
+    state = fold(events_of(folder))
+    assert state.ranks == told[-1]
 
 
 def test_an_untrained_adapter_keeps_all_its_ranks() -> None:

@@ -19,6 +19,7 @@ from pegbox_runs.event_log import EventWriter
 from pegbox_runs.measured import DeviceKind, Measurement, MeasureRequest
 from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.assembly import counted, load_base, loss_on_labels, make_trainer, quiet
+from pegbox_worker.first_look import show_rows
 from pegbox_worker.measure.answer import MeasuredDevice, measurement
 from pegbox_worker.measure.ledger import Ledger, PartsOfSteps
 from pegbox_worker.measure.meters import CardMeter, Meter, ProcessMeter
@@ -80,6 +81,7 @@ def _probe(asked: MeasureRequest, device: torch.device, ledger: Ledger) -> None:
     set_seed(recipe.seeds.training)
     # A method with a schedule divides the steps of the whole run, not those of the probe.
     attached = load_torch_half(base.card).attach(model, counted(recipe, plan(recipe, asked.trained_rows)))
+    show_rows(attached, trained, recipe.training.micro_batch, tokenizer.pad_token_id, device)
     labelled_loss = loss_on_labels(attached.model, trained, number_format, device)
     folder = RunFolder(Path(asked.scratch))
     reporter = _reporter(folder, device)

@@ -6,7 +6,7 @@ loss, which holds the orthogonality term, aside.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -16,12 +16,15 @@ from peft import AdaLoraConfig, PeftModel
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from pegbox_methods.events import Event, Ranks
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.torch_half import Attached
 from pegbox_methods.zoo.adalora.schedule import Schedule, initial_rank, schedule
 from pegbox_methods.zoo.shared.half_torch import PeftHalf, target_modules
 
 ADAPTER = "default"
+FIGURES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
+"""What PEFT's RankAllocator keeps of each weight: importance, its running mean, and that of its uncertainty."""
 
 
 class RanksNotMoved(Exception):
@@ -38,10 +41,13 @@ class AdaLoraHalf(PeftHalf):
         Raises: Refusal: the run is too short for the schedule, or a target's name is not in the model.
         """
         tuned = super().attach(model, recipe).model
+        budget = RankBudget(cast(PeftModel, tuned), _schedule(recipe))
         return Attached(
             model=tuned,
-            callbacks=(RankBudget(cast(PeftModel, tuned), _schedule(recipe)),),
+            callbacks=(budget,),
             added_loss=_orthogonality(tuned, recipe.method.settings["orthogonality"]),
+            state=budget,
+            tell=budget.tell,
         )
 
     def save(self, attached: Attached, folder: Path) -> None:
@@ -74,13 +80,18 @@ def adalora_config(model: nn.Module, recipe: Recipe) -> AdaLoraConfig:
 
 
 class RankBudget(TrainerCallback):  # type: ignore[misc]  # mypy doesn't read transformers
-    """Takes ranks away by the schedule, and sees to it that this happened."""
+    """Takes ranks away by the schedule, tells which, and sees to it that this happened.
+
+    What PEFT's allocator knows of the ranks (three running figures for each weight) and the last cut are its state.
+    """
 
     def __init__(self, model: PeftModel, phases: Schedule) -> None:
         self._model = model
         self._phases = phases
         self._config: Any = model.peft_config[ADAPTER]
+        self._allocator: Any = model.base_model.rankallocator
         self._pattern: dict[str, list[bool]] | None = None
+        self._told: dict[str, int] | None = None
 
     def on_optimizer_step(
         self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any
@@ -89,11 +100,42 @@ class RankBudget(TrainerCallback):  # type: ignore[misc]  # mypy doesn't read tr
         for weight in self._model.parameters():
             if weight.grad is not None:  # an overflow of float16 would stay in the averages for good
                 weight.grad.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
-        # PEFT leaves the ranks of this pattern out of what it saves, and then can't load a checkpoint back into the
-        # model that trains: the pattern is lent to it for its own step only.
+        # PEFT leaves the ranks of this pattern out of what it saves: the pattern is lent to it for its own step only,
+        # so that the adapter in a checkpoint is whole.
         self._config.rank_pattern = self._pattern
         self._model.base_model.update_and_allocate(state.global_step + 1)
         self._pattern, self._config.rank_pattern = self._config.rank_pattern, None
+
+    def tell(self, step: int) -> Iterator[Event]:
+        """Tell the ranks of all matrices after a step that moved one."""
+        if self._pattern is None:
+            return
+        ranks = {_matrix(name): sum(kept) for name, kept in self._pattern.items()}
+        if ranks != self._told:
+            self._told = ranks
+            yield Ranks(step=step, ranks=ranks, before=self._config.init_r * len(ranks))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Give the allocator's figures, and the last cut."""
+        known = {f"{figure}/{name}": value for figure in FIGURES for name, value in self._figures(figure).items()}
+        cut = {f"cut/{name}": torch.tensor(kept) for name, kept in (self._pattern or {}).items()}
+        return known | cut
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take them back; the figures go to where their weights are."""
+        weights = dict(self._model.base_model.model.named_parameters())
+        cut: dict[str, list[bool]] = {}
+        for key, value in state.items():
+            figure, _, name = key.partition("/")
+            if figure == "cut":
+                cut[name] = value.tolist()
+            else:
+                self._figures(figure)[name] = value.to(weights[name].device)
+        self._pattern = cut or None
+        self._told = {_matrix(name): sum(kept) for name, kept in cut.items()} or None
+
+    def _figures(self, figure: str) -> dict[str, Tensor]:
+        return cast(dict[str, Tensor], getattr(self._allocator, figure))
 
     def on_train_end(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
         """Fail a run that came past its last cut with more ranks than were asked for.
@@ -125,6 +167,11 @@ def kept_ranks(model: PeftModel) -> dict[str, list[bool]] | None:
     }
     used = [rank for ranks in values.values() for rank in ranks]
     return values if any(used) and not all(used) else None
+
+
+def _matrix(name: str) -> str:
+    """Give the base model's name of a matrix for PEFT's name of its ranks."""
+    return name.removesuffix(f".lora_E.{ADAPTER}")
 
 
 def _schedule(recipe: Recipe) -> Schedule:
