@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SOURCES := cli tui runs methods hardware tests
 
-.PHONY: demo test check lint types contracts bench accuracy docs bundled snapshots clean help
+.PHONY: demo test check lint types contracts bench accuracy capabilities docs bundled snapshots clean help
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -14,7 +14,7 @@ demo: $(READY) ## fine-tune the bundled model on the bundled rows, live in the t
 	@$(BIN)/pegbox demo
 
 test: $(READY) ## run the tests (the slow ones too where CI=true)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses auto --dist worksteal
 
 check: lint types contracts test ## everything that must be green: ruff, mypy --strict, import-linter, tests
 
@@ -35,9 +35,13 @@ bench: $(READY) ## print both sides of each performance claim, from one run
 	$(BIN)/python -m tests.bench.forecast_time
 	$(BIN)/python -m tests.bench.first_step
 	$(BIN)/python -m tests.bench.step_cost
+	$(BIN)/python -m tests.bench.method_step_time
 
 accuracy: $(READY) ## print how far forecasts are from published measurements (ALL=1: simulated ones too, an hour)
 	$(BIN)/python -m tests.accuracy $(if $(ALL),--simulated)
+
+capabilities: $(READY) ## try what every method can, and write it down (about ten minutes)
+	$(BIN)/pegbox certify --all --write methods/pegbox_methods/capabilities.json
 
 docs: $(READY) ## write the generated parts of the documentation
 	$(BIN)/python -m tests.house.generated

@@ -35,6 +35,14 @@ def show_advice(advice: Advice, *, model: str, command: str | None, console: Con
         console.print(_indented(line))
     _title(console, "What else was considered")
     console.print(_alternatives(advice.alternatives))
+    if advice.unranked:
+        many = f"{len(advice.unranked)} other methods are" if len(advice.unranked) > 1 else "another method is"
+        console.print(
+            _indented(
+                f"{many} installed, which nothing measured ranks on such a device: `pegbox methods` lists what there "
+                "is; compare them on your rows"
+            )
+        )
     _close(console, advice, command)
 
 

@@ -6,22 +6,22 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
-from pegbox_hardware.forecast.adapters import QUANTIZED
 from pegbox_hardware.forecast.memory import Learned
 from pegbox_hardware.forecast.setup import TrainingSetup
 from pegbox_hardware.forecast.simulated import Stack
 from pegbox_hardware.machine import probe
 from pegbox_hardware.profiles import load_profiles
+from pegbox_hardware.shape import ALL_LINEAR, ATTENTION
 from pegbox_methods.advice.places import places_of, planned_card, planned_memory
 from pegbox_methods.advice.pricing import STACKS
 from pegbox_methods.advice.records import Place
+from pegbox_methods.home import user_path
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import complete_recipe, read_recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_methods.registry import find_card
+from pegbox_methods.registry import find_card, method_names
 from pegbox_runs.advising import learned_here
-from pegbox_runs.forecasting import measured_rate, setup_from, setup_of
-from pegbox_runs.home import user_path
+from pegbox_runs.forecasting import measured_rate, setup_from, setup_of, targets_of
 from pegbox_runs.models import find_config, named_model, read_config
 
 SWITCH = {"on": True, "off": False}
@@ -35,6 +35,8 @@ class Asked:
     config: dict[str, Any]
     named: str
     setup: TrainingSetup
+    settings: dict[str, Any]
+    """The method's, complete."""
     stack: Stack
     place: Place | None
     """None: no device was named, and there is no GPU here."""
@@ -53,14 +55,16 @@ def read_asked(options: argparse.Namespace) -> Asked:
     place, learned = _place(options, here=recipe is not None)
     if recipe is not None:
         config, named = find_config(recipe.model).config, recipe.model.name
+        settings = recipe.method.settings
         setup = setup_of(recipe, bf16=place is None or place.bf16, processor=_on_processor(place))
     else:
         config, named = _config(options)
-        setup = setup_from(_values(options, place))
+        settings = _settings(options)
+        setup = setup_from(_values(options, place, settings))
     if place is not None and place.accelerator == "mps" and (setup.quantized or "8bit" in setup.optimizer):
         raise Refusal(f"{place.name}: bitsandbytes, which 4-bit bases and 8-bit optimizers need, has nothing for it.")
     rate = None if recipe is None or (place is not None and place.planned) else measured_rate(recipe)
-    return Asked(config, named, setup, _stack(options, place), place, learned, recipe, rate)
+    return Asked(config, named, setup, settings, _stack(options, place), place, learned, recipe, rate)
 
 
 def _on_processor(place: Place | None) -> bool:
@@ -98,10 +102,42 @@ def _recipe(options: argparse.Namespace) -> Recipe | None:
     return complete_recipe(recipe, find_card(recipe.method.name), file=options.recipe)
 
 
-def _values(options: argparse.Namespace, place: Place | None) -> dict[str, Any]:
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Collect the method's settings: what was said, and its own defaults for the rest; none of an unknown method.
+
+    Raises: Refusal: a value that the method doesn't take.
+    """
+    method = options.method.lower()
+    if method not in method_names():
+        return {}
+    card = find_card(method)
+    said = {"rank": options.rank, "dropout": options.dropout, "targets": _names(options.targets)}
+    chosen = {setting.name: setting.default for setting in card.settings}
+    for setting in card.settings:
+        value = said.get(setting.name)
+        if value is None:
+            continue
+        if not setting.accepts(value):
+            raise Refusal(f"--{setting.name} {value}: the method {card.name} takes {setting.accepted()}.")
+        chosen[setting.name] = value
+    return chosen
+
+
+def _names(said: str | None) -> str | list[str] | None:
+    """Read --targets: one word, or module names with commas."""
+    if said is None:
+        return None
+    names = [name.strip() for name in said.split(",") if name.strip()]
+    if not names:
+        raise Refusal('--targets: names no linear map; "all-linear" stands for all of them.')
+    return names[0] if names[0] in (ALL_LINEAR, ATTENTION) and len(names) == 1 else names
+
+
+def _values(options: argparse.Namespace, place: Place | None, settings: dict[str, Any]) -> dict[str, Any]:
     """Collect the set-up's values: what was said, and for the rest what `pegbox train` would do."""
     method = options.method.lower()
-    quantization = options.quantization or ("nf4-double" if method in QUANTIZED else "none")
+    packs = method in method_names() and find_card(method).needs.quantized_base
+    quantization = options.quantization or ("nf4-double" if packs else "none")
     # On a processor the weights are fp32, whatever it computes in.
     usual = "fp32" if _on_processor(place) else "bf16" if place is None or place.bf16 else "fp16"
     dtype = options.dtype or usual
@@ -109,8 +145,8 @@ def _values(options: argparse.Namespace, place: Place | None) -> dict[str, Any]:
     adapter = options.adapter_dtype or ("bf16" if quantization != "none" and dtype == "bf16" else "fp32")
     return {
         "method": method,
-        "rank": options.rank,
-        "targets": [name.strip() for name in options.targets.split(",") if name.strip()],
+        "rank": settings.get("rank", 16),
+        "targets": targets_of(settings),
         "micro_batch": options.micro_batch,
         "length": options.length,
         "accumulation": options.accumulation,
@@ -122,7 +158,7 @@ def _values(options: argparse.Namespace, place: Place | None) -> dict[str, Any]:
         "autocast": SWITCH[options.autocast] and (place is None or place.bf16 or not _on_processor(place)),
         "quantization": quantization,
         "kbit_casts": SWITCH[options.kbit_casts],
-        "dropout": options.dropout,
+        "dropout": settings.get("dropout", 0.0),
         "loss": options.loss,
         "attention": options.attention,
         "padding": SWITCH[options.padding],

@@ -16,7 +16,7 @@ from pegbox_runs.printable import printable
 
 def dispatch(asked: argparse.Namespace) -> int:
     """Import the command's module, which is called like the command, and run it."""
-    command = importlib.import_module(f"pegbox.commands.{asked.command}")
+    command = importlib.import_module(f"pegbox.commands.{asked.command.replace('-', '_')}")
     try:
         code: int = command.run(asked)
         sys.stdout.flush()

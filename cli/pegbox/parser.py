@@ -67,6 +67,16 @@ def build_parser() -> argparse.ArgumentParser:
 
     methods = command("methods", "list the methods of tuning, or describe one")
     methods.add_argument("method", metavar="NAME", nargs="?", help="the method to describe")
+    methods.add_argument("--model", metavar="MODEL", help="the model it is for: what can't be used with it is told")
+
+    certify = command("certify", "try with the bundled model whether methods are what their cards say; a minute each")
+    certify.add_argument("method", metavar="NAME", nargs="*", help="the methods to try")
+    certify.add_argument("--all", action="store_true", help="every method that comes with Pegbox")
+    certify.add_argument("--write", metavar="FILE", help="put the certificates into this capabilities.json too")
+
+    new = command("new-method", "write a plugin that brings a method of your own: it works, and is yours to change")
+    new.add_argument("method", metavar="NAME", help="small letters, digits and hyphens, as in my-method")
+    new.add_argument("--folder", metavar="DIR", help="a new or an empty folder (default: pegbox-NAME)")
 
     schema = command("schema", "print the JSON schema of a file that Pegbox reads or writes")
     schema.add_argument("record", choices=("recipe", "event", "summary"), help="which one")
@@ -103,11 +113,9 @@ def _add_forecast(forecast: argparse.ArgumentParser) -> None:
     forecast.add_argument(
         "--recipe", metavar="PATH", help="take model and set-up from a recipe, in place of the options"
     )
-    forecast.add_argument("--method", default="lora", metavar="NAME", help="lora, qlora, dora, adalora, full, ...")
-    forecast.add_argument("--rank", type=int, default=16, metavar="N")
-    forecast.add_argument(
-        "--targets", default="all-linear", metavar="NAMES", help="all-linear, attention, or module names with commas"
-    )
+    forecast.add_argument("--method", default="lora", metavar="NAME", help="as `pegbox methods` lists them")
+    forecast.add_argument("--rank", type=int, metavar="N", help="default: the method's own, as of dropout and targets")
+    forecast.add_argument("--targets", metavar="NAMES", help="all-linear, attention, or module names with commas")
     forecast.add_argument("--micro-batch", type=int, default=4, metavar="ROWS")
     forecast.add_argument("--accumulation", type=int, default=4, metavar="N", help="micro-batches in a step")
     forecast.add_argument("--length", type=int, default=1024, metavar="TOKENS")
@@ -123,12 +131,14 @@ def _add_forecast(forecast: argparse.ArgumentParser) -> None:
     )
     forecast.add_argument("--autocast", choices=switch, default="on")
     forecast.add_argument(
-        "--quantization", choices=("none", "nf4", "nf4-double"), help="default: none, for qlora and qdora nf4-double"
+        "--quantization",
+        choices=("none", "nf4", "nf4-double"),
+        help="default: none, nf4-double where the method needs it",
     )
     forecast.add_argument(
         "--kbit-casts", choices=switch, default="off", help="PEFT's k-bit preparation: the rest of the base in fp32"
     )
-    forecast.add_argument("--dropout", type=float, default=0.05, metavar="SHARE")
+    forecast.add_argument("--dropout", type=float, metavar="SHARE")
     forecast.add_argument("--loss", choices=("full", "chunked", "fused"), default="fused")
     forecast.add_argument("--attention", choices=("flash", "sdpa", "eager"), default="sdpa")
     forecast.add_argument("--padding", choices=switch, default="on", help="rows of unequal length in a batch")

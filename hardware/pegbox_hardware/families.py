@@ -144,7 +144,7 @@ FAMILIES: dict[str, Callable[[Fields, str], ModelShape]] = {
     "phi": phi,
     "gpt_neox": gpt_neox,
     "falcon": falcon,
-    "gpt2": gpt2,
+    **dict.fromkeys(("gpt2", "openai-gpt"), gpt2),
     **dict.fromkeys(("mixtral", "qwen3_moe"), mixture),
     **dict.fromkeys(("deepseek_v2", "deepseek_v3"), deepseek),
 }

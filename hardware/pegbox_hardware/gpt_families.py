@@ -130,11 +130,15 @@ def falcon(fields: Fields, kind: str) -> ModelShape:
 
 
 def gpt2(fields: Fields, kind: str) -> ModelShape:
-    """Read GPT-2, whose maps are stored transposed."""
+    """Read GPT-2, whose maps are stored transposed, and its forerunner, which ends without a norm.
+
+    The forerunner is read with a doubt: its attention is eager alone, and it knows no checkpointing.
+    """
+    first = kind == "openai-gpt"
     fields.values["num_key_value_heads"] = None
     common = Common(fields)
     hidden = common.hidden
-    inner = fields.size_or(4 * hidden, "", "n_inner")
+    inner = 4 * hidden if first else fields.size_or(4 * hidden, "", "n_inner")
     matrices = {
         "c_attn": (3 * hidden, hidden),
         "attn.c_proj": (hidden, hidden),
@@ -142,7 +146,8 @@ def gpt2(fields: Fields, kind: str) -> ModelShape:
         "mlp.c_proj": (hidden, inner),
     }
     small = 4 * hidden + sum(o for o, _ in matrices.values())
-    positions = fields.size_or(1024, "the class's default", "n_positions", "max_position_embeddings")
+    default = 512 if first else 1024
+    positions = fields.size_or(default, "the class's default", "n_positions", "max_position_embeddings")
     return common.shape(
         fields,
         kind,
@@ -152,8 +157,10 @@ def gpt2(fields: Fields, kind: str) -> ModelShape:
         fused_qkv=True,
         rotary=0.0,
         tied_head=fields.flag("tie_word_embeddings", True),
-        composite_gelu=composite_gelu(fields, "gelu_new"),
+        composite_gelu=first or composite_gelu(fields, "gelu_new"),
         residual_dropout=fields.number("resid_pdrop", 0.1) > 0,
+        transposed=True,
+        known=not first,
         positions=positions,
-        small_weights=2 * hidden + positions * hidden,
+        small_weights=(0 if first else 2 * hidden) + positions * hidden,
     )

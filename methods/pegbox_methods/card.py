@@ -10,7 +10,6 @@ from pegbox_hardware.forecast.adapters import MethodCost
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.setting import Setting
 
-
 Ability = Literal["start", "base", "merge", "4-bit", "checkpointing", "bfloat16", "optimizer", "processes"]
 
 ABILITIES: dict[Ability, str] = {

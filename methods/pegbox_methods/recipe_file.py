@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import tomli_w
 
+from pegbox_methods.abilities import within_abilities
 from pegbox_methods.card import Card
-from pegbox_methods.recipe import Model, Recipe
+from pegbox_methods.recipe import Method, Model, Recipe
 from pegbox_methods.recipe_faults import contradictions, table_faults
 from pegbox_methods.refusal import Refusal, refuse_faults
 from pegbox_methods.setting import resolve_settings
@@ -63,7 +64,7 @@ def recipe_from_table(table: dict[str, Any], *, file: str, folder: Path) -> Reci
 
 
 def complete_recipe(recipe: Recipe, card: Card, *, file: str) -> Recipe:
-    """Fill in what the method decides: its settings' defaults and its learning rate.
+    """Fill in what the method decides: its settings' defaults, its learning rate, and what it can't do.
 
     Raises: Refusal: a setting is unknown or out of range.
     """
@@ -73,7 +74,7 @@ def complete_recipe(recipe: Recipe, card: Card, *, file: str) -> Recipe:
     return msgspec.structs.replace(
         recipe,
         method=msgspec.structs.replace(recipe.method, settings=settings),
-        training=msgspec.structs.replace(recipe.training, learning_rate=rate),
+        training=msgspec.structs.replace(within_abilities(recipe.training, card), learning_rate=rate),
     )
 
 
@@ -90,9 +91,32 @@ def recipe_text(recipe: Recipe) -> str:
     return tomli_w.dumps(_portable(msgspec.to_builtins(recipe)))
 
 
-def recipe_schema() -> dict[str, Any]:
-    """Give the JSON schema of a recipe, with the description, range and unit of each field."""
-    return msgspec.json.schema(Recipe)
+def recipe_schema(cards: Iterable[Card] = ()) -> dict[str, Any]:
+    """Give the JSON schema of a recipe, with the description, range and unit of each field.
+
+    `cards`: the methods that a recipe may name; with them the schema checks each method's own settings too.
+    """
+    schema = msgspec.json.schema(Recipe)
+    choices = [_method_schema(card) for card in cards]
+    if choices:
+        schema["$defs"]["Method"]["anyOf"] = choices
+    return schema
+
+
+def _method_schema(card: Card) -> dict[str, Any]:
+    """Describe the table [method] of one method."""
+    settings = {
+        "type": "object",
+        "properties": {setting.name: setting.schema() for setting in card.settings},
+        "additionalProperties": False,
+    }
+    return {
+        "title": card.title,
+        "description": card.summary,
+        "properties": {"name": {"const": card.name}, "settings": settings},
+        # A recipe that names no method has the default one.
+        "required": [] if card.name == Method().name else ["name"],
+    }
 
 
 def portable(path: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,15 @@ from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.choose import advise
 from pegbox_methods.advice.goals import Goal
 from pegbox_methods.advice.places import planned_card, planned_memory
+from pegbox_methods.advice.ranking import RANKED
 from pegbox_methods.advice.records import Advice
-from pegbox_methods.card import Card
+from pegbox_methods.home import user_path
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import complete_recipe, recipe_from_table
 from pegbox_methods.refusal import Refusal
-from pegbox_methods.registry import all_cards, find_card
+from pegbox_methods.registry import find_card, method_names
+from pegbox_methods.suitability import Conditions, bitsandbytes_is_here, packed_by
 from pegbox_runs.data_card import data_card
-from pegbox_runs.home import user_path
 from pegbox_runs.learned import learned_for
 from pegbox_runs.models import FoundModel, find_config, named_model
 from pegbox_runs.printable import one_line
@@ -36,10 +36,10 @@ def advise_for(
     gpu: str | None = None,
     vram_gib: float | None = None,
     price_per_hour: float | None = None,
-) -> tuple[Advice, tuple[str, ...]]:
+) -> Advice:
     """Advise for a model by its name, on this machine or on a card that is named.
 
-    Returns: (the advice, a sentence for each plugin that is broken).
+    Of the methods, those alone are imported that the profile table ranks, so that no guest can stand in the way.
     Raises: Refusal: the model, its config, the rows or the card can't be found or used.
     """
     if price_per_hour is not None and not 0 <= price_per_hour < float("inf"):
@@ -50,20 +50,20 @@ def advise_for(
         place = planned_memory(vram_gib, profiles)
     model = find_config(named_model(name))
     shape = _shape(model)
-    cards, broken = all_cards()
     where = place or probe()
-    advice = advise(
+    installed = method_names()
+    return advise(
         where,
         shape,
         None if file is None else data_card(user_path(str(file)), model),
         goal,
-        cards,
+        [find_card(name) for name in installed if name in RANKED],
         profiles=profiles,
-        excluded=_excluded(model, cards, here=place is None),
+        given=Conditions(packed_by=packed_by(model.config), bitsandbytes=place is not None or bitsandbytes_is_here()),
+        others=[name for name in installed if name not in RANKED],
         learned=learned_here(where) if isinstance(where, Machine) else None,
         price_per_hour=price_per_hour,
     )
-    return advice, broken
 
 
 def recipe_of(advice: Advice, name: str, file: Path) -> Recipe:
@@ -88,26 +88,6 @@ def _profiles() -> Profiles:
         return load_profiles()
     except BadProfiles as error:
         raise Refusal(str(error)) from None
-
-
-def _excluded(model: FoundModel, cards: Sequence[Card], *, here: bool) -> dict[str, str]:
-    """Say which methods this model or this installation rules out.
-
-    Raises: Refusal: the model is packed by bitsandbytes already, so that no adapter on it could ever be merged.
-    """
-    stored = model.config.get("quantization_config")
-    packed_by = str(stored.get("quant_method", "an unknown tool")) if isinstance(stored, dict) else None
-    if packed_by == "bitsandbytes":
-        raise Refusal(
-            f"{model.name}: its weights are quantized already (by bitsandbytes), and an adapter trained on them could "
-            'never be merged. Name the original model; the method "qlora" packs it while loading.'
-        )
-    why = None
-    if packed_by is not None:
-        why = f"the weights are quantized already, by {one_line(packed_by, 50)}"
-    elif here and _installed("bitsandbytes") is None:
-        why = "bitsandbytes isn't installed: pip install 'bitsandbytes>=0.50'"
-    return {card.name: why for card in cards if why is not None and card.needs.quantized_base}
 
 
 def learned_here(machine: Machine) -> dict[str, Learned]:

@@ -8,14 +8,17 @@ from typing import Any
 
 import msgspec
 
-from pegbox_hardware.forecast.adapters import PRICED, QUANTIZED, MethodCost, cost_of
+from pegbox_hardware.forecast.adapters import PRICED, MethodCost, cost_of
 from pegbox_hardware.forecast.memory import UNMEASURED_MIXTURE, Forecast, Learned, forecast_memory, from_simulation
 from pegbox_hardware.forecast.setup import USUAL_SURPLUS, NumberFormat, TrainingSetup
 from pegbox_hardware.forecast.simulated import SimulationRequest, SimulationResult, Stack
 from pegbox_hardware.machine import probe
 from pegbox_hardware.model_config import shape_of
-from pegbox_hardware.shape import ModelShape
+from pegbox_hardware.shape import ALL_LINEAR, ATTENTION, ModelShape
+from pegbox_methods.abilities import packs_base
 from pegbox_methods.advice.pricing import method_cost
+from pegbox_methods.card import Card
+from pegbox_methods.fence import one_line_of
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal, did_you_mean
 from pegbox_methods.registry import find_card, method_names
@@ -30,12 +33,6 @@ SIMULATION_SECONDS = 300.0
 MEASURED_MARGIN = 1.03
 """A run of many steps may fragment a little more than the probe's seven did."""
 
-APPROXIMATE = frozenset(
-    {"ia3", "vera", "loha", "lokr", "oft", "boft", "hra", "miss", "shira", "randlora", "gralora", "delora"}
-    | {"fourierft", "vblora", "loraplus", "lora-fa", "eva", "loftq"}
-)
-"""Methods that level 1 prices as if they were LoRA, with a wide range."""
-
 
 def setup_of(recipe: Recipe, *, bf16: bool, processor: bool = False) -> TrainingSetup:
     """Give a complete recipe's set-up as it would run on a device, one that computes in bfloat16 or not.
@@ -47,13 +44,12 @@ def setup_of(recipe: Recipe, *, bf16: bool, processor: bool = False) -> Training
     compute = formats.get(training.precision, "bf16" if bf16 else "fp32" if processor else "fp16")
     dtype = "fp32" if processor else compute
     checkpointing = training.activation_checkpointing
-    quantized = find_card(recipe.method.name).needs.quantized_base
-    targets = settings.get("targets", "all-linear")
+    quantized = packs_base(recipe, find_card(recipe.method.name))
     return TrainingSetup(
         method=recipe.method.name,
         rank=settings.get("rank", 16),
         surplus=settings.get("surplus", USUAL_SURPLUS),
-        targets=(targets,) if isinstance(targets, str) else tuple(targets),
+        targets=targets_of(settings),
         micro_batch=training.micro_batch,
         length=training.length,
         accumulation=training.accumulation,
@@ -125,37 +121,44 @@ def measured(recipe: Recipe, trainable_weights: int, *, file: str, timeout_secon
     )
 
 
-def refuse_setup(setup: TrainingSetup, shape: ModelShape) -> None:
+def refuse_setup(setup: TrainingSetup, shape: ModelShape, settings: Mapping[str, Any]) -> None:
     """Refuse what can't be priced, or what no run could be.
 
+    `settings`: the method's, complete.
     Raises: Refusal: an unknown method, a target the model doesn't have, or values that contradict each other.
     """
-    known = PRICED | APPROXIMATE | {*method_names()}
+    known = method_names()
     if setup.method not in known:
         raise Refusal(f"--method {setup.method}: {did_you_mean(setup.method, known)}")
+    card = find_card(setup.method)
     if not setup.targets:
         raise Refusal('--targets: names no linear map; "all-linear" stands for all of them.')
-    for wrong, sentence in _contradictions(setup, shape):
+    for wrong, sentence in _contradictions(setup, shape, card):
         if wrong:
             raise Refusal(sentence)
     try:
-        cost_of(shape, setup)
-    except KeyError as error:
-        raise Refusal(
-            f"--targets: the model has no {error.args[0]}; its linear maps are {', '.join(shape.matrices)}; "
-            '"all-linear" and "attention" stand for sets of them.'
-        ) from None
+        cost_for(shape, setup, settings)
+    except Exception as error:
+        if isinstance(error, KeyError) and error.args[0] in setup.targets:
+            raise Refusal(
+                f"--targets: the model has no {error.args[0]}; its linear maps are {', '.join(shape.matrices)}; "
+                '"all-linear" and "attention" stand for sets of them.'
+            ) from None
+        raise Refusal(f"--method {setup.method}: its card can't price this model: {one_line_of(error)}.") from error
 
 
-def _contradictions(setup: TrainingSetup, shape: ModelShape) -> Iterator[tuple[bool, str]]:
+def _contradictions(setup: TrainingSetup, shape: ModelShape, card: Card) -> Iterator[tuple[bool, str]]:
     yield (
         setup.full and setup.quantized,
         "--method full trains the model's own weights, which can't be in 4 bits; leave --quantization out.",
     )
     yield (
-        setup.method in QUANTIZED and not setup.quantized,
-        f"--method {setup.method} is named for its 4-bit base; with --quantization none it is "
-        f"{setup.method.removeprefix('q')}.",
+        card.needs.quantized_base and not setup.quantized,
+        f"--method {card.name} trains on a 4-bit base alone; leave --quantization none out.",
+    )
+    yield (
+        setup.quantized and "4-bit" in card.cannot,
+        f"--method {card.name} can't train on a 4-bit base: {card.cannot.get('4-bit')}; leave --quantization out.",
     )
     yield (
         setup.kbit_casts and not setup.quantized,
@@ -175,18 +178,24 @@ def analytic(
     return forecast_memory(shape, setup, cost, stack=stack, learned=learned)
 
 
-def cost_for(shape: ModelShape, setup: TrainingSetup, settings: Mapping[str, Any] | None) -> MethodCost:
-    """Price a set-up's method: a guest's by its own card, any other by its name.
+def cost_for(shape: ModelShape, setup: TrainingSetup, settings: Mapping[str, Any]) -> MethodCost:
+    """Price a set-up's method: by its name where its operations are known, any other by its own card.
 
-    `settings`: of a recipe; without one, a guest's defaults, with the set-up's rank and targets where it has such.
+    `settings`: the method's, complete.
+    Raises: KeyError: the model has no map of a target's name; a guest's card may raise anything.
     """
-    if setup.method in PRICED or setup.method not in method_names():
+    if setup.method in PRICED:
         return cost_of(shape, setup)
     card = find_card(setup.method)
-    own = {setting.name: setting.default for setting in card.settings}
-    said = {"rank": setup.rank, "dropout": setup.dropout, "targets": list(setup.targets)}
-    chosen = settings or {**own, **{name: value for name, value in said.items() if name in own}}
-    return method_cost(card, card.footprint(shape, chosen), setup, shape)
+    return method_cost(card, card.footprint(shape, settings), setup, shape)
+
+
+def targets_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give a method's targets as a shape knows them; a word of the method's own counts as all linear maps."""
+    targets = settings.get("targets", ALL_LINEAR)
+    if isinstance(targets, str):
+        return (targets if targets in (ALL_LINEAR, ATTENTION) else ALL_LINEAR,)
+    return tuple(targets)
 
 
 def simulated(config: dict[str, Any], setup: TrainingSetup, *, stack: Stack | None = None) -> Forecast:

@@ -13,6 +13,7 @@ from typing import IO, Self, cast
 from pegbox_hardware.amd import amd_gpus
 from pegbox_hardware.gpu import Gpu
 from pegbox_hardware.nvidia import nvidia_gpus
+from pegbox_methods.home import home
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.run_folder import RunFolder, discard
@@ -33,6 +34,7 @@ class WarmSupervisor:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            env={**os.environ, "PEGBOX_HOME": str(home())},  # it may be relative
             cwd="/",
         )
 
@@ -90,6 +92,7 @@ def worker_environment(*, one_gpu: bool = True) -> dict[str, str]:
     """
     return {
         **os.environ,
+        "PEGBOX_HOME": str(home()),  # it may be relative, and the worker is in another folder
         **(_one_gpu() if one_gpu else {}),
         # Temporaries above 32 MB would be mapped and unmapped at each step: -31 % CPU time without that.
         "MALLOC_MMAP_THRESHOLD_": "2000000000",

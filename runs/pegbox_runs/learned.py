@@ -17,8 +17,8 @@ import msgspec
 from msgspec import Meta
 
 from pegbox_hardware.forecast.memory import Learned
+from pegbox_methods.home import home
 from pegbox_runs.finding import Finding
-from pegbox_runs.home import home
 
 MOST_OBSERVATIONS = 200
 """A card's file keeps so many of the newest, one for each model and setting."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
 
+from pegbox_hardware.shape import ends_like, is_pattern
+from pegbox_methods.abilities import inabilities, packs_base
 from pegbox_methods.card import Card
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import complete_recipe
 from pegbox_methods.refusal import Fault, Refusal, refuse_faults
 from pegbox_methods.registry import find_card
+from pegbox_methods.suitability import eight_bit_obstacle, obstacle
+from pegbox_runs.conditions import conditions_here
 from pegbox_runs.environment import Environment, describe
 from pegbox_runs.models import FoundModel, find_model
 from pegbox_runs.printable import printable
@@ -47,19 +51,7 @@ def check(recipe: Recipe, *, file: str) -> CheckedRecipe:
     card = find_card(recipe.method.name)
     full = complete_recipe(recipe, card, file=file)
     model = find_model(full.model)
-    if model.positions is not None and full.training.length > model.positions:
-        refuse_faults(
-            [
-                Fault(
-                    file=file,
-                    key="training.length",
-                    value=str(full.training.length),
-                    problem=f"the model was built for {model.positions} tokens; expected at most that",
-                )
-            ]
-        )
-    _refuse_unknown_targets(full, model, file)
-    _refuse_needs(card, model)
+    refuse_faults(_misfits(full, card, model, file))
     _refuse_unreadable_template(full)
     rows = load_rows(full)
     if rows.conversational and full.model.chat_template is None and not model.has_template:
@@ -70,52 +62,45 @@ def check(recipe: Recipe, *, file: str) -> CheckedRecipe:
     return CheckedRecipe(_pinned(full, model), card, model, rows)
 
 
-def _refuse_unknown_targets(recipe: Recipe, model: FoundModel, file: str) -> None:
-    """Name the matrices a model has before anything heavy is loaded, where its shape is known."""
+def _misfits(recipe: Recipe, card: Card, model: FoundModel, file: str) -> Iterator[Fault]:
+    """Find where recipe, method, model, installation and device don't go together, before anything is fetched."""
+    if model.positions is not None and recipe.training.length > model.positions:
+        yield Fault(
+            file=file,
+            key="training.length",
+            value=str(recipe.training.length),
+            problem=f"the model was built for {model.positions} tokens; expected at most that",
+        )
+    yield from _unknown_targets(recipe, model, file)
+    yield from inabilities(recipe, card, file=file)
+    given = conditions_here(model)
+    packs = packs_base(recipe, card)
+    if (found := obstacle(card, given, packs=packs)) is not None:
+        asked = packs and not card.needs.quantized_base
+        key, value = ("model.quantization", recipe.model.quantization) if asked else ("method.name", card.name)
+        yield Fault(file=file, key=key, value=repr(value), problem=f"{printable(found.why)}. {found.remedy}")
+    if recipe.training.optimizer.endswith("8bit") and (found := eight_bit_obstacle(given)) is not None:
+        value = repr(recipe.training.optimizer)
+        yield Fault(file=file, key="training.optimizer", value=value, problem=f"{found.why}. {found.remedy}")
+
+
+def _unknown_targets(recipe: Recipe, model: FoundModel, file: str) -> Iterator[Fault]:
+    """Name the matrices a model has before anything heavy is loaded, where its shape is known.
+
+    A pattern may tell layers apart, which the shape doesn't: the worker holds it against the model itself.
+    """
     targets = recipe.method.settings.get("targets")
     if model.shape is None or not isinstance(targets, list):
         return
     known = model.shape.matrices
-    refuse_faults(
-        Fault(
-            file=file,
-            key="method.settings.targets",
-            value=repr(name),
-            problem=f"the model has no such matrix; its linear maps are {', '.join(known)}",
-        )
-        for name in targets
-        if name.rpartition(".")[2] not in known
-    )
-
-
-def _refuse_needs(card: Card, model: FoundModel) -> None:
-    """Refuse a model whose weights can't be packed into 4 bits, before they are fetched.
-
-    Raises: Refusal.
-    """
-    stored = model.config.get("quantization_config")
-    packed_by = str(stored.get("quant_method", "an unknown tool")) if isinstance(stored, dict) else None
-    if packed_by is not None and (card.needs.quantized_base or packed_by == "bitsandbytes"):
-        raise Refusal(
-            f"{model.name}: its weights are quantized already (by {printable(packed_by)[:50]}), and an adapter trained "
-            'on them could never be merged. Name the original model; the method "qlora" packs it while loading.'
-        )
-    if not card.needs.quantized_base:
-        return
-    try:
-        version("bitsandbytes")
-    except PackageNotFoundError:
-        raise Refusal(
-            f'the method "{card.name}" packs the base model into 4 bits with bitsandbytes, which isn\'t installed. '
-            "Install it with: pip install 'bitsandbytes>=0.50' (there is none for this platform if that fails)."
-        ) from None
-    shape = model.shape
-    if shape is not None and shape.expert_weights > shape.linear_weights:
-        raise Refusal(
-            f"{model.name}: most of its weights are experts, which transformers keeps in stacked parameters that "
-            f'can\'t be packed into 4 bits, so the method "{card.name}" would save little. Take "lora", or another '
-            "model."
-        )
+    for name in targets:
+        if not is_pattern(name) and not any(ends_like(one, name) for one in known):
+            yield Fault(
+                file=file,
+                key="method.settings.targets",
+                value=repr(name),
+                problem=f"the model has no such matrix; its linear maps are {', '.join(known)}",
+            )
 
 
 def _refuse_unreadable_template(recipe: Recipe) -> None:

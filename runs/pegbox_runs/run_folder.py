@@ -12,11 +12,11 @@ from pathlib import Path
 
 import msgspec
 
+from pegbox_methods.home import home
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import write_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.environment import Environment
-from pegbox_runs.home import runs_root
 from pegbox_runs.printable import printable
 
 
@@ -70,6 +70,11 @@ class RunFolder:
     def summary(self) -> Path:
         """How the run ended, in one record; written by the supervisor."""
         return self.path / "summary.json"
+
+
+def runs_root() -> Path:
+    """Give the folder of all runs. It may not exist yet."""
+    return home() / "runs"
 
 
 def create(recipe: Recipe, environment: Environment) -> RunFolder:

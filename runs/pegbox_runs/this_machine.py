@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pegbox_hardware.disk import model_cache
 from pegbox_hardware.machine import Machine, probe
-from pegbox_runs.home import runs_root
+from pegbox_runs.run_folder import runs_root
 
 
 def this_machine() -> Machine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from accelerate.utils import is_peft_model
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -34,6 +35,13 @@ class GradientCheck(TrainerCallback):
         trained = [weight for weight in model.parameters() if weight.requires_grad]
         if not any(weight.grad is not None and bool(weight.grad.any()) for weight in trained):
             raise NoGradient("no weight of the adapter got a gradient in the first step")
+
+
+def declare_adapter(model: Any) -> None:
+    """Let a packed model train with an adapter that PEFT knows nothing of; Trainer takes that for none and refuses."""
+    trains = any(weight.requires_grad for weight in model.parameters())
+    if trains and getattr(model, "is_quantized", False) and not is_peft_model(model):
+        model._hf_peft_config_loaded = True
 
 
 def keep_float32(model: nn.Module, compute: torch.dtype) -> None:

@@ -20,7 +20,7 @@ from pegbox_methods.recipe import Recipe
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import Attached
 from pegbox_runs.run_folder import RunFolder
-from pegbox_worker.adapter_care import GradientCheck, keep_float32
+from pegbox_worker.adapter_care import GradientCheck, declare_adapter, keep_float32
 from pegbox_worker.arguments import training_arguments
 from pegbox_worker.base_model import admit_bitsandbytes, fetch, load_model, load_packed_model, load_tokenizer
 from pegbox_worker.labelled_loss import LabelledLoss, labelled_loss_of
@@ -98,6 +98,7 @@ def make_trainer(
     """Make the trainer of a run. `rows`: for training and for evaluation; of the latter there may be none."""
     trained, held_out = (Dataset.from_dict({"input_ids": r.input_ids, "labels": r.labels}) for r in rows)
     evaluating = len(held_out) > 0
+    declare_adapter(attached.model)
     trainer = MeasuredTrainer(
         model=attached.model,
         args=training_arguments(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,11 @@ import pytest
 
 from pegbox.__main__ import main
 from pegbox_hardware.forecast.memory import Forecast
-from pegbox_hardware.shape import ModelShape
-from pegbox_methods.card import Footprint
-from pegbox_methods.registry import find_card
+from pegbox_hardware.model_config import shape_of
+from pegbox_methods.registry import find_card, method_names
+from pegbox_runs.models import BUNDLED
 from tests.commands import write_recipe_text
+from tests.methods.guests import drop, source
 from tests.models_by_name import CONFIGS
 
 KEYS = {
@@ -117,7 +116,7 @@ def test_people_get_a_picture_in_eighty_columns(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--rank", "-3"], "--rank -3: expected a whole number >= 1"),
+        (["--rank", "-3"], "--rank -3: the method lora takes a whole number from 1 to 4096"),
         (["--micro-batch", "0"], "--micro-batch 0"),
         (["--length", "4"], "--length 4"),
         (["--dropout", "1.5"], "--dropout 1.5"),
@@ -220,7 +219,9 @@ def forecast_memory_of_bundled(*, ran_out: bool) -> Forecast:
     ("arguments", "words"),
     [
         (["--method", "full", "--quantization", "nf4"], "can't be in 4 bits"),
-        (["--method", "qlora", "--quantization", "none"], "named for its 4-bit base"),
+        (["--method", "qlora", "--quantization", "none"], "trains on a 4-bit base alone"),
+        (["--method", "loha", "--quantization", "nf4"], "can't train on a 4-bit base: "),
+        (["--rank", "5000"], "--rank 5000: the method lora takes a whole number from 1 to 4096"),
         (["--kbit-casts", "on"], "prepares a 4-bit base"),
         (["--targets", " , "], "names no linear map"),
         (["--vram", "16", "--method", "boft", "--gpu", "T4"], "one of the two"),
@@ -254,7 +255,7 @@ def test_a_forecast_for_a_processor_is_what_the_advice_says(llama: Path, capfd: 
 
 
 def test_dora_takes_longer_than_lora(llama: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    arguments = ("--config", str(llama), "--gpu", "A100 80GB")
+    arguments = ("--config", str(llama), "--gpu", "A100 80GB", "--dropout", "0")
     plain, dora = (answer(capfd, *arguments, "--method", method)["step_time"]["seconds"] for method in ("lora", "dora"))
     assert dora == pytest.approx(1.26 * plain, rel=0.02)
 
@@ -304,15 +305,51 @@ def test_what_is_simulated_for_a_processor_is_widened_for_it(
     assert "on a processor" in said["notes"][-1]
 
 
-def test_a_guests_method_is_priced_by_its_own_card(
-    llama: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def footprint(_shape: ModelShape, settings: Mapping[str, Any]) -> Footprint:
-        return Footprint(trainable_weights=1000 * settings["rank"], step_time_ratio=None, step_time_source="nobody's")
+GUEST = """dict(
+    footprint=lambda shape, settings: Footprint(
+        trainable_weights=1000 * settings["rank"], step_time_ratio=None, step_time_source="nobody's"
+    )
+)"""
 
-    guest = dataclasses.replace(find_card("lora"), name="guest", footprint=footprint)
-    monkeypatch.setattr("pegbox_runs.forecasting.method_names", lambda: ("guest", "lora"))
-    monkeypatch.setattr("pegbox_runs.forecasting.find_card", lambda _name: guest)
+
+def test_a_guests_method_is_priced_by_its_own_card(llama: Path, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    drop(home, "guest.py", source("guest", before="from pegbox_methods import Footprint", changes=f"**{GUEST}"))
     said = answer(capfd, "--config", str(llama), "--method", "guest", "--rank", "7")
     assert said["trainable_weights"] == 7000
     assert said["low_bytes"] <= 0.8 * said["allocated_bytes"]
+    assert "--rank 78: the method guest takes a whole number from 1 to 77" in refusal(
+        capfd, "--config", str(llama), "--method", "guest", "--rank", "78"
+    )
+
+
+def test_a_guest_whose_footprint_breaks_is_told_by_its_error(
+    llama: Path, home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    drop(home, "odd.py", source("odd", changes="footprint=lambda shape, settings: settings['width']"))
+    said = refusal(capfd, "--config", str(llama), "--method", "odd")
+    assert "its card can't price this model: KeyError: 'width'" in said
+
+
+def test_a_word_for_targets_that_is_a_methods_own_is_priced_by_its_card(
+    llama: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_recipe_text(tmp_path, method={"name": "ia3"}, model={"name": "bundled"})
+    code = main(["forecast", "--recipe", str(recipe), "--json"])
+    assert code in (0, 1)
+    model = json.loads((BUNDLED / "model" / "config.json").read_text())
+    assert json.loads(capfd.readouterr().out)["trainable_weights"] == model["num_hidden_layers"] * (
+        model["hidden_size"] * 2 + model["intermediate_size"]
+    )
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_every_method_is_priced_with_the_weights_of_its_own_card_and_its_own_defaults(
+    name: str, llama: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    card = find_card(name)
+    shape, why = shape_of(json.loads(llama.read_text()))
+    assert shape is not None, why
+    settings = {setting.name: setting.default for setting in card.settings}
+    said = answer(capfd, "--config", str(llama), "--method", name)
+    assert said["trainable_weights"] == card.footprint(shape, settings).trainable_weights
+    assert said["setup"]["quantization"] == ("nf4-double" if card.needs.quantized_base else "none")

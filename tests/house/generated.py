@@ -8,15 +8,22 @@ import contextlib
 import inspect
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from pegbox.methods_view import certified_in_words, needs_in_words, ratio
 from pegbox.parser import build_parser
 from pegbox_methods import events, recipe
-from pegbox_methods.registry import all_cards
+from pegbox_methods.card import Card
+from pegbox_methods.certificate import read_certificates
+from pegbox_methods.recipe import Model
+from pegbox_methods.registry import find_card, method_names, origin_of
+from pegbox_methods.suitability import Conditions
+from pegbox_runs.method_facts import PACKAGED, MethodFacts, facts_of
+from pegbox_runs.models import find_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +34,9 @@ def blocks() -> dict[tuple[str, str], str]:
         ("runs/README.md", "events"): "\n".join(_events()),
         ("docs/recipe.md", "recipe"): "\n".join(_recipe()),
         ("docs/command-line.md", "help"): "\n".join(_help()),
-        ("methods/README.md", "methods"): "\n".join(_methods()),
+        ("methods/README.md", "methods"): "\n".join(methods_in_short(ours())),
+        ("docs/methods.md", "compared"): "\n".join(methods_compared(ours())),
+        ("docs/methods.md", "one-by-one"): "\n".join(methods_one_by_one(ours())),
     }
 
 
@@ -85,7 +94,9 @@ def _recipe() -> Iterator[str]:
 
 
 def _toml(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        return f'"{value}"'
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _accepted(kind: dict[str, Any]) -> str:
@@ -116,10 +127,59 @@ def _fixed_width(base: Any) -> Any:
     return lambda prog: base(prog, width=88)
 
 
-def _methods() -> Iterator[str]:
-    yield "| name | method | what it does | learning rate | source |\n|---|---|---|---|---|"
-    for card in all_cards()[0]:
-        yield f"| `{card.name}` | {card.title} | {card.summary} | {card.learning_rate:g} | {card.source} |"
+def ours() -> tuple[Card, ...]:
+    """List our own methods: what else is installed where the documentation is made doesn't belong in it."""
+    return tuple(find_card(name) for name in method_names() if origin_of(name).startswith("pegbox "))
+
+
+def methods_in_short(cards: Iterable[Card]) -> Iterator[str]:
+    """List methods by name."""
+    yield "| name | method | what it does | source |\n|---|---|---|---|"
+    for card in cards:
+        yield f"| `{card.name}` | {card.title} | {_cell(card.summary)} | {_cell(card.source)} |"
+
+
+def methods_compared(cards: Iterable[Card]) -> Iterator[str]:
+    """Compare methods by what they need, can, and cost."""
+    abilities = ("start", "base", "merge", "4-bit", "checkpointing", "bfloat16", "optimizer", "processes")
+    yield f"| name | what it does | needs | {' | '.join(abilities)} | GPU | CPU | certified |"
+    yield "|---|---|---|" + "---|" * (len(abilities) + 3)
+    for one in _facts(cards):
+        price = one.footprint
+        ratios = (price.step_time_ratio, price.cpu_step_time_ratio) if price else (None, None)
+        cells = [one.card.summary, "; ".join(needs_in_words(one.card.needs))]
+        cells += [*(one.can(ability) for ability in abilities), *map(ratio, ratios), certified_in_words(one)]
+        yield f"| [`{one.card.name}`](#{one.card.name}) | {' | '.join(map(_cell, cells))} |"
+
+
+def methods_one_by_one(cards: Iterable[Card]) -> Iterator[str]:
+    """Describe methods, each under a heading of its name."""
+    for one in _facts(cards):
+        card = one.card
+        yield f"### {card.name}\n\n{card.title}: {card.summary} Source: {card.source}.\n"
+        if card.settings:
+            yield "| setting | accepted | default | meaning |\n|---|---|---|---|"
+            for setting in card.settings:
+                accepted = setting.accepted() + (f" ({setting.unit})" if setting.unit else "")
+                yield f"| `{setting.name}` | {_cell(accepted)} | `{_toml(setting.default)}` | {_cell(setting.help)} |"
+            yield ""
+        yield f"- learning rate: {card.learning_rate:g} ({card.learning_rate_source})"
+        yield f"- time: {one.footprint.step_time_source if one.footprint else one.unpriced}"
+        for lack, why in one.lacks().items():
+            yield f"- can't `{lack}`: {why}"
+        for word, reasons in (("take", card.recommended), ("leave", card.discouraged)):
+            for reason in reasons:
+                yield f"- {word} it when {reason.when}: {reason.why} ({reason.source})"
+        yield ""
+
+
+def _facts(cards: Iterable[Card]) -> Iterator[MethodFacts]:
+    """Collect what holds of methods whatever the machine, priced on the bundled model."""
+    model = find_config(Model(name="bundled"))
+    shape = model.shape
+    assert shape is not None
+    certificates = read_certificates(PACKAGED)
+    return (facts_of(card, model.name, shape, Conditions(), certificates) for card in cards)
 
 
 def _cell(text: object) -> str:

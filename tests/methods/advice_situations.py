@@ -8,13 +8,14 @@ from pegbox_hardware.machine import Machine
 from pegbox_hardware.model_config import shape_of
 from pegbox_hardware.profiles import PACKAGED, Profiles, load_profiles
 from pegbox_hardware.shape import ModelShape
-from pegbox_methods.advice.choose import advise
+from pegbox_methods.advice.choose import NOTHING_KNOWN, advise
 from pegbox_methods.advice.data_card import AtLength, DataCard
 from pegbox_methods.advice.goals import Goal
 from pegbox_methods.advice.places import planned_card
 from pegbox_methods.advice.records import Advice, Place
 from pegbox_methods.card import Card
 from pegbox_methods.registry import find_card
+from pegbox_methods.suitability import Conditions
 
 ZOO = tuple(find_card(name) for name in ("adalora", "dora", "lora", "qlora", "rslora"))
 PROFILES: Profiles = load_profiles(PACKAGED)
@@ -121,7 +122,8 @@ def ask(
     data: DataCard | None = None,
     zoo: tuple[Card, ...] = ZOO,
     *,
-    excluded: dict[str, str] | None = None,
+    given: Conditions = NOTHING_KNOWN,
+    others: tuple[str, ...] = (),
     price_per_hour: float | None = None,
     **goal: Any,
 ) -> Advice:
@@ -134,7 +136,8 @@ def ask(
         Goal(**goal),
         zoo,
         profiles=PROFILES,
-        excluded=excluded,
+        given=given,
+        others=others,
         price_per_hour=price_per_hour,
     )
 

@@ -14,6 +14,7 @@ from pegbox_methods.advice.changes import _rounded, _rounded_down
 from pegbox_methods.advice.data_card import DataCard
 from pegbox_methods.advice.places import planned_memory
 from pegbox_methods.refusal import Refusal
+from pegbox_methods.suitability import Conditions
 from tests.methods.advice_situations import (
     PROFILES,
     ask,
@@ -169,16 +170,16 @@ def test_the_card_that_would_help_does() -> None:
 
 
 @pytest.mark.parametrize(("card", "model"), [("T4", model_8b), ("GTX 1650", model_8b), ("RTX 3060", model_13b)])
-@pytest.mark.parametrize("excluded", [{}, {"qlora": "the weights are quantized already, by gptq"}])
+@pytest.mark.parametrize("given", [Conditions(), Conditions(packed_by="gptq")], ids=["16-bit", "packed"])
 @pytest.mark.parametrize("data", [None, rows(length=900)])
 def test_every_card_that_would_help_does_under_the_same_conditions(
-    card: str, model: Callable[[], ModelShape], excluded: dict[str, str], data: DataCard | None
+    card: str, model: Callable[[], ModelShape], given: Conditions, data: DataCard | None
 ) -> None:
-    advice = ask(card, model(), data, excluded=excluded)
+    advice = ask(card, model(), data, given=given)
     named = [change.what.partition(": ")[2] for change in advice.changes if change.what.startswith("a card of")]
     assert advice.fits or named
     for name in ", ".join(named).removesuffix(", ...").split(", ") if named else ():
-        assert ask(name, model(), data, excluded=excluded).fits, name
+        assert ask(name, model(), data, given=given).fits, name
 
 
 @pytest.mark.parametrize(

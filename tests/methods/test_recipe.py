@@ -88,7 +88,7 @@ def test_a_recipe_is_frozen(tmp_path: Path) -> None:
         ("[training]\nmicro_batch = true", "training.micro_batch = True: expected a whole number"),
         ("[split]\nshare = 0.95", "split.share = 0.95: expected a number from 0 to 0.9"),
         ("training = 3", "training = 3: expected a table [training]"),
-        ('[model.x]\ny = "z"', "model.x: unknown key; known: chat_template, name, revision"),
+        ('[model.x]\ny = "z"', "model.x: unknown key; known: chat_template, name, quantization, revision"),
     ],
 )
 def test_a_fault_names_file_key_value_and_what_would_be_accepted(tmp_path: Path, line: str, says: str) -> None:

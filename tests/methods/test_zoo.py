@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pegbox_hardware.forecast.adapters import cost_of
+import pegbox_methods
+from pegbox_hardware.forecast.adapters import PRICED, cost_of
 from pegbox_hardware.forecast.setup import TrainingSetup
 from pegbox_hardware.model_config import shape_of
 from pegbox_hardware.shape import ModelShape
+from pegbox_methods.advice.ranking import RANKED
 from pegbox_methods.card import Card
 from pegbox_methods.refusal import Refusal
-from pegbox_methods.registry import all_cards, find_card
+from pegbox_methods.registry import find_card, method_names, origin_of
 from pegbox_methods.setting import resolve_settings
 from pegbox_methods.zoo.adalora.schedule import Schedule, initial_rank, schedule
 from pegbox_methods.zoo.shared.low_rank import adapter_weights
 
-CARDS = all_cards()[0]
+ZOO = Path(pegbox_methods.__file__).parent / "zoo"
+ZOO_PACKAGE = "pegbox_methods.zoo."
+CARDS = tuple(find_card(name) for name in method_names() if origin_of(name).startswith("pegbox "))
 EVERY_CARD = pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
 
 
@@ -45,8 +51,17 @@ def defaults(card: Card, **changes: Any) -> dict[str, Any]:
     return settings
 
 
-def test_the_advice_has_these_to_choose_from() -> None:
-    assert {"lora", "rslora", "dora", "qlora", "adalora"} <= {card.name for card in CARDS}
+def test_every_folder_of_the_zoo_is_an_entry_point_and_a_card_and_nothing_else_is() -> None:
+    folders = {file.parent.name.replace("_", "-") for file in ZOO.glob("*/card.py")}
+    points = {point.name: point.value for point in entry_points(group="pegbox") if point.value.startswith(ZOO_PACKAGE)}
+    assert folders == points.keys() == {card.name for card in CARDS}
+    for name, module in points.items():
+        assert module == f"{ZOO_PACKAGE}{name.replace('-', '_')}.card"
+        assert find_card(name).torch_half == f"{ZOO_PACKAGE}{name.replace('-', '_')}.half_torch:half"
+
+
+def test_the_profile_table_ranks_methods_that_there_are() -> None:
+    assert {card.name for card in CARDS} >= RANKED
 
 
 @EVERY_CARD
@@ -72,7 +87,9 @@ def test_every_claim_has_a_source(card: Card) -> None:
     assert priced.step_time_ratio is None or 0.5 < priced.step_time_ratio < 5
 
 
-@EVERY_CARD
+@pytest.mark.parametrize(
+    "card", [card for card in CARDS if "targets" in {one.name for one in card.settings}], ids=lambda card: card.name
+)
 def test_a_matrix_the_model_lacks_has_no_price(card: Card) -> None:
     with pytest.raises(KeyError):
         card.footprint(shape(), defaults(card, targets=["nothing"]))
@@ -135,10 +152,11 @@ def test_no_setting_in_range_leaves_adalora_without_a_schedule() -> None:
         phases(10, **extreme)
 
 
-@EVERY_CARD
+@pytest.mark.parametrize("name", sorted(PRICED))
 @pytest.mark.parametrize("rank", [1, 5, 8])
-def test_the_forecast_counts_the_weights_that_the_card_counts(card: Card, rank: int) -> None:
-    surplus = {"surplus": 3.0} if card.name == "adalora" else {}
-    setup = TrainingSetup(method=card.name, rank=rank, **surplus)
-    counted = card.footprint(shape(), defaults(card, rank=rank, **surplus)).trainable_weights
+def test_the_forecast_counts_the_weights_that_the_card_counts(name: str, rank: int) -> None:
+    card, surplus = find_card(name), {"surplus": 3.0} if name == "adalora" else {}
+    setup = TrainingSetup(method=name, rank=rank, **surplus)
+    changes = {} if name == "full" else {"rank": rank, **surplus}
+    counted = card.footprint(shape(), defaults(card, **changes)).trainable_weights
     assert cost_of(shape(), setup).trainable_weights == counted

@@ -19,7 +19,7 @@ from pegbox_methods.recipe import Method, Model, Recipe, Rows
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import load_torch_half
-from pegbox_runs import preflight
+from pegbox_runs import conditions, preflight
 from pegbox_runs.models import BUNDLED, FoundModel
 from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.adapter_care import keep_float32
@@ -208,13 +208,10 @@ def refused(monkeypatch: pytest.MonkeyPatch, method: str, **config: Any) -> str:
 def test_weights_that_are_quantized_already_are_refused_before_a_run_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     gptq = {"quantization_config": {"quant_method": "gptq", "bits": 4}}
     packed = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}
-    assert "its weights are quantized already (by gptq)" in refused(monkeypatch, "qlora", **gptq)
+    assert "the model's weights are quantized already (by gptq)" in refused(monkeypatch, "qlora", **gptq)
     assert "Name the original model" in refused(monkeypatch, "lora", **packed)
 
 
 def test_a_missing_bitsandbytes_is_told_before_a_run_exists(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> str:
-        raise preflight.PackageNotFoundError(name)
-
-    monkeypatch.setattr(preflight, "version", missing)
+    monkeypatch.setattr(conditions, "bitsandbytes_is_here", lambda: False)
     assert "pip install 'bitsandbytes>=0.50'" in refused(monkeypatch, "qlora")

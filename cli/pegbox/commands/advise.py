@@ -13,17 +13,17 @@ from pegbox.advice_view import show_advice
 from pegbox.answer import answer_json, say
 from pegbox_methods.advice.goals import Goal, parse_goal
 from pegbox_methods.advice.records import Advice
+from pegbox_methods.home import user_path
 from pegbox_methods.recipe_file import portable, recipe_text
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.advising import advise_for, recipe_of
-from pegbox_runs.home import user_path
 
 
 def run(asked: argparse.Namespace) -> int:
     """Recommend a method and its settings. Exit code 1: nothing fits."""
     rows = None if asked.data is None else Path(asked.data)
     _refuse_write(asked.write, rows)
-    advice, broken = advise_for(
+    advice = advise_for(
         asked.model,
         file=rows,
         goal=_goal(asked),
@@ -40,8 +40,6 @@ def run(asked: argparse.Namespace) -> int:
         show_advice(advice, model=asked.model, command=command)
     if asked.write and written is None:
         say(f"{asked.write} was not written, as nothing fits.", json=asked.json)
-    for sentence in broken:
-        say(f"warning: {sentence}", json=True)
     return 0 if advice.fits else 1
 
 

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     asked = read_asked(options)
     shape, why = shape_of(asked.config)
     if shape is not None:
-        refuse_setup(asked.setup, shape)
+        refuse_setup(asked.setup, shape, asked.settings)
     elif options.level != "simulated":
         raise Refusal(
             f"{asked.named}: {why}. The forecast needs it: take the config.json the model was published with, or "
@@ -51,14 +51,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _forecast(options: argparse.Namespace, asked: Asked, shape: ModelShape | None) -> Forecast:
     if options.level == "measured" and asked.recipe is not None and shape is not None:
-        trained = cost_for(shape, asked.setup, asked.recipe.method.settings).trainable_weights
+        trained = cost_for(shape, asked.setup, asked.settings).trainable_weights
         with Console(stderr=True).status("taking the first steps", spinner="line"):
             return measured(asked.recipe, trained, file=options.recipe, timeout_seconds=options.timeout)
     if options.level == "simulated" or shape is None:
         found = simulated(asked.config, asked.setup, stack=asked.stack)
     else:
-        settings = None if asked.recipe is None else asked.recipe.method.settings
-        cost = cost_for(shape, asked.setup, settings)
+        cost = cost_for(shape, asked.setup, asked.settings)
         found = analytic(shape, asked.setup, cost, stack=asked.stack, learned=asked.learned)
     if asked.place is not None and asked.place.accelerator == "cpu":
         return on_processor(found, autocast=asked.setup.autocast)

@@ -3,75 +3,57 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from typing import Any
-
-import msgspec
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from pegbox.answer import answer_json, say
+from pegbox.methods_view import show_list, show_method
+from pegbox_hardware.shape import ModelShape
 from pegbox_methods.card import Card
+from pegbox_methods.recipe import Model
+from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import all_cards, find_card
-from pegbox_runs.printable import printable
+from pegbox_runs.conditions import conditions_here
+from pegbox_runs.method_facts import MethodFacts, facts_of, known_certificates
+from pegbox_runs.models import FoundModel, find_config, named_model
+from pegbox_runs.printable import one_line
+
+BUNDLED = Model(name="bundled")
 
 
 def run(asked: argparse.Namespace) -> int:
-    """List the methods, or describe one."""
+    """List the methods, or describe one, for this machine and perhaps a model."""
+    model = None if asked.model is None else find_config(named_model(asked.model))
+    priced = model or find_config(BUNDLED)
+    shape = _shape(priced)
     if asked.method:
-        card = find_card(asked.method)
+        ((found,), warnings) = _facts((find_card(asked.method),), model, priced.name, shape)
         if asked.json:
-            answer_json(_record(card))
+            answer_json(found.record())
         else:
-            Console().print(_description(card))
-        return 0
-    cards, warnings = all_cards()
-    if asked.json:
-        answer_json({"methods": [_record(card) for card in cards], "warnings": warnings})
+            show_method(found, model_weights=shape.weights)
     else:
-        Console().print(_table(cards))
+        cards, broken = all_cards()
+        facts, unread = _facts(cards, model, priced.name, shape)
+        warnings = (*broken, *unread)
+        if asked.json:
+            answer_json({"methods": [one.record() for one in facts], "warnings": warnings})
+        else:
+            show_list(facts, model=asked.model)
     for warning in warnings:
-        say(f"warning: {warning}", json=asked.json)
+        say(f"warning: {warning}", json=True)
     return 0
 
 
-def _record(card: Card) -> dict[str, Any]:
-    return {
-        "name": card.name,
-        "title": card.title,
-        "summary": card.summary,
-        "source": card.source,
-        "learning_rate": card.learning_rate,
-        "settings": [msgspec.to_builtins(setting) for setting in card.settings],
-        "needs": msgspec.to_builtins(card.needs),
-        "recommended": [msgspec.to_builtins(reason) for reason in card.recommended],
-        "discouraged": [msgspec.to_builtins(reason) for reason in card.discouraged],
-    }
+def _facts(
+    cards: tuple[Card, ...], model: FoundModel | None, priced_on: str, shape: ModelShape
+) -> tuple[tuple[MethodFacts, ...], tuple[str, ...]]:
+    """Collect what there is to say of methods. Returns: (of each, warnings)."""
+    certificates, warnings = known_certificates(tuple(card.name for card in cards))
+    given = conditions_here(model)
+    return tuple(facts_of(card, priced_on, shape, given, certificates) for card in cards), warnings
 
 
-def _table(cards: tuple[Card, ...]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("name", "method", "what it does"):
-        table.add_column(column)
-    for card in cards:
-        table.add_row(*(Text(printable(said)) for said in (card.name, card.title, card.summary)))
-    return table
-
-
-def _description(card: Card) -> Text:
-    return Text("\n".join(printable(line) for line in _lines(card)))
-
-
-def _lines(card: Card) -> Iterator[str]:
-    yield f"{card.title} ({card.name}): {card.summary}"
-    yield f"Source: {card.source}"
-    yield f"Learning rate: {card.learning_rate:g} unless the recipe names one ({card.learning_rate_source})"
-    yield "\nSettings, under [method.settings]:"
-    for setting in card.settings:
-        yield f"  {setting.name} = {setting.default!r}  ({setting.accepted()})"
-        yield f"      {setting.help}"
-    for title, reasons in (("Take it when", card.recommended), ("Leave it when", card.discouraged)):
-        for reason in reasons:
-            yield f"\n{title} {reason.when}: {reason.why} ({reason.source})"
+def _shape(model: FoundModel) -> ModelShape:
+    """Give a model's shape. Raises: Refusal: its config tells none."""
+    if model.shape is None:
+        raise Refusal(f"{one_line(model.name, 200)}: its config.json doesn't tell the model's shape; mend it.")
+    return model.shape

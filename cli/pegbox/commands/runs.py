@@ -11,9 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pegbox.answer import answer_json, say
-from pegbox_runs.home import runs_root
 from pegbox_runs.printable import one_line
-from pegbox_runs.run_folder import all_runs
+from pegbox_runs.run_folder import all_runs, runs_root
 from pegbox_runs.summary import Summary
 from pegbox_runs.viewing import summary_of
 

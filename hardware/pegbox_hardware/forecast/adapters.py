@@ -34,8 +34,6 @@ class MethodCost:
 
 PRICED = frozenset({"lora", "rslora", "qlora", "dora", "qdora", "adalora", "pissa", "olora", "full"})
 """Methods whose operations are known here."""
-QUANTIZED = frozenset({"qlora", "qdora"})
-"""Methods that are named for their 4-bit base."""
 
 
 def cost_of(shape: ModelShape, setup: TrainingSetup) -> MethodCost:
@@ -48,22 +46,7 @@ def cost_of(shape: ModelShape, setup: TrainingSetup) -> MethodCost:
     cost = low_rank(shape, setup)
     if setup.method in PRICED:
         return cost
-    return replace(cost, trained=_thin(shape, setup) or cost.trained, known=False)
-
-
-def _thin(shape: ModelShape, setup: TrainingSetup) -> tuple[tuple[int, int], ...]:
-    """Count the trained tensors of methods that are no pair of thin matrices; nothing where that isn't known.
-
-    Source: arXiv:2205.05638 (IA3), arXiv:2310.11454 (VeRA), arXiv:2108.06098 (LoHa).
-    """
-    adapted = list(shape.adapted(setup.targets))
-    if setup.method == "ia3":
-        return tuple((count, d_out) for count, _, d_out, _ in adapted)
-    if setup.method == "vera":
-        return tuple((count, d_out + setup.rank) for count, _, d_out, _ in adapted)
-    if setup.method == "loha":
-        return tuple((2 * count, setup.rank * (d_out + d_in)) for count, _, d_out, d_in in adapted)
-    return ()
+    return replace(cost, known=False)
 
 
 def low_rank(shape: ModelShape, setup: TrainingSetup) -> MethodCost:

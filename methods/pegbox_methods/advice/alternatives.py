@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pegbox_methods.advice.pricing import Pricing, Trial
-from pegbox_methods.advice.ranking import Lost, lost
+from pegbox_methods.advice.ranking import lost
 from pegbox_methods.advice.records import Alternative
 from pegbox_methods.advice.search import Found
 from pegbox_methods.advice.situation import KEPT, Situation
 from pegbox_methods.card import Card
+from pegbox_methods.suitability import Obstacle
 
 GIB = 2**30
 
 
 def other_methods(
-    found: Sequence[Found], winner: Found, refused: Sequence[tuple[Card, Lost]], now: Situation
+    found: Sequence[Found], winner: Found, refused: Sequence[tuple[Card, Obstacle]], now: Situation
 ) -> Iterator[Alternative]:
     """Tell of each method that isn't the advice what it would take, and why it lost."""
     for one in found:
@@ -26,7 +27,7 @@ def other_methods(
             if one.best.setup.micro_batch != winner.best.setup.micro_batch and one.fits:
                 what += f", micro-batch {one.best.setup.micro_batch}"
             yield _alternative("method", what, one.best, why, source)
-    for card, (why, source) in refused:
+    for card, obstacle in refused:
         yield Alternative(
             kind="method",
             what=card.name,
@@ -34,8 +35,8 @@ def other_methods(
             safe_bytes=None,
             margin_bytes=None,
             tokens_per_second=None,
-            lost_because=why,
-            source=source,
+            lost_because=obstacle.why,
+            source=obstacle.source,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import floor, log10
 
 import msgspec
@@ -19,6 +19,7 @@ from pegbox_methods.advice.records import Change
 from pegbox_methods.advice.search import Found, lean
 from pegbox_methods.advice.situation import Situation, situation
 from pegbox_methods.card import Card
+from pegbox_methods.suitability import Conditions
 
 GIB = 2**30
 STEPS = 32
@@ -28,19 +29,17 @@ OLDEST = (7, 5)
 """Least compute capability of a card that is worth naming: what today's torch and bitsandbytes serve well."""
 
 
-def changes(
-    leanest: Found, cards: Sequence[Card], profiles: Profiles, excluded: Mapping[str, str]
-) -> tuple[Change, ...]:
+def changes(leanest: Found, cards: Sequence[Card], profiles: Profiles, given: Conditions) -> tuple[Change, ...]:
     """List them, the smallest first: free memory, a shorter length, a smaller model, another card.
 
-    `leanest` is the method that takes least, at micro-batch 1 with checkpointing; `excluded` holds on any card.
+    `leanest` is the method that takes least, at micro-batch 1 with checkpointing; `given` holds on any device.
     """
     now = leanest.pricing.now
     found = (
         _free(leanest),
         _shorter(leanest),
         _smaller(leanest),
-        _card(now, [card for card in cards if card.name not in excluded], profiles),
+        _card(now, cards, profiles, given),
     )
     return tuple(change for change in found if change is not None)
 
@@ -137,7 +136,7 @@ def shrunk(shape: ModelShape, share: float) -> ModelShape:
     )
 
 
-def _card(now: Situation, cards: Sequence[Card], profiles: Profiles) -> Change | None:
+def _card(now: Situation, cards: Sequence[Card], profiles: Profiles, given: Conditions) -> Change | None:
     """Name the cards of the least memory on which something fits.
 
     Each is asked on its own: two of a size differ in number format, margin and their profile's length.
@@ -145,14 +144,14 @@ def _card(now: Situation, cards: Sequence[Card], profiles: Profiles) -> Change |
     sold = [row for row in profiles.cards if row.accelerator == "cuda" and (row.capability or (0, 0)) >= OLDEST]
     sold = [row for row in sold if "Laptop" not in row.name and row.memory_bytes > now.place.memory_total]
     for size in sorted({row.memory_gib for row in sold}):
-        names = [row.name for row in sold if row.memory_gib == size and _fits_on(row, now, cards, profiles)]
+        names = [row.name for row in sold if row.memory_gib == size and _fits_on(row, now, cards, profiles, given)]
         if names:
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             return Change(what=f"a card of {size:g} GiB: {shown}", consequence="the same model, rows and length")
     return None
 
 
-def _fits_on(row: CardRow, now: Situation, cards: Sequence[Card], profiles: Profiles) -> bool:
+def _fits_on(row: CardRow, now: Situation, cards: Sequence[Card], profiles: Profiles, given: Conditions) -> bool:
     """Whether a method of the card's profile fits, at this length and at the one that would be advised there."""
     place = planned_card(row.name, profiles)
     there = situation(now.shape, place, now.goal, now.data)
@@ -162,5 +161,5 @@ def _fits_on(row: CardRow, now: Situation, cards: Sequence[Card], profiles: Prof
     return any(
         lean(card, there, optimizer).fits
         for card in cards
-        if card.name in place.policy.methods and not unusable(card, there, {})
+        if card.name in place.policy.methods and not unusable(card, there, given)
     )

@@ -10,12 +10,11 @@ from pegbox_methods.advice.method_settings import learning_rate
 from pegbox_methods.advice.records import Choice
 from pegbox_methods.advice.search import Found
 from pegbox_methods.advice.situation import HELD_OUT, Situation
+from pegbox_methods.suitability import BITSANDBYTES_FROM
 
 GIB = 2**30
 PRECISIONS = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 EIGHT_BIT = frozenset(("adamw_8bit", "paged_adamw_8bit"))
-BITSANDBYTES_FROM = (6, 0)
-"""Compute capability that its 8-bit optimizers need."""
 KERNELS = {"flash": "flash", "efficient": "memory-efficient", "math": "math"}
 
 

@@ -18,13 +18,15 @@ from pegbox_methods.advice.data_card import DataCard
 from pegbox_methods.advice.goals import FEW_ROWS, LEAST_RANK, VERY_FEW_ROWS, Goal
 from pegbox_methods.advice.method_settings import ranks_to_try
 from pegbox_methods.advice.places import places_of
-from pegbox_methods.advice.ranking import Lost, best_of, ordered, unusable
+from pegbox_methods.advice.ranking import RANKED, best_of, ordered, unusable
 from pegbox_methods.advice.records import Advice, Change, Choice, Place
 from pegbox_methods.advice.search import Found, adapter_decides, alike, fastest, highest_rank, lean
 from pegbox_methods.advice.situation import KEPT, Situation, situation
 from pegbox_methods.card import Card
 from pegbox_methods.refusal import Refusal
+from pegbox_methods.suitability import Conditions, Obstacle
 
+NOTHING_KNOWN = Conditions()
 GEMMA_IN_FP16 = (
     "Gemma in float16: activations of Gemma 2 and 3 are known to exceed float16's range, and the loss becomes 0 or nan "
     "(transformers#36822, unsloth#2040). Watch the first steps; a card with bfloat16 (compute capability 8.0 and "
@@ -38,7 +40,9 @@ class Decision:
 
     now: Situation
     found: tuple[Found, ...]
-    refused: tuple[tuple[Card, Lost], ...]
+    refused: tuple[tuple[Card, Obstacle], ...]
+    unranked: tuple[str, ...]
+    """Names of the other methods, which weren't priced."""
     winner: Found | None
 
 
@@ -50,48 +54,54 @@ def advise(
     zoo: Sequence[Card],
     *,
     profiles: Profiles,
-    excluded: Mapping[str, str] | None = None,
+    given: Conditions = NOTHING_KNOWN,
+    others: Sequence[str] = (),
     learned: Mapping[str, Learned] | None = None,
     price_per_hour: float | None = None,
 ) -> Advice:
     """Recommend a method and its settings for a machine, or for one device that is planned for.
 
-    `zoo`: the cards of all installed methods; `excluded`: methods that can't be used with this installation or
-    model -> why; `learned`: what probes taught of a device, by its name. Costs a forecast of memory and one of time
-    for each setting it considers, some 20 in all.
+    `zoo`: the cards of installed methods, of which those are priced that the device's profile ranks; `others`: names
+    of methods that are installed besides; `given`: what is known of the model's stored weights and the installation;
+    `learned`: what probes taught of a device, by its name. Costs a forecast of memory and one of time for each setting
+    it considers, some 20 in all.
     Raises: Refusal: no method can be used at all; ValueError: a negative price.
     """
     places = (machine,) if isinstance(machine, Place) else places_of(machine, profiles)
     asked = [situation(shape, place, goal, data, (learned or {}).get(place.name)) for place in places]
-    decisions = [_decide(now, zoo, excluded or {}) for now in asked]
+    names = [card.name for card in zoo] + [*others]
+    decisions = [_decide(now, zoo, names, given) for now in asked]
     best = max(decisions, key=_merit)
     if best.winner is not None:
         return _advice(best, best.winner, price_per_hour, ())
     leanest = min(best.found, key=lambda one: one.best.memory.safe_bytes)
-    return _advice(best, leanest, price_per_hour, changes(leanest, zoo, profiles, excluded or {}))
+    return _advice(best, leanest, price_per_hour, changes(leanest, zoo, profiles, given))
 
 
-def _decide(now: Situation, zoo: Sequence[Card], excluded: Mapping[str, str]) -> Decision:
-    place = now.place
+def _decide(now: Situation, zoo: Sequence[Card], names: Sequence[str], given: Conditions) -> Decision:
+    """Price what the profile ranks and can be used. Raises: Refusal: that is nothing."""
+    known = [card for card in zoo if card.name in RANKED]
+    refused = [(card, why) for card in known if (why := unusable(card, now, given)) is not None]
+    out = {card.name for card, _ in refused}
+    usable = [card for card in ordered(known, now) if card.name not in out]
+    if not usable:
+        raise Refusal(_nothing_usable(refused))
     optimizer = optimizer_for(now)
-    found: list[Found] = []
-    refused: list[tuple[Card, Lost]] = []
-    for card in ordered(zoo, now):
-        why = unusable(card, now, excluded)
-        if why is not None:
-            refused.append((card, why))
-            continue
-        try:
-            found.append(highest_rank(card, now, optimizer.value))
-        except Exception as error:
-            if card.name in place.policy.methods:
-                raise
-            refused.append((card, (f"its card can't price this model: {type(error).__name__}: {error}", card.source)))
-    if not found:
-        reasons = "; ".join(f"{card.name}: {why}" for card, (why, _) in refused)
-        raise Refusal(f"no method can be used here. {reasons or 'None is installed.'}")
-    found, winner = _settled(found, now)
-    return Decision(now, tuple(found), tuple(refused), winner)
+    found, winner = _settled([highest_rank(card, now, optimizer.value) for card in usable], now)
+    told = out | {card.name for card in usable}
+    unranked = tuple(sorted(name for name in names if name not in told))
+    return Decision(now, tuple(found), tuple(refused), unranked, winner)
+
+
+def _nothing_usable(refused: Sequence[tuple[Card, Obstacle]]) -> str:
+    """Say why no method can be used, each reason once, with the methods that it holds for."""
+    if not refused:
+        return "no method can be used here: none is installed that the profile table ranks."
+    reasons: dict[Obstacle, list[str]] = {}
+    for card, why in refused:
+        reasons.setdefault(why, []).append(card.name)
+    told = (f"{', '.join(names)}: {found.why}. {found.remedy}" for found, names in reasons.items())
+    return f"no method can be used here. {' '.join(told)}"
 
 
 def _settled(found: list[Found], now: Situation) -> tuple[list[Found], Found | None]:
@@ -152,6 +162,7 @@ def _advice(decision: Decision, winner: Found, price_per_hour: float | None, hel
         time_unknown=None if best.time else _time_unknown(now.place),
         cost=_cost(winner, now, price_per_hour),
         alternatives=others,
+        unranked=decision.unranked,
         changes=helping,
         warnings=tuple(_warnings(now, winner)),
     )

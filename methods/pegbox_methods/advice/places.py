@@ -87,7 +87,7 @@ def _planned(
 
 def _gpu_place(gpu: Gpu, number: int, machine: Machine, profiles: Profiles) -> Place:
     total, free = gpu.memory_total or 0, gpu.memory_free or 0
-    capability = _capability(gpu)
+    capability = capability_of(gpu)
     # A slice has its own memory, and a part of its card's speed that the table doesn't know.
     card = None if gpu.slice_of is not None else profiles.card_of(gpu.name, total)
     if capability is None and card is not None:
@@ -141,7 +141,8 @@ def _processor(machine: Machine, profiles: Profiles) -> Place:
     )
 
 
-def _capability(gpu: Gpu) -> tuple[int, int] | None:
+def capability_of(gpu: Gpu) -> tuple[int, int] | None:
+    """Give a GPU's CUDA compute capability; None: it has none, or the driver doesn't tell."""
     if gpu.compute_capability is None:
         return None
     major, _, minor = gpu.compute_capability.partition(".")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import get_args
 
+from pegbox_hardware.profile_rows import Method
 from pegbox_methods.advice.goals import FEW_ROWS, RANK_FLOOR
 from pegbox_methods.advice.pricing import Trial
 from pegbox_methods.advice.search import Found
 from pegbox_methods.advice.situation import Situation
 from pegbox_methods.card import Card, Reason
+from pegbox_methods.suitability import Conditions, Obstacle, obstacle
 
+RANKED: frozenset[str] = frozenset(get_args(Method))
+"""Names of the methods that a profile may rank."""
 GIB = 2**30
 TIE = 0.03
 """Figures closer than this count as equal, and the usual order decides."""
@@ -21,44 +27,38 @@ Told = tuple[str, str, str]
 """(when, why, source)"""
 
 
-def unusable(card: Card, now: Situation, excluded: Mapping[str, str]) -> Lost | None:
-    """Say why a method can't be used here, whatever its settings; None: it can."""
+def unusable(card: Card, now: Situation, given: Conditions) -> Obstacle | None:
+    """Say why a method can't be used here, whatever its settings; None: it can.
+
+    `given`: what is known of the model's stored weights and of the installation; the rest is the situation's.
+    """
     shape, place = now.shape, now.place
-    if card.name in excluded:
-        return excluded[card.name], "this installation and model"
-    if card.needs.quantized_base and not shape.quantizable:
-        return (
-            f"transformers leaves {shape.architecture}'s own class of linear maps alone, so the base would train "
-            "unquantized without a word",
-            "transformers' replace_with_bnb_linear",
-        )
-    if card.needs.quantized_base and shape.expert_weights > shape.linear_weights:
-        return (
-            "most of the weights are experts, whose stacked parameters bitsandbytes leaves unpacked",
-            "transformers' replace_with_bnb_linear",
-        )
-    least = card.needs.compute_capability
-    if least and place.accelerator == "cuda" and (place.capability or (0, 0)) < least:
-        return f"it needs compute capability {least[0]}.{least[1]} or above", f"the card of {card.title}"
+    here = replace(given, shape=shape, accelerator=place.accelerator, capability=place.capability)
+    found = obstacle(card, here)
+    if found is not None:
+        return found
     if card.needs.quantized_base and card.name not in place.policy.methods:
         policy = place.policy
-        return "4-bit bases aren't tried on such a device", f"profile {policy.name}: {policy.source.where}"
+        return Obstacle(
+            why="4-bit bases aren't tried on such a device",
+            source=f"profile {policy.name}: {policy.source.where}",
+            remedy="Take a method that needs none.",
+        )
     return None
 
 
 def ordered(cards: Sequence[Card], now: Situation) -> list[Card]:
-    """Put the methods into the order in which the goal wants them, before it is known what fits.
+    """Put the methods that the policy names into the order in which the goal wants them, before it is known what fits.
 
     The policy's own order, with 16-bit bases before a packed one, rsLoRA first where a high rank is wanted, and DoRA
-    first where quality at a low rank is. Methods that the profile table doesn't know come last.
+    first where quality at a low rank is.
     """
     order: dict[str, int] = {name: place for place, name in enumerate(now.place.policy.methods)}
 
-    def key(card: Card) -> tuple[int, int, int]:
-        known = order.get(card.name, len(order))
-        return int(card.name not in order), -_drawn(card, now), 100 * card.needs.quantized_base + known
+    def key(card: Card) -> tuple[int, int]:
+        return -_drawn(card, now), 100 * card.needs.quantized_base + order[card.name]
 
-    return sorted(cards, key=key)
+    return sorted((card for card in cards if card.name in order), key=key)
 
 
 def _drawn(card: Card, now: Situation) -> int:
@@ -74,11 +74,9 @@ def _drawn(card: Card, now: Situation) -> int:
 def best_of(found: Sequence[Found], now: Situation) -> Found | None:
     """Take the first that fits, or, where the goal is a figure, the one that fits with the best figure.
 
-    `found` comes in the goal's order. Methods that the profile table doesn't know are taken only if nothing else fits.
+    `found` comes in the goal's order.
     """
     fitting = [one for one in found if one.fits]
-    known = [one for one in fitting if one.pricing.card.name in now.place.policy.methods]
-    fitting = known or fitting
     figure = FIGURES.get(now.goal.priority)
     if figure is None or not fitting:
         return fitting[0] if fitting else None
@@ -101,10 +99,6 @@ def lost(one: Found, winner: Found, now: Situation) -> Lost:
     if not one.fits:
         lacking = -best.margin_bytes / GIB
         return f"lacks {lacking:.1f} GiB even with micro-batch 1 and checkpointing", "its forecast"
-    if card.name not in now.place.policy.methods:
-        unknown = "compare it", "nothing measured speaks for it first", card.source
-        when, why, source = _first(card.discouraged) or unknown
-        return f"the profile table knows nothing of it; {when}: {why}", source
     if (worse := _worse(best, won, now)) is not None:
         return worse, "its forecast"
     if card.name in RANK_FLOOR and now.rank.value < RANK_FLOOR[card.name]:

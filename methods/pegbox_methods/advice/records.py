@@ -103,5 +103,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     time_unknown: str | None
     cost: Cost | None
     alternatives: tuple[Alternative, ...]
+    unranked: tuple[str, ...]
+    """Methods that are installed too, and that the device's profile doesn't rank: they weren't priced."""
     changes: tuple[Change, ...]
     warnings: tuple[str, ...]

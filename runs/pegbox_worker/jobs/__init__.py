@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 JOBS = {
+    "certify": "pegbox_worker.jobs.certify:run",
     "measure": "pegbox_worker.jobs.measure:run",
     "simulate": "pegbox_worker.jobs.simulate:run",
     "torch-facts": "pegbox_worker.jobs.torch_facts:run",

@@ -96,7 +96,7 @@ CARD = Card(
     ),
     learning_rate=1e-3,
     learning_rate_source=f"{PAPER}, appendices: its runs take 5e-4 to 2e-3, above LoRA's, as all values begin at zero",
-    needs=Needs(),
+    needs=Needs(linear_layers_only=False),
     footprint=footprint,
     recommended=(
         Reason(

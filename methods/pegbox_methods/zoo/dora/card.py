@@ -63,7 +63,7 @@ CARD = Card(
     ),
     learning_rate=1.5e-4,
     learning_rate_source="a little below LoRA's, as the README of NVlabs/DoRA asks",
-    needs=Needs(),
+    needs=Needs(linear_layers_only=False),
     footprint=footprint,
     recommended=(
         Reason(

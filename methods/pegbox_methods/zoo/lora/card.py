@@ -37,7 +37,7 @@ CARD = Card(
     settings=(RANK, ALPHA, DROPOUT, TARGETS),
     learning_rate=2e-4,
     learning_rate_source="about ten times full fine-tuning's; QLoRA paper, arXiv:2305.14314, table 9",
-    needs=Needs(),
+    needs=Needs(linear_layers_only=False),
     footprint=footprint,
     recommended=(
         Reason(

@@ -51,7 +51,7 @@ CARD = Card(
     ),
     learning_rate=1e-4,
     learning_rate_source=f"{PEFT_TABLE}: 1e-4 with rank 64 and alpha 64",
-    needs=Needs(),
+    needs=Needs(linear_layers_only=False),
     footprint=footprint,
     recommended=(
         Reason(

@@ -11,7 +11,10 @@ from pegbox_methods.refusal import Refusal
 
 
 def home() -> Path:
-    """Give the folder that holds runs and caches: $PEGBOX_HOME, else the platform's place for user data."""
+    """Give the folder that holds runs, drop-in methods and caches: $PEGBOX_HOME, else the platform's place.
+
+    Raises: Refusal: $PEGBOX_HOME begins with "~somebody" of whom this machine knows nothing.
+    """
     named = os.environ.get("PEGBOX_HOME")
     return user_path(named).absolute() if named else platformdirs.user_data_path("pegbox")
 
@@ -25,8 +28,3 @@ def user_path(named: str) -> Path:
         return Path(named).expanduser()
     except RuntimeError:
         raise Refusal(f"{named}: there is no such user's home on this machine. Give a path.") from None
-
-
-def runs_root() -> Path:
-    """Give the folder of all runs. It may not exist yet."""
-    return home() / "runs"

@@ -1,0 +1,1 @@
+"""FourierFT: a few waves, added to each matrix."""

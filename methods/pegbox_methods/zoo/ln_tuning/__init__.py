@@ -1,0 +1,1 @@
+"""LN tuning: the norms between the layers, and nothing else."""

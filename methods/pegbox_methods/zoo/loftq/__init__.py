@@ -1,0 +1,1 @@
+"""LoftQ: QLoRA that begins with what packing took away."""

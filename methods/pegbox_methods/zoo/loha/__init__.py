@@ -1,0 +1,1 @@
+"""LoHa: the elementwise product of two low-rank matrices beside each linear map."""

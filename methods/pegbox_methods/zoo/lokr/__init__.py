@@ -1,0 +1,1 @@
+"""LoKr: a Kronecker product of two small matrices beside each linear map."""

@@ -1,0 +1,1 @@
+"""LoRA-FA: LoRA whose first matrix stays as it was drawn."""

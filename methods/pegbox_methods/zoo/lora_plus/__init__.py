@@ -1,0 +1,1 @@
+"""LoRA+: LoRA whose second matrix learns faster than its first."""

@@ -1,0 +1,1 @@
+"""OFT: each block of a map's inputs is rotated."""

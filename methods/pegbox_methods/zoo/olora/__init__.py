@@ -1,0 +1,1 @@
+"""OLoRA: LoRA that begins with orthogonal directions of the weights themselves."""

@@ -1,0 +1,1 @@
+"""PiSSA: LoRA that begins with the largest directions of the weights themselves."""

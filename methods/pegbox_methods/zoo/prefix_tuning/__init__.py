@@ -1,0 +1,1 @@
+"""Prefix tuning: made-up keys and values before every row, in each layer."""

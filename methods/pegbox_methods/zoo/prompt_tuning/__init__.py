@@ -1,0 +1,1 @@
+"""Prompt tuning: made-up tokens before every row."""

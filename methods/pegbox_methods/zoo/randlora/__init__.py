@@ -1,0 +1,1 @@
+"""RandLoRA: updates of full rank, made of random bases that are scaled and added up."""

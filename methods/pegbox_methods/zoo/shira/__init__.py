@@ -1,0 +1,1 @@
+"""SHiRA: a few weights of each linear map are trained, where chance put them."""

@@ -1,0 +1,1 @@
+"""Trainable tokens: the embeddings of a few tokens, and nothing else."""

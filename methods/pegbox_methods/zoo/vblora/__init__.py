@@ -1,0 +1,1 @@
+"""VB-LoRA: all thin matrices are mixed from one bank of short vectors."""

@@ -1,0 +1,87 @@
+"""VB-LoRA's card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from pegbox_hardware.shape import ModelShape
+from pegbox_methods.card import Card, Footprint, Needs, Reason
+from pegbox_methods.hookspecs import hookimpl
+from pegbox_methods.setting import Setting
+from pegbox_methods.zoo.shared.low_rank import DROPOUT, PEFT_TABLE, RANK, TARGETS, wanted
+from pegbox_methods.zoo.vblora.bank import vector_length
+
+PAPER = "Li et al. 2024, arXiv:2405.15179"
+
+NUM_VECTORS = Setting(
+    name="num_vectors",
+    kind="whole",
+    default=256,
+    minimum=1,
+    maximum=65536,
+    unit="vectors",
+    help="Size of the bank. Larger models want more.",
+)
+VECTOR_LENGTH = Setting(
+    name="vector_length",
+    kind="whole",
+    default=0,
+    minimum=0,
+    maximum=65536,
+    unit="numbers",
+    help="It must divide both sizes of every adapted map. 0: the largest power of two up to 256 that does.",
+)
+TOPK = Setting(
+    name="topk",
+    kind="whole",
+    default=2,
+    minimum=1,
+    maximum=64,
+    unit="vectors",
+    help="Vectors that are mixed into one piece of a matrix.",
+)
+
+
+def footprint(shape: ModelShape, settings: Mapping[str, Any]) -> Footprint:
+    """Price VB-LoRA: one bank, and for each piece of a thin matrix one number for each vector in it."""
+    maps = tuple(shape.adapted(wanted(settings["targets"])))
+    length = vector_length(settings["vector_length"], (width for *_, d_out, d_in in maps for width in (d_out, d_in)))
+    pieces = sum(layers * settings["rank"] * (d_out // length + d_in // length) for layers, _, d_out, d_in in maps)
+    return Footprint(
+        trainable_weights=settings["num_vectors"] * (length + pieces),
+        step_time_ratio=None,
+        step_time_source="x",
+    )
+
+
+CARD = Card(
+    name="vblora",
+    title="VB-LoRA",
+    summary="Mixes every thin matrix of LoRA from one bank of short vectors that all layers share.",
+    source=PAPER,
+    settings=(
+        msgspec.structs.replace(RANK, default=4, help="Width of the two thin matrices."),
+        NUM_VECTORS,
+        VECTOR_LENGTH,
+        TOPK,
+        msgspec.structs.replace(DROPOUT, default=0.0),
+        TARGETS,
+    ),
+    learning_rate=1e-3,
+    learning_rate_source="x",
+    needs=Needs(linear_layers_only=False),
+    footprint=footprint,
+    recommended=(),
+    discouraged=(),
+    torch_half="pegbox_methods.zoo.vblora.half_torch:half",
+    cannot={"start": "its bank begins with small random vectors, as zeros would get no gradient"},
+)
+
+
+@hookimpl
+def pegbox_card() -> Card:
+    """Bring VB-LoRA in, by the same door as any guest."""
+    return CARD

@@ -1,0 +1,1 @@
+"""MoRA for Pegbox, written from its paper: PEFT has none."""

@@ -1,0 +1,1 @@
+"""RoAd for Pegbox, through PEFT."""
