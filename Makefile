@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-SOURCES := cli tui runs methods hardware tests
+SOURCES := cli tui runs methods hardware plugins tests
+GUESTS := pegbox-road pegbox-mora
 
 .PHONY: demo test check lint types contracts bench accuracy capabilities docs bundled snapshots clean help
 
@@ -24,6 +25,9 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+	MYPYPATH=$(subst $() ,:,$(GUESTS:%=plugins/%/src)) $(BIN)/mypy --allow-subclassing-any --allow-untyped-decorators \
+		$(foreach guest,$(GUESTS),--package $(subst -,_,$(guest)))
+	$(BIN)/mypy plugins/dropins/*.py
 
 contracts: $(READY)
 	$(BIN)/lint-imports --no-logo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from pegbox import __version__
 
@@ -65,6 +66,14 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_advise(command("advise", "recommend a method and its settings for a model on this machine, and say why"))
 
+    _add_methods(command)
+
+    schema = command("schema", "print the JSON schema of a file that Pegbox reads or writes")
+    schema.add_argument("record", choices=("recipe", "event", "summary"), help="which one")
+    return parser
+
+
+def _add_methods(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     methods = command("methods", "list the methods of tuning, or describe one")
     methods.add_argument("method", metavar="NAME", nargs="?", help="the method to describe")
     methods.add_argument("--model", metavar="MODEL", help="the model it is for: what can't be used with it is told")
@@ -77,10 +86,6 @@ def build_parser() -> argparse.ArgumentParser:
     new = command("new-method", "write a plugin that brings a method of your own: it works, and is yours to change")
     new.add_argument("method", metavar="NAME", help="small letters, digits and hyphens, as in my-method")
     new.add_argument("--folder", metavar="DIR", help="a new or an empty folder (default: pegbox-NAME)")
-
-    schema = command("schema", "print the JSON schema of a file that Pegbox reads or writes")
-    schema.add_argument("record", choices=("recipe", "event", "summary"), help="which one")
-    return parser
 
 
 def _add_advise(parser: argparse.ArgumentParser) -> None:

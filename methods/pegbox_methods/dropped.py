@@ -33,7 +33,12 @@ def dropped_files() -> tuple[Path, ...]:
 
 def method_of(file: Path) -> str:
     """Name the method that a file brings."""
-    return file.stem.replace("_", "-")
+    return readable(file.stem).replace("_", "-")
+
+
+def readable(name: str) -> str:
+    """Write a file's name as a text that can be printed; a name that is no UTF-8 gets escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def import_file(file: Path) -> ModuleType:

@@ -35,8 +35,8 @@ class Model(Part, frozen=True):
     quantization: Annotated[
         Literal["auto", "none", "nf4"],
         Meta(
-            description="How the frozen base model is held. 'nf4': its linear maps in 4 bits, doubly quantized. 'auto': "
-            "as the method needs it."
+            description="How the frozen base is held. 'nf4': its linear maps in 4 bits, doubly quantized. 'auto': as "
+            "the method needs it."
         ),
     ] = "auto"
     chat_template: Annotated[

@@ -12,7 +12,7 @@ from typing import Any
 
 from pegbox_methods.card import Card
 from pegbox_methods.card_check import NAME
-from pegbox_methods.dropped import dropped_files, import_file, method_of
+from pegbox_methods.dropped import dropped_files, import_file, method_of, readable
 from pegbox_methods.fence import SLOW_SECONDS, Broken, load_fenced, load_here
 from pegbox_methods.refusal import Refusal, did_you_mean
 
@@ -147,4 +147,4 @@ def _changed(folder: str) -> int | None:
 
 def _dropped() -> Iterator[Plugin]:
     for file in dropped_files():
-        yield Plugin(method_of(file), f"drop-in {file.name}", 2, partial(import_file, file))
+        yield Plugin(method_of(file), f"drop-in {readable(file.name)}", 2, partial(import_file, file))

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pegbox_methods.card import Card
 from pegbox_methods.events import Event
+from pegbox_methods.fence import one_line_of
 from pegbox_methods.recipe import Recipe
+from pegbox_methods.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -82,8 +84,14 @@ class TorchHalf(Protocol):
 def load_torch_half(card: Card) -> TorchHalf:
     """Import a card's torch half.
 
-    Raises: ImportError, AttributeError: the string on the card names nothing.
+    Raises: Refusal: it can't be imported, or there is no such object.
     """
     module, _, name = card.torch_half.partition(":")
-    half: Any = getattr(importlib.import_module(module), name)
+    try:
+        half: Any = getattr(importlib.import_module(module), name)
+    except (Exception, SystemExit) as error:  # a guest may raise anything
+        raise Refusal(
+            f'the method "{card.name}" can\'t be loaded: its torch half {card.torch_half}: {one_line_of(error)}. Mend or '
+            "remove its plugin, or take another method."
+        ) from error
     return cast(TorchHalf, half)

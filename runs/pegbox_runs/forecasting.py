@@ -59,6 +59,7 @@ def setup_of(recipe: Recipe, *, bf16: bool, processor: bool = False) -> Training
         adapter_dtype="bf16" if quantized and compute == "bf16" else "fp32",
         autocast=compute != "fp32",
         quantization="nf4-double" if quantized else "none",
+        kbit_casts=quantized and settings.get("preparation") == "full",
         dropout=settings.get("dropout", 0.0),
         padding=training.micro_batch > 1,
         evaluation_batch=recipe.evaluation_batch,
@@ -80,16 +81,14 @@ def measured_rate(recipe: Recipe) -> float | None:
         return None
 
 
-def step_time_ratio(setup: TrainingSetup, shape: ModelShape) -> float:
+def step_time_ratio(setup: TrainingSetup, shape: ModelShape, settings: Mapping[str, Any]) -> float:
     """Give a method's step time relative to LoRA's, by its card; 1 where no card tells.
 
-    The time forecast counts the unpacking of a 4-bit base itself.
+    The time forecast counts the unpacking of a 4-bit base itself, as the advice takes it too.
     """
-    if setup.full or setup.quantized or setup.method not in method_names():
+    if setup.quantized or setup.method not in method_names():
         return 1.0
-    card = find_card(setup.method)
-    settings = {setting.name: setting.default for setting in card.settings}
-    return card.footprint(shape, settings).step_time_ratio or 1.0
+    return find_card(setup.method).footprint(shape, settings).step_time_ratio or 1.0
 
 
 def measured(recipe: Recipe, trainable_weights: int, *, file: str, timeout_seconds: float) -> Forecast:

@@ -87,6 +87,8 @@ def labelled_loss_of(model: nn.Module, input_ids: Tensor, labels: Tensor, comput
     Returns: None where it would not be the model's own loss: a head that is adapted, scaled, capped or biased,
     tokens put before the row, or a model without the usual parts.
     """
+    if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
+        return None  # a prefix stands outside the backbone, and one row's loss may be the same by chance
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
     try:
         plain_head = type(causal.get_output_embeddings()) is nn.Linear

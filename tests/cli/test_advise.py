@@ -11,10 +11,12 @@ import pytest
 
 from pegbox.commands import advise
 from pegbox_methods.recipe_file import read_recipe
+from pegbox_methods.registry import method_names
 from pegbox_runs import advising
 from pegbox_runs.models import BUNDLED
 from pegbox_runs.preflight import check
 from tests.commands import pegbox
+from tests.methods.guests import drop
 from tests.runs.made_up_machines import GIB, gpu, machine
 
 ROWS = str(BUNDLED / "rows.jsonl")
@@ -152,3 +154,15 @@ def test_an_existing_file_is_never_written_over(home: Path, tmp_path: Path) -> N
     done = pegbox("advise", "bundled", "--data", ROWS, "--write", str(target), home=home)
     assert done.returncode == 2
     assert target.read_text() == "mine"
+
+
+def test_methods_that_nothing_ranks_are_told_once_and_none_of_them_is_loaded(home: Path) -> None:
+    drop(home, "bad.py", "raise SystemExit(7)")
+    done = pegbox("advise", "bundled", "--gpu", "A100 80GB", "--json", home=home)
+    advice = json.loads(done.stdout)
+    told = {one["what"].partition(",")[0] for one in advice["alternatives"] if one["kind"] == "method"}
+    assert set(advice["unranked"]) | told | {advice["method"]} == set(method_names())
+    assert "bad" in advice["unranked"]
+    assert done.stderr == ""
+    said = pegbox("advise", "bundled", "--gpu", "A100 80GB", home=home, COLUMNS="80").stdout
+    assert f"{len(advice['unranked'])} other methods are installed" in said

@@ -353,3 +353,9 @@ def test_every_method_is_priced_with_the_weights_of_its_own_card_and_its_own_def
     said = answer(capfd, "--config", str(llama), "--method", name)
     assert said["trainable_weights"] == card.footprint(shape, settings).trainable_weights
     assert said["setup"]["quantization"] == ("nf4-double" if card.needs.quantized_base else "none")
+
+
+def test_full_fine_tuning_is_no_faster_than_lora(llama: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--config", str(llama), "--gpu", "H200", "--dropout", "0")
+    plain, full = (answer(capfd, *arguments, "--method", method)["step_time"]["seconds"] for method in ("lora", "full"))
+    assert full > 1.3 * plain

@@ -24,6 +24,8 @@ def test_one_wheel_ships_the_six_packages_and_the_bundled_default(tmp_path: Path
         assert f"{package.name}/py.typed" in names
     for file in ("model/model.safetensors", "model/tokenizer.json", "rows.jsonl", "README.md", "LICENSE-PSF.txt"):
         assert f"pegbox_runs/bundled/{file}" in names
+    for file in ("pyproject.toml", "src/package/card.py", "src/package/half_torch.py", "tests/test_certified.py"):
+        assert f"pegbox_methods/template/{file}.template" in names
     assert any(name.endswith("dashboard.tcss") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert wheel.stat().st_size < 10 * 2**20

@@ -216,6 +216,12 @@ def test_a_name_that_no_recipe_could_hold_is_one_line(home: Path) -> None:
     assert "small letters, digits and hyphens" in warnings()[0]
 
 
+def test_a_file_whose_name_is_no_text_is_one_line_that_can_be_printed(home: Path) -> None:
+    drop(home, os.fsdecode(b"odd\xff.py"), source("odd"))
+    (said,) = warnings()
+    assert said.encode().startswith(b"drop-in odd\\xff.py: ")
+
+
 def test_a_mended_drop_in_comes_in(home: Path) -> None:
     drop(home, "mended.py", "raise ValueError")
     assert "mended" not in names()

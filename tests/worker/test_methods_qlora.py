@@ -14,12 +14,17 @@ from datasets import Dataset
 from torch import nn
 from transformers import AutoModelForCausalLM, Qwen3MoeConfig
 
-from pegbox_methods.events import Prepared
+from pegbox_hardware.forecast.adapters import cost_of
+from pegbox_hardware.forecast.static import static_of
+from pegbox_hardware.model_config import shape_of
+from pegbox_methods.events import Evaluation as Looked
+from pegbox_methods.events import Failed, Prepared
 from pegbox_methods.recipe import Method, Model, Recipe, Rows
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import load_torch_half
 from pegbox_runs import conditions, preflight
+from pegbox_runs.forecasting import setup_of
 from pegbox_runs.models import BUNDLED, FoundModel
 from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.adapter_care import keep_float32
@@ -29,7 +34,19 @@ from pegbox_worker.plan import plan
 from pegbox_worker.precision import NumberFormat
 from pegbox_worker.trainer import MeasuredTrainer
 from tests.commands import events_of, pegbox, write_recipe_text
-from tests.methods_at_work import CPU, FOUND, IDS, attach, logits, one_thread, packed_base, plain_base, recipe
+from tests.methods_at_work import (
+    CPU,
+    FOUND,
+    IDS,
+    attach,
+    logits,
+    one_thread,
+    packed_base,
+    plain_base,
+    recipe,
+    run_job,
+)
+from tests.models_by_name import CONFIGS
 
 HALF = load_torch_half(find_card("qlora"))
 
@@ -82,19 +99,79 @@ def gradients(model: Any) -> dict[str, torch.Tensor]:
     return {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def test_its_gradients_are_those_of_the_unpacked_model_after_an_evaluation_too() -> None:
+@pytest.mark.parametrize("preparation", ["lean", "full"])
+@pytest.mark.parametrize(("method", "unpacked_method"), [("qlora", "lora"), ("qdora", "dora")])
+def test_its_gradients_are_those_of_the_unpacked_model_after_an_evaluation_too(
+    method: str, unpacked_method: str, preparation: str
+) -> None:
     packed = packed_base()
     plain = unpacked(packed)
     settings = {"dropout": 0.0, "rank": 4}
-    lora = load_torch_half(find_card("lora"))
-    expected = gradients(lora.attach(plain, recipe("lora", **settings)).model)
-    tuned = HALF.attach(packed, recipe("qlora", **settings)).model
+    half = load_torch_half(find_card(unpacked_method))
+    reference = half.attach(plain, recipe(unpacked_method, **settings)).model
+    asked = recipe(method, preparation=preparation, **settings)
+    tuned = load_torch_half(find_card(method)).attach(packed, asked).model
+    lengths = [(name, weight) for name, weight in tuned.named_parameters() if "magnitude" in name]
+    assert len(lengths) == (28 if method == "qdora" else 0)
+    for name, length in lengths:
+        torch.testing.assert_close(length, reference.get_parameter(name))
+    expected, answer = gradients(reference), logits(reference)
     for _ in range(2):
         found = gradients(tuned)
         assert found.keys() == expected.keys()
         for name, gradient in found.items():
             torch.testing.assert_close(gradient, expected[name], rtol=1e-3, atol=1e-6)
-        logits(tuned)  # in eval mode, without gradients: where bitsandbytes would repack the weights on a CPU
+        # In eval mode, without gradients: where bitsandbytes would repack the weights on a CPU.
+        torch.testing.assert_close(logits(tuned), answer, rtol=1e-3, atol=1e-4)
+
+
+def unpacked_dtypes(model: nn.Module) -> set[torch.dtype]:
+    """Of the base's embeddings, norms and head."""
+    return {w.dtype for name, w in model.named_parameters() if not hasattr(w, "quant_state") and "lora_" not in name}
+
+
+@pytest.mark.parametrize(("preparation", "kept"), [("lean", torch.bfloat16), ("full", torch.float32)])
+@pytest.mark.parametrize("method", ["qlora", "qdora", "loftq"])
+def test_full_preparation_turns_what_is_not_packed_into_float32_and_lean_leaves_it(
+    method: str, preparation: str, kept: torch.dtype
+) -> None:
+    base = load_packed_model(FOUND, torch.bfloat16, torch.bfloat16, CPU)
+    torch.manual_seed(0)
+    asked = recipe(method, preparation=preparation, rank=4, dropout=0.0)
+    tuned: Any = load_torch_half(find_card(method)).attach(base, asked).model
+    assert unpacked_dtypes(tuned) == {kept}
+    assert {weight.dtype for weight in tuned.parameters() if weight.requires_grad} == {torch.float32}
+    assert not any(weight.requires_grad for name, weight in tuned.named_parameters() if "lora_" not in name)
+    optimizer = torch.optim.AdamW([weight for weight in tuned.parameters() if weight.requires_grad], lr=2e-3)
+    losses = []
+    tuned.train()
+    for _ in range(6):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = tuned(input_ids=IDS, labels=IDS).loss
+        losses.append(float(loss.detach()))
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert losses[-1] < losses[0] - 1
+
+
+@pytest.mark.parametrize("method", ["qlora", "qdora", "loftq"])
+def test_full_preparation_is_forecast_as_the_two_gigabytes_that_it_takes(method: str) -> None:
+    shape, _ = shape_of(CONFIGS["llama-3.1-8b"])
+    assert shape is not None
+    lean, full = (setup_of(recipe(method, preparation=choice), bf16=True) for choice in ("lean", "full"))
+    assert (lean.kbit_casts, full.kbit_casts) == (False, True)
+    still = [static_of(shape, setup, cost_of(shape, setup)).other for setup in (lean, full)]
+    assert still[1] - still[0] == 2 * (2 * 128256 * 4096 + 65 * 4096)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw_8bit", "paged_adamw_8bit"])
+def test_eight_bit_optimizers_train_beside_a_packed_base_with_activations_recomputed(optimizer: str) -> None:
+    folder = run_job("qlora", optimizer=optimizer, max_steps=4, activation_checkpointing="on")
+    events = events_of(folder)
+    assert not [event for event in events if isinstance(event, Failed)], events[-1]
+    before, *_, after = (event.loss for event in events if isinstance(event, Looked))
+    assert after < before - 0.5
 
 
 def test_no_part_may_repack_itself_for_inference() -> None:

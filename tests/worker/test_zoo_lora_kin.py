@@ -15,20 +15,21 @@ from peft.optimizers.lorafa import LoraFAOptimizer
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, GPT2Config
 
 from pegbox_hardware.model_config import shape_of
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import Attached, load_torch_half
-from pegbox_methods.zoo.eva.half_torch import widened
+from pegbox_methods.zoo.eva.half_torch import chosen, widened
 from pegbox_methods.zoo.loftq.half_torch import Originals, rounded
 from pegbox_methods.zoo.lora_fa.half_torch import fill_gradients, move_state
 from pegbox_methods.zoo.lora_plus.half_torch import TRAINERS_NAMES
 from pegbox_methods.zoo.pissa.half_torch import FirstAdapter
-from pegbox_runs.models import BUNDLED, read_config
+from pegbox_runs.models import BUNDLED, FoundModel, read_config
 from pegbox_worker.arguments import OPTIMIZERS
-from pegbox_worker.base_model import admit_bitsandbytes, load_model
+from pegbox_worker.base_model import admit_bitsandbytes, load_model, load_packed_model
 from pegbox_worker.checkpoint import trained_weights
 from tests.methods_at_work import (
     CPU,
@@ -115,12 +116,13 @@ def test_lora_plus_with_a_ratio_of_one_takes_loras_very_steps(tmp_path: Path) ->
 
 
 def test_lora_fa_never_moves_a_and_resumes_to_the_same_weights(tmp_path: Path) -> None:
-    whole, resumed = (trainer_for("lora-fa", tmp_path / name, steps=4) for name in ("whole", "resumed"))
+    whole = trainer_for("lora-fa", tmp_path / "whole", steps=4)
     drawn = [part.lora_A["default"].weight.clone() for part in layers(whole.model)]
     whole.train()
     for part, before in zip(layers(whole.model), drawn, strict=True):
         assert torch.equal(part.lora_A["default"].weight, before)
         assert part.lora_B["default"].weight.any()
+    resumed = trainer_for("lora-fa", tmp_path / "resumed", steps=4)
     resumed.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-2"))
     ended = trained_weights(whole.model)
     assert ended
@@ -177,9 +179,9 @@ def test_it_begins_at_the_bases_output_with_a_part_of_its_weights(name: str) -> 
 def test_pissa_takes_the_largest_directions_and_sampling_finds_nearly_all_of_them() -> None:
     own = plain_base().model.layers[0].self_attn.q_proj.weight
     largest = torch.linalg.svdvals(own)[:4]
-    for decomposition, tolerance in (("exact", 1e-4), ("fast", 0.02)):
+    for decomposition, least in (("exact", 0.9999), ("fast", 0.95)):
         taken = attach("pissa", rank=4, decomposition=decomposition).model.get_submodule(Q).get_delta_weight("default")
-        torch.testing.assert_close(torch.linalg.svdvals(taken)[:4], largest, rtol=tolerance, atol=0)
+        assert least < torch.linalg.svdvals(taken)[:4].square().sum() / largest.square().sum() < 1.0001
 
 
 @CHANGES_BASE
@@ -220,8 +222,9 @@ def test_a_run_that_resumes_where_weights_decompose_otherwise_takes_out_what_it_
 
 @CHANGES_BASE
 def test_its_resumed_run_ends_with_the_same_weights(name: str, tmp_path: Path) -> None:
-    whole, resumed = (trainer_for(name, tmp_path / kind, steps=4) for kind in ("whole", "resumed"))
+    whole = trainer_for(name, tmp_path / "whole", steps=4)
     whole.train()
+    resumed = trainer_for(name, tmp_path / "resumed", steps=4)
     resumed.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-2"))
     ended = trained_weights(whole.model)
     assert all(torch.equal(weight, ended[part]) for part, weight in trained_weights(resumed.model).items())
@@ -297,6 +300,24 @@ def test_eva_comes_to_an_end_where_the_rows_have_fewer_directions_than_the_rank(
     assert capsys.readouterr().out == ""
 
 
+def test_a_map_that_hardly_a_token_goes_through_keeps_what_was_drawn() -> None:
+    attached = attach("eva", rank=8, batches=4)
+    lonely, other = (attached.model.get_submodule(Q.replace("layers.0", f"layers.{layer}")) for layer in (1, 2))
+    drawn = [part.lora_A["default"].weight.clone() for part in (lonely, other)]
+    lonely.register_forward_pre_hook(lambda _part, inputs: (inputs[0][:1, :2].flatten(0, 1),))
+    lonely.register_forward_hook(lambda _part, _inputs, output: output[None, :1].expand(2, 40, -1))
+    attached.look(batches(rows=4))  # type: ignore[misc]
+    assert torch.equal(lonely.lora_A["default"].weight, drawn[0])
+    assert not torch.equal(other.lora_A["default"].weight, drawn[1])
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_inputs_are_chosen_by_their_labels_whether_rows_are_flattened_or_not(flat: bool) -> None:
+    inputs, mask = torch.arange(24.0).reshape(2, 3, 4), torch.tensor([True, False, False, False, True, False])
+    assert chosen((inputs.flatten(0, 1) if flat else inputs,), mask, "")[:, 0].tolist() == [0.0, 16.0]
+    assert len(chosen((inputs[:1],), mask, "")) == 3
+
+
 def test_eva_takes_no_more_micro_batches_than_it_was_told_to() -> None:
     taken = []
 
@@ -311,8 +332,8 @@ def test_eva_takes_no_more_micro_batches_than_it_was_told_to() -> None:
 
 def test_micro_batches_with_few_labels_are_put_together() -> None:
     narrow = {name: part[:, :25] for name, part in batches(labelled=2)[0].items()}
-    together = list(widened([narrow, *batches(rows=5, labelled=2)], 8))
-    assert [len(batch["input_ids"]) for batch in together] == [4, 8]  # what is left over joins the last
+    together = list(widened([narrow, *batches(rows=6, labelled=2)], 8))
+    assert [len(batch["input_ids"]) for batch in together] == [4, 4, 6]  # what is left over joins the last
     first = together[0]
     assert first["input_ids"].shape == (4, 40)
     assert not first["attention_mask"][:2, 25:].any()
@@ -390,12 +411,64 @@ def test_original_weights_are_found_in_one_file_and_in_several(tmp_path: Path) -
         sharded.weight("model.layers.9.q")
 
 
+def test_original_weights_of_a_hub_model_are_those_of_the_recipes_revision(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def found(name: str, **how: Any) -> str:
+        asked.append((name, how))
+        return str(BUNDLED / "model")
+
+    monkeypatch.setattr("pegbox_methods.zoo.loftq.half_torch.snapshot_download", found)
+    Originals("someone/model", "v2").weight("model.layers.0.mlp.up_proj")
+    assert asked == [("someone/model", {"revision": "v2", "local_files_only": True})]
+    monkeypatch.undo()
+    for gone in ("someone/not-here", "/not/here"):
+        with pytest.raises(Refusal, match=r"aren't on this machine any more.*Fetch the model again"):
+            Originals(gone, None)
+
+
 def test_rounding_without_bitsandbytes_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     monkeypatch.setitem(sys.modules, "bitsandbytes.functional", None)
-    with pytest.raises(
-        Refusal, match="an adapter of LoftQ fits a base model only as that rounds it. Mend it with: pip"
-    ):
+    with pytest.raises(Refusal, match="an adapter of LoftQ fits a base model only as that rounds it"):
         rounded(torch.zeros(64, 64))
+
+
+# GPT-2, whose maps keep their weights transposed
+
+
+@pytest.fixture
+def gpt2(tmp_path: Path) -> FoundModel:
+    config = GPT2Config(vocab_size=512, n_positions=64, n_embd=128, n_layer=1, n_head=2)
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    return FoundModel("gpt2", tmp_path, config.to_dict(), None, False, False)
+
+
+@pytest.mark.parametrize("name", [name for name in KIN if not find_card(name).needs.linear_layers_only])
+def test_it_begins_trains_saves_and_merges_on_transposed_maps(name: str, gpt2: FoundModel, tmp_path: Path) -> None:
+    def fresh(*, packed: bool) -> Any:
+        load = load_packed_model if packed else load_model
+        return load(gpt2, torch.float32, *([torch.float32] if packed else []), CPU)
+
+    admit_bitsandbytes()
+    card, half = find_card(name), load_torch_half(find_card(name))
+    packed = card.needs.quantized_base
+    attached = half.attach(fresh(packed=packed), recipe(name, rank=64))
+    own = logits(fresh(packed=packed))
+    if name == "loftq":
+        exact = logits(fresh(packed=False))
+        assert away(logits(attached.model), exact) < 0.8 * away(own, exact)
+    else:
+        torch.testing.assert_close(logits(attached.model), own, rtol=1e-4, atol=1e-5)
+    tuned = moved(attached)
+    (tmp_path / "adapter").mkdir()
+    half.save(attached, tmp_path / "adapter")
+    torch.testing.assert_close(
+        logits(half.load(fresh(packed=packed), tmp_path / "adapter")), tuned, rtol=1e-4, atol=1e-5
+    )
+    loaded = half.load(fresh(packed=False), tmp_path / "adapter")
+    whole = logits(loaded)
+    torch.testing.assert_close(logits(half.merge(loaded)), whole, rtol=1e-4, atol=1e-5)

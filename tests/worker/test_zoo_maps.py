@@ -222,6 +222,19 @@ def test_what_chance_chose_is_in_the_file_and_comes_from_the_recipes_seed(name: 
     torch.testing.assert_close(logits(half.load(plain_base(), tmp_path)), logits(attached.model))
 
 
+@pytest.mark.parametrize("rank", [2, 40])  # few of the weights, and many
+def test_shira_draws_other_positions_for_each_map_and_the_same_for_each_seed(rank: int) -> None:
+    def positions() -> list[torch.Tensor]:
+        layers = attach("shira", rank=rank, targets=["q_proj"]).model.base_model.model.model.layers
+        return [layer.self_attn.q_proj.shira_indices["default"].long() for layer in layers]
+
+    first, *others = positions()
+    assert first.unique(dim=1).shape == (2, rank * (192 + 192))
+    assert 85 < first.float().mean() < 106  # half of 191: neither end is favoured
+    assert not any(torch.equal(first, other) for other in others)
+    assert all(torch.equal(one, again) for one, again in zip([first, *others], positions(), strict=True))
+
+
 @pytest.mark.parametrize("name", ["vera", "ia3", "boft"])
 def test_factors_stay_in_float32_on_a_packed_base_and_it_answers_outside_of_autocast(name: str, tmp_path: Path) -> None:
     def base() -> Any:

@@ -82,7 +82,7 @@ def _time(shape: ModelShape, asked: Asked, found: Forecast) -> TimeForecast | No
         found.trainable_weights,
         asked.place.card,
         tokens=asked.setup.tokens * asked.setup.accumulation,
-        step_time_ratio=step_time_ratio(asked.setup, shape),
+        step_time_ratio=step_time_ratio(asked.setup, shape, asked.settings),
         measured_tokens_per_second=rate,
     )
 

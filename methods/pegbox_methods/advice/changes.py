@@ -160,6 +160,6 @@ def _fits_on(row: CardRow, now: Situation, cards: Sequence[Card], profiles: Prof
     optimizer = optimizer_for(there).value
     return any(
         lean(card, there, optimizer).fits
-        for card in cards
+        for card in sorted(cards, key=lambda card: not card.needs.quantized_base)  # the likeliest to fit first
         if card.name in place.policy.methods and not unusable(card, there, given)
     )

@@ -70,17 +70,17 @@ def advise(
     places = (machine,) if isinstance(machine, Place) else places_of(machine, profiles)
     asked = [situation(shape, place, goal, data, (learned or {}).get(place.name)) for place in places]
     names = [card.name for card in zoo] + [*others]
-    decisions = [_decide(now, zoo, names, given) for now in asked]
+    known = [card for card in zoo if card.name in RANKED]
+    decisions = [_decide(now, known, names, given) for now in asked]
     best = max(decisions, key=_merit)
     if best.winner is not None:
         return _advice(best, best.winner, price_per_hour, ())
     leanest = min(best.found, key=lambda one: one.best.memory.safe_bytes)
-    return _advice(best, leanest, price_per_hour, changes(leanest, zoo, profiles, given))
+    return _advice(best, leanest, price_per_hour, changes(leanest, known, profiles, given))
 
 
-def _decide(now: Situation, zoo: Sequence[Card], names: Sequence[str], given: Conditions) -> Decision:
+def _decide(now: Situation, known: Sequence[Card], names: Sequence[str], given: Conditions) -> Decision:
     """Price what the profile ranks and can be used. Raises: Refusal: that is nothing."""
-    known = [card for card in zoo if card.name in RANKED]
     refused = [(card, why) for card in known if (why := unusable(card, now, given)) is not None]
     out = {card.name for card, _ in refused}
     usable = [card for card in ordered(known, now) if card.name not in out]

@@ -102,6 +102,7 @@ class Pricing:
             adapter_dtype="bf16" if quantized and now.compute == "bf16" else "fp32",
             autocast=now.compute != "fp32",
             quantization="nf4-double" if quantized else "none",
+            kbit_casts=quantized and self.settings.get("preparation") == "full",
             dropout=float(self.settings.get("dropout", 0.0)),
             attention="eager" if now.shape.attention_cap else "sdpa",
             padding=micro_batch > 1,

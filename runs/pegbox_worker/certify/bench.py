@@ -27,6 +27,8 @@ LENGTH = 256
 TRAINED_ROWS = 96
 """The shortest ones, of 46 tokens and a few more: a step of four takes a tenth of a second."""
 HELD_OUT_ROWS = 16
+SHOWN_ROWS = 32
+"""Of the trained ones, for a method that begins from the rows."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Bench:
     tokenizer: Any
     trained: TokenRows
     held_out: TokenRows
+    shown: TokenRows
     no_packing: str | None
     """Why bitsandbytes can't be used here; None: it can."""
     _loaded: dict[torch.dtype | None, nn.Module] = field(default_factory=dict)
@@ -54,8 +57,7 @@ class Bench:
 
     def held_out_batch(self, rows: int) -> dict[str, torch.Tensor]:
         """Put the first held-out rows into one batch: three tensors of (rows, positions)."""
-        first = replace(self.held_out, input_ids=self.held_out.input_ids[:rows], labels=self.held_out.labels[:rows])
-        return next(micro_batches(first, rows, self.tokenizer.pad_token_id, CPU))
+        return next(micro_batches(self.held_out, rows, self.tokenizer.pad_token_id, CPU))
 
     def _load(self, compute: torch.dtype | None) -> nn.Module:
         if compute is None:
@@ -81,12 +83,14 @@ def open_bench() -> Bench:
         raise Refusal(f"{found.folder}: the bundled model's config.json can't be read. Install pegbox again.")
     tokenizer = load_tokenizer(found, MODEL)
     rows = load_rows(Recipe(model=MODEL, rows=ROWS))
+    trained = _shortest(tokenize(rows.trained, tokenizer, LENGTH), TRAINED_ROWS)
     return Bench(
         found=found,
         shape=found.shape,
         tokenizer=tokenizer,
-        trained=_shortest(tokenize(rows.trained, tokenizer, LENGTH), TRAINED_ROWS),
+        trained=trained,
         held_out=_shortest(tokenize(rows.held_out, tokenizer, LENGTH), HELD_OUT_ROWS),
+        shown=_shortest(trained, SHOWN_ROWS),
         no_packing=no_packing,
     )
 

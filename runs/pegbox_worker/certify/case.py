@@ -18,7 +18,7 @@ from pegbox_methods.recipe_file import complete_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import Attached, TorchHalf
 from pegbox_worker.certify.bench import CPU, HELD_OUT_ROWS, LENGTH, MODEL, ROWS, Bench
-from pegbox_worker.certify.tensors import Tensors, copied, logits_of, loss_of, packed_with, tensors_of, trained_of
+from pegbox_worker.certify.tensors import BaseWeights, Tensors, copied, logits_of, loss_of, tensors_of, trained_of
 from pegbox_worker.certify.training import Pace, Trained, train
 from pegbox_worker.certify.verdict import Shortfall
 from pegbox_worker.first_look import show_rows
@@ -39,10 +39,7 @@ class Untrained:
 
     recipe: Recipe
     attached: Attached
-    base_weights: dict[str, nn.Parameter]
-    """The very objects that were the base's; wrapping keeps them, and their values may be replaced."""
-    base_before: Tensors
-    """Their values before the method was attached."""
+    base: BaseWeights
     after_attach: Tensors
     """All tensors, by their names in the wrapped model."""
     trains: tuple[str, ...]
@@ -113,7 +110,8 @@ class Case:
         Raises: Shortfall: what comes back is no Attached; and whatever the half raises.
         """
         attached = self.attach_unseen(recipe, base)
-        show_rows(attached, self.bench.trained, recipe.training.micro_batch, self.bench.tokenizer.pad_token_id, CPU)
+        padding = self.bench.tokenizer.pad_token_id
+        show_rows(attached, self.bench.shown, recipe.training.micro_batch, padding, CPU)
         return attached
 
     def attach_unseen(self, recipe: Recipe, base: nn.Module | None = None) -> Attached:
@@ -194,14 +192,12 @@ class Case:
     def _attached_for(self, steps: int) -> Untrained:
         base, recipe = self.base(), self.recipe(steps)
         base_logits = logits_of(base, self.compared)
-        weights = dict(base.named_parameters())
-        before = copied(packed_with(weights))
+        weights = BaseWeights(base)
         attached = self.attach(recipe, base)
         return Untrained(
             recipe=recipe,
             attached=attached,
-            base_weights=weights,
-            base_before=before,
+            base=weights,
             after_attach=copied(tensors_of(attached.model)),
             trains=tuple(trained_of(attached.model)),
             base_logits=base_logits,

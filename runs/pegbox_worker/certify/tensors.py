@@ -22,14 +22,39 @@ def tensors_of(model: nn.Module) -> Tensors:
     return dict(_with_packing((*model.named_parameters(), *model.named_buffers())))
 
 
-def packed_with(weights: Mapping[str, Tensor]) -> Tensors:
-    """Add to parameters what their packing keeps beside them."""
-    return dict(_with_packing(weights.items()))
-
-
 def trained_of(model: nn.Module) -> dict[str, nn.Parameter]:
     """Name the parameters that train; one that is used in two places comes once."""
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+class BaseWeights:
+    """A base model's own parameters, found again wherever a method has put them.
+
+    Wrapping keeps the modules that hold them, or at least the very objects; their values may be replaced.
+    """
+
+    def __init__(self, base: nn.Module) -> None:
+        self._held = {
+            name: (base.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2], weight)
+            for name, weight in base.named_parameters()
+        }
+        self._before = copied(dict(_with_packing(base.named_parameters())))
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def changed(self, model: nn.Module) -> list[str]:
+        """Name those that are gone from the model with its method, or of which a bit is another."""
+        modules = {id(part) for part in model.modules()}
+        weights = {id(weight) for weight in model.parameters()}
+        now: Tensors = {}
+        for name, (holder, attribute, weight) in self._held.items():
+            held = getattr(holder, attribute, None) if id(holder) in modules else None
+            if isinstance(held, Tensor):
+                now[name] = held
+            elif id(weight) in weights:
+                now[name] = weight
+        return differing(self._before, dict(_with_packing(now.items())))
 
 
 def copied(tensors: Mapping[str, Tensor]) -> Tensors:

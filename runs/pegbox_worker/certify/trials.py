@@ -14,7 +14,7 @@ from pegbox_methods.card import Ability
 from pegbox_methods.recipe import Recipe
 from pegbox_worker.certify.case import Case
 from pegbox_worker.certify.saving import refuse_packed_merge
-from pegbox_worker.certify.tensors import Tensors, copied, differing, packed_with, tensors_of
+from pegbox_worker.certify.tensors import BaseWeights, Tensors, tensors_of
 from pegbox_worker.certify.training import Trained
 from pegbox_worker.certify.verdict import Shortfall, Verdict, passed, some
 
@@ -52,8 +52,7 @@ def four_bit(case: Case) -> Verdict:
         return Verdict("not-applicable", case.bench.no_packing)
     recipe = _allowed(case, case.recipe(case.steps, packed=True))
     base = case.bench.base(packed=True)
-    weights = dict(base.named_parameters())
-    before = copied(packed_with(weights))
+    weights = BaseWeights(base)
     run = case.train(recipe, case.attach(recipe, base), stop_after=FEW_STEPS)
     expected = _expected(case, run)
     without = sorted(expected - run.watch.with_gradient())
@@ -61,7 +60,7 @@ def four_bit(case: Case) -> Verdict:
         raise Shortfall(f"no gradient in two steps: {some(without)}")
     _refuse_unmoved(run, expected)
     if "base" not in case.card.cannot:
-        changed = differing(before, packed_with(weights))
+        changed = weights.changed(run.attached.model)
         if changed:
             raise Shortfall(f"the packed base model isn't what it was: {some(changed)}")
     refuse_packed_merge(case, run.attached.model)

@@ -45,6 +45,11 @@ def apart(gap: float) -> str:
     return "logits are equal" if gap == 0 else f"logits differ by {gap:.0e} of the largest one"
 
 
+def tensors(count: int) -> str:
+    """Count tensors in words."""
+    return f"{count} tensor{'' if count == 1 else 's'}"
+
+
 def some(names: list[str]) -> str:
     """Name a few tensors or files out of many."""
     shown = ", ".join(names[:2])

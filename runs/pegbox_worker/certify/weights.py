@@ -10,8 +10,8 @@ from pegbox_methods.card import Footprint
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.setting import Setting
 from pegbox_worker.certify.case import Case
-from pegbox_worker.certify.tensors import EQUAL, differing, distance, packed_with, tensors_of, trained_of
-from pegbox_worker.certify.verdict import Shortfall, Verdict, apart, passed, sentence_of, some
+from pegbox_worker.certify.tensors import EQUAL, differing, distance, tensors_of, trained_of
+from pegbox_worker.certify.verdict import Shortfall, Verdict, apart, passed, sentence_of, some, tensors
 
 COUNTED_STEPS = 100
 MOST_VARIATIONS = 14
@@ -37,8 +37,8 @@ def count(case: Case) -> Verdict:
         if told != trains:
             raise Shortfall(f"the footprint{named} says {told:,} trainable weights, and {trains:,} are")
         compared, weights = compared + 1, weights or trains
-    others = f"{compared - 1} other settings too" if compared != 2 else "one other setting too"
-    return passed(f"{weights:,} weights; {others}")
+    others = f"; with {compared - 1} other values of its settings too" if compared > 1 else ""
+    return passed(f"{weights:,} weights{others}")
 
 
 def start(case: Case) -> Verdict:
@@ -61,8 +61,8 @@ def gradients(case: Case) -> Verdict:
     watch = case.main.run.watch
     without = sorted(watch.before.keys() - watch.with_gradient())
     if without:
-        raise Shortfall(f"no gradient in two steps: {some(without)} (of {len(watch.before)} trained tensors)")
-    return passed(f"all of {len(watch.before)} tensors")
+        raise Shortfall(f"no gradient in two steps: {some(without)}, of {tensors(len(watch.before))} that train")
+    return passed(tensors(len(watch.before)))
 
 
 def own(case: Case) -> Verdict:
@@ -74,20 +74,17 @@ def own(case: Case) -> Verdict:
         raise Shortfall(f"the training changed what doesn't train: {some(others)}")
     if not changed:
         raise Shortfall("the training changed nothing")
-    return passed(f"{len(changed)} of {len(begin.after_attach)} tensors changed")
+    return passed(f"{len(changed)} of {tensors(len(begin.after_attach))} changed")
 
 
 def base(case: Case) -> Verdict:
-    """Compare the base model's own parameters before attaching with the same objects after training."""
-    begin, model = case.untrained, case.main.run.attached.model
-    there = {id(weight) for weight in model.parameters()}
-    replaced = [name for name, weight in begin.base_weights.items() if id(weight) not in there]
-    changed = [*replaced, *differing(begin.base_before, packed_with(begin.base_weights))]
+    """Compare the base model's own parameters before attaching with the same ones after training."""
+    changed = case.untrained.base.changed(case.main.run.attached.model)
     reason = case.card.cannot.get("base")
     if reason is None:
         if changed:
             raise Shortfall(f"the base model's own weights aren't what they were: {some(changed)}")
-        return passed(f"{len(begin.base_before)} tensors")
+        return passed(f"all of its {len(case.untrained.base)} tensors")
     if not changed:
         raise Shortfall("the card says it can't, but every weight of the base model is what it was")
     return Verdict("cannot", reason)

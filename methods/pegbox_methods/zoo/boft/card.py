@@ -80,7 +80,7 @@ CARD = Card(
         Reason(
             when="a rotation shall mix more inputs than OFT's blocks, at the same number of weights",
             why="m factors with blocks of b mix b x 2^(m-1) inputs, for m x b weights each",
-            source=f"{PAPER}, section 4",
+            source=f"{PAPER}; block_butterfly_perm() in peft/tuners/boft/layer.py",
         ),
     ),
     discouraged=(

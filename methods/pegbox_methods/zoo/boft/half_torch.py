@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.torch_half import Attached
 from pegbox_methods.zoo.oft.blocks import refuse_uneven
-from pegbox_methods.zoo.shared.adapted_maps import adapted_maps
+from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 from pegbox_methods.zoo.shared.half_torch import ExactHalf, target_modules
 
 ADAPTER = "default"
@@ -92,7 +92,7 @@ def boft_config(model: nn.Module, recipe: Recipe) -> BOFTConfig:
     """
     settings = recipe.method.settings
     size, factors, targets = settings["block_size"], settings["n_butterfly_factor"], settings["targets"]
-    widths = {name: d_in for name, (_, d_in) in adapted_maps(model, targets).items()}
+    widths = {name: d_in for name, (_, d_in) in map_sizes(model, targets).items()}
     refuse_uneven(widths, size, together=1 << (factors - 1))
     return BOFTConfig(
         task_type="CAUSAL_LM",

@@ -18,8 +18,8 @@ PAPER = "Bini et al. 2025, arXiv:2503.18225"
 BOUNDARY = Setting(
     name="boundary",
     kind="number",
-    default=15.0,
-    minimum=0.001,
+    default=0.0,
+    minimum=0,
     maximum=1000,
     help="x",
 )

@@ -16,10 +16,11 @@ from torch.nn.functional import pad
 from pegbox_methods.events import Event, Notice
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.torch_half import Attached
-from pegbox_methods.zoo.shared.adapted_maps import adapted_maps
+from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 from pegbox_methods.zoo.shared.half_torch import PeftHalf, lora_config
 from pegbox_methods.zoo.shared.rank_limit import refuse_rank_above
 
+ADAPTER = "default"
 IGNORED = -100
 FILL = {"input_ids": 0, "attention_mask": 0, "labels": IGNORED}
 
@@ -34,7 +35,7 @@ class EvaHalf(PeftHalf):
         Raises: Refusal: a map has fewer inputs than the rank; a target's name is not in the model.
         """
         settings = recipe.method.settings
-        sizes = adapted_maps(model, settings["targets"])
+        sizes = map_sizes(model, settings["targets"])
         refuse_rank_above({name: d_in for name, (_, d_in) in sizes.items()}, settings["rank"])
         tuned = super().attach(model, recipe).model
         look = Look(cast(PeftModel, tuned), rank=settings["rank"], batches=settings["batches"])
@@ -69,6 +70,8 @@ class Look:
             self._model,
             seen,
             forward_fn=self._forward,
+            prepare_model_inputs_fn=lambda batch, _config: labelled(batch).flatten(),
+            prepare_layer_inputs_fn=chosen,
             # Every process is shown the same rows: put together, each would only count several times.
             gather_distributed_inputs=False,
             show_progress_bar=False,
@@ -89,8 +92,16 @@ class Look:
         if self._left <= 0:
             for part in model.modules():
                 for hook in part._forward_hooks.values():
-                    if isinstance(hook, SVDHook) and hasattr(hook.svd, "components_"):
-                        hook.converged = torch.ones_like(hook.converged)
+                    if isinstance(hook, SVDHook):
+                        _settle(part, hook)
+
+
+def _settle(part: Any, hook: SVDHook) -> None:
+    """Take a map's directions as found; one that hardly a token went through keeps those that were drawn."""
+    if not hasattr(hook.svd, "components_"):
+        drawn = part.lora_A[ADAPTER].weight.detach().clone()
+        hook.svd.components_, hook.svd.explained_variance_ratio_ = drawn, torch.zeros_like(drawn[:, 0])
+    hook.converged = torch.ones_like(hook.converged)
 
 
 def widened(batches: Iterable[Mapping[str, Tensor]], rank: int) -> Iterator[dict[str, Tensor]]:
@@ -102,7 +113,7 @@ def widened(batches: Iterable[Mapping[str, Tensor]], rank: int) -> Iterator[dict
     last: dict[str, Tensor] | None = None
     for batch in batches:
         waiting.append(batch)
-        if sum(map(_labelled, waiting)) >= rank:
+        if sum(int(labelled(batch).sum()) for batch in waiting) >= rank:
             if last is not None:
                 yield last
             last, waiting = _together(waiting), []
@@ -110,8 +121,18 @@ def widened(batches: Iterable[Mapping[str, Tensor]], rank: int) -> Iterator[dict
         yield _together([last, *waiting])
 
 
-def _labelled(batch: Mapping[str, Tensor]) -> int:
-    return int(((batch["labels"] != IGNORED) & batch["attention_mask"].bool()).sum())
+def labelled(batch: Mapping[str, Tensor]) -> Tensor:
+    """Tell which positions have a label, (rows, positions): the answers, which are what is learned."""
+    return (batch["labels"] != IGNORED) & batch["attention_mask"].bool()
+
+
+def chosen(given: tuple[Tensor, ...], mask: Tensor, _name: str) -> Tensor:
+    """Choose from a map's inputs those at labelled positions; all of them where it is given a part of the positions.
+
+    PEFT's own choice takes inputs to come as (rows, positions, width). A shared expert gets its rows flattened.
+    """
+    inputs = given[0].flatten(0, -2)
+    return inputs[mask] if len(inputs) == len(mask) else inputs
 
 
 def _together(batches: list[Any]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from torch import nn
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.zoo.fourierft.scale import scaling_for
-from pegbox_methods.zoo.shared.adapted_maps import adapted_maps
+from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 from pegbox_methods.zoo.shared.half_torch import PeftHalf, target_modules
 
 
@@ -19,7 +19,7 @@ def fourierft_config(model: nn.Module, recipe: Recipe) -> FourierFTConfig:
     """
     settings = recipe.method.settings
     waves, targets = settings["frequencies"], settings["targets"]
-    weights = {name: d_out * d_in for name, (d_out, d_in) in adapted_maps(model, targets).items()}
+    weights = {name: d_out * d_in for name, (d_out, d_in) in map_sizes(model, targets).items()}
     smallest = min(weights, key=lambda name: weights[name])
     if waves > weights[smallest]:
         raise Refusal(

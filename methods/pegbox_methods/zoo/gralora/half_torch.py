@@ -7,7 +7,7 @@ from torch import nn
 
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_methods.zoo.shared.adapted_maps import adapted_maps
+from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 from pegbox_methods.zoo.shared.half_torch import PeftHalf, target_modules
 
 
@@ -23,7 +23,7 @@ def gralora_config(model: nn.Module, recipe: Recipe) -> GraloraConfig:
             f"method.settings.subblocks = {count}: a rank of {rank} doesn't divide by it. Take a multiple of {count} "
             "as method.settings.rank, or another number of blocks."
         )
-    for name, (d_out, d_in) in adapted_maps(model, targets).items():
+    for name, (d_out, d_in) in map_sizes(model, targets).items():
         if d_out % count or d_in % count:
             raise Refusal(
                 f"method.settings.subblocks = {count}: {name} has {d_in} inputs and {d_out} outputs, and both must "

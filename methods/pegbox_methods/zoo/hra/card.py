@@ -32,7 +32,10 @@ CARD = Card(
     source=PAPER,
     settings=(
         msgspec.structs.replace(
-            RANK, default=8, minimum=2, help="Number of mirrors, which is even: they begin in pairs that undo each other."
+            RANK,
+            default=8,
+            minimum=2,
+            help="Number of mirrors, which is even: they begin in pairs that undo each other.",
         ),
         TARGETS,
     ),

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from peft import HRAConfig
 from peft.tuners.hra.layer import HRALinear
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
@@ -35,7 +35,7 @@ class CompactMirrors(HRALinear):  # type: ignore[misc]  # mypy doesn't read peft
             if adapter in self.hra_u:
                 wide, tall = thin_pair(self.hra_u[adapter])
                 inputs = reflected.to(wide.dtype)
-                reflected = inputs - F.linear(F.linear(inputs, wide), tall)
+                reflected = inputs - linear(linear(inputs, wide), tall)
         return self.base_layer(reflected.to(x.dtype), *args, **kwargs).to(x.dtype)  # type: ignore[no-any-return]
 
 

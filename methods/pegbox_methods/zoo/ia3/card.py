@@ -49,7 +49,7 @@ CARD = Card(
     recommended=(
         Reason(
             when="there are few rows, or very many adapters of one model",
-            why="it has a hundredth of LoRA's weights, and beat prompting with the same few rows",
+            why="it has about a hundredth of LoRA's weights, and did better than the same few rows in the prompt",
             source=f"{PAPER}, section 4",
         ),
     ),

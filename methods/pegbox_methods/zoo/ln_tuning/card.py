@@ -14,13 +14,15 @@ PAPER = "Zhao et al. 2023, arXiv:2312.11420"
 STEP_TIME = 933 / 942
 WIDE_QK_NORM = frozenset({"olmo2", "stablelm"})
 """Families whose norms of queries and keys are as wide as all heads together; the others' are as wide as one head."""
+NO_LAST_NORM = frozenset({"openai-gpt"})
+"""Families whose last layer ends in its own norm."""
 LATENT = frozenset({"q_b_proj", "kv_b_proj"})
 """Maps of latent attention whose input goes through a norm of its width."""
 
 
 def footprint(shape: ModelShape, _settings: Mapping[str, Any]) -> Footprint:
     """Price LN tuning: a copy of every norm is trained."""
-    last = _full_norm(shape)
+    last = 0 if shape.architecture in NO_LAST_NORM else _full_norm(shape)
     return Footprint(
         trainable_weights=last + sum(block.count * _norm_weights(shape, block) for block in shape.blocks),
         step_time_ratio=STEP_TIME,

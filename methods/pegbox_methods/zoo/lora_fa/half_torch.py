@@ -1,4 +1,7 @@
-"""LoRA-FA's torch half: A is frozen, and PEFT's optimizer corrects B's gradient for it."""
+"""LoRA-FA's torch half: A is frozen, and PEFT's optimizer corrects B's gradient for it.
+
+The correction is computed in bfloat16 wherever the machine has it, whatever the run computes in.
+"""
 
 from __future__ import annotations
 

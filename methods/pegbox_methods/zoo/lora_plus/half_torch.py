@@ -38,6 +38,7 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
     training = recipe.training
     arguments = TrainingArguments(
         output_dir="",  # nothing is written by these
+        use_cpu=next(model.parameters()).device.type == "cpu",
         optim=TRAINERS_NAMES.get(training.optimizer, training.optimizer),
         learning_rate=training.learning_rate,
     )

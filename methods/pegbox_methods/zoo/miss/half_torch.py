@@ -7,7 +7,7 @@ from torch import nn
 
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_methods.zoo.shared.adapted_maps import adapted_maps
+from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 from pegbox_methods.zoo.shared.half_torch import PeftHalf, target_modules
 
 
@@ -18,7 +18,7 @@ def miss_config(model: nn.Module, recipe: Recipe) -> MissConfig:
     """
     settings = recipe.method.settings
     rank, targets = settings["rank"], settings["targets"]
-    for name, (_, d_in) in adapted_maps(model, targets).items():
+    for name, (_, d_in) in map_sizes(model, targets).items():
         if rank > d_in:
             raise Refusal(
                 f"method.settings.rank = {rank}: {name} has {d_in} inputs; take {d_in} at most, or leave it out of "

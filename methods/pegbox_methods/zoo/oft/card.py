@@ -50,7 +50,7 @@ def footprint(shape: ModelShape, settings: Mapping[str, Any]) -> Footprint:
 CARD = Card(
     name="oft",
     title="OFT",
-    summary="Rotates blocks of each linear map's inputs, which leaves lengths and angles inside a block as they are.",
+    summary="Rotates each linear map's inputs block by block; angles between the rows of its weight stay as they are.",
     source=PAPER,
     settings=(BLOCK_SIZE, TARGETS),
     learning_rate=1e-3,
@@ -60,7 +60,8 @@ CARD = Card(
     recommended=(
         Reason(
             when="what the base model knows shall be disturbed little",
-            why="a rotation keeps the angles between the rows of a weight, in which its knowledge is thought to lie",
+            why="it turns all rows of a weight alike, and so keeps the angles between them, which the paper holds to "
+            "matter most",
             source="Qiu et al. 2023, section 3, arXiv:2306.07280",
         ),
         Reason(

@@ -9,7 +9,7 @@ from pegbox_hardware.shape import ends_like
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.zoo.oft.blocks import refuse_uneven
-from pegbox_methods.zoo.shared.adapted_maps import adapted_maps
+from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 from pegbox_methods.zoo.shared.half_torch import PeftHalf, linear_names, target_modules
 
 LATENT = "kv_b_proj"
@@ -24,7 +24,7 @@ def oft_config(model: nn.Module, recipe: Recipe) -> OFTConfig:
     """
     settings = recipe.method.settings
     size, targets = settings["block_size"], settings["targets"]
-    widths = {name: d_in for name, (_, d_in) in adapted_maps(model, targets).items()}
+    widths = {name: d_in for name, (_, d_in) in map_sizes(model, targets).items()}
     if any(ends_like(name, LATENT) for name in widths):
         others = ", ".join(name for name in linear_names(model) if name != LATENT)
         raise Refusal(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import Attached
-from pegbox_methods.zoo.shared.adapted_maps import adapted_maps
+from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 from pegbox_methods.zoo.shared.half_torch import PeftHalf, is_quantized, lora_config
 from pegbox_methods.zoo.shared.rank_limit import refuse_rank_above
 
@@ -76,7 +76,7 @@ class ChangedBaseHalf(PeftHalf):
                 f'the method "{recipe.method.name}" takes its beginning out of the base model\'s weights, and packed '
                 'ones would be rounded anew. Set model.quantization = "none", or take the method "loftq".'
             )
-        sizes = adapted_maps(model, settings["targets"])
+        sizes = map_sizes(model, settings["targets"])
         refuse_rank_above({name: min(size) for name, size in sizes.items()}, settings["rank"])
         tuned = super().attach(model, recipe).model
         return Attached(model=tuned, state=FirstAdapter(cast(PeftModel, tuned)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -39,12 +39,12 @@ class PrefixTuningHalf(VirtualTokensHalf):
         are recomputed.
         """
         _refuse_checkpointed(model, recipe)
-        tuned = super().attach(model, recipe).model
+        attached = super().attach(model, recipe)
         words = cast(Any, model).get_input_embeddings().num_embeddings
         drawn = torch.randint(0, words, (recipe.method.settings["virtual_tokens"],))
-        _begin_as(tuned, drawn)
-        _keep_under_checkpointing(tuned)
-        return Attached(model=tuned, look=look_at_rows(recipe, lambda ids: _begin_as(tuned, ids)))
+        _begin_as(attached.model, drawn)
+        _keep_under_checkpointing(attached.model)
+        return replace(attached, look=look_at_rows(recipe, lambda ids: _begin_as(attached.model, ids)))
 
 
 def _refuse_checkpointed(model: nn.Module, recipe: Recipe) -> None:

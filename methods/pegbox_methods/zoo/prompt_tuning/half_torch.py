@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
-from peft import PromptTuningConfig, get_peft_model
+from peft import PromptTuningConfig
 from torch import Tensor, nn
 
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import Attached
-from pegbox_methods.zoo.shared.half_torch import PeftHalf
+from pegbox_methods.zoo.shared.half_torch import ExactHalf
 
 ADAPTER = "default"
 Look = Callable[[Iterable[Mapping[str, Tensor]]], None]
 
 
 @dataclass(frozen=True)
-class VirtualTokensHalf(PeftHalf):
+class VirtualTokensHalf(ExactHalf):
     """A method of PEFT's that makes every row longer."""
 
     def attach(self, model: nn.Module, recipe: Recipe) -> Attached:
@@ -29,7 +29,7 @@ class VirtualTokensHalf(PeftHalf):
         Raises: Refusal: rows and virtual tokens together are longer than the model's table of positions.
         """
         _refuse_too_long(model, recipe)
-        return Attached(model=get_peft_model(model, self.config(model, recipe)))
+        return super().attach(model, recipe)
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class PromptTuningHalf(VirtualTokensHalf):
 
     def attach(self, model: nn.Module, recipe: Recipe) -> Attached:
         """Wrap the model; its virtual tokens are drawn from the vocabulary until it has looked at the rows."""
-        tuned = cast(Any, super().attach(model, recipe).model)
-        return Attached(model=tuned, look=look_at_rows(recipe, lambda ids: _begin_as(tuned, ids)))
+        attached = super().attach(model, recipe)
+        return replace(attached, look=look_at_rows(recipe, lambda ids: _begin_as(attached.model, ids)))
 
 
 def look_at_rows(recipe: Recipe, begin: Callable[[Tensor], None]) -> Look | None:
@@ -65,7 +65,8 @@ def look_at_rows(recipe: Recipe, begin: Callable[[Tensor], None]) -> Look | None
     return look
 
 
-def _begin_as(model: Any, ids: Tensor) -> None:
+def _begin_as(tuned: nn.Module, ids: Tensor) -> None:
+    model = cast(Any, tuned)
     with torch.no_grad():
         model.prompt_encoder[ADAPTER].embedding.weight.copy_(model.word_embeddings(ids))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from peft import PeftModel, RandLoraConfig
-from torch import nn
+from torch import Tensor, nn
 
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.torch_half import Attached
@@ -16,6 +17,7 @@ from pegbox_methods.zoo.shared.half_torch import PeftHalf, target_modules
 
 ADAPTER = "default"
 BASES = ("randlora_A", "randlora_B")
+ONLY_BASES_MISSING = r"Found missing adapter keys while loading the checkpoint: \[('[^']*randlora_[AB]\.\w+'(, )?)+\]"
 
 
 @dataclass(frozen=True)
@@ -26,19 +28,22 @@ class RandLoraHalf(PeftHalf):
         """Write the adapter with its bases; PEFT loads such an adapter by itself.
 
         The key alone wouldn't do: processors without AVX2 round a few numbers of the bases differently, and another
-        version of torch may draw others altogether. The bases were drawn in half as many bits as they are held in.
+        version of torch may draw others altogether.
         """
         model = cast(PeftModel, attached.model)
-        drawn = {
-            f"base_model.{name}.{ADAPTER}": getattr(model.base_model, name)[ADAPTER].to(torch.bfloat16)
-            for name in BASES
-        }
+        drawn = {f"base_model.{name}.{ADAPTER}": _short(getattr(model.base_model, name)[ADAPTER]) for name in BASES}
         config = cast(Any, model.peft_config[ADAPTER])
         config.save_projection = True
         try:
             model.save_pretrained(str(folder), state_dict=model.state_dict() | drawn, save_embedding_layers=False)
         finally:
             config.save_projection = False
+
+    def load(self, model: nn.Module, folder: Path) -> nn.Module:
+        """Put the saved adapter on a base model, without PEFT's warning that each map's own copy is missing."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=ONLY_BASES_MISSING)
+            return super().load(model, folder)
 
 
 def randlora_config(model: nn.Module, recipe: Recipe) -> RandLoraConfig:
@@ -56,6 +61,12 @@ def randlora_config(model: nn.Module, recipe: Recipe) -> RandLoraConfig:
     )
     config.save_projection = False  # here, PEFT doesn't warn of what `save` takes care of
     return config
+
+
+def _short(basis: Tensor) -> Tensor:
+    """Halve the bytes of a basis that was drawn in bfloat16, as the dense ones are; leave others as they are."""
+    short = basis.to(torch.bfloat16)
+    return short if torch.equal(short.to(basis.dtype), basis) else basis
 
 
 half = RandLoraHalf(randlora_config)

@@ -1,1 +1,1 @@
-"""SHiRA: a few weights of each linear map are trained, where chance put them."""
+"""SHiRA: a few of each linear map's own weights are trained, drawn by chance."""

@@ -28,7 +28,7 @@ def footprint(shape: ModelShape, settings: Mapping[str, Any]) -> Footprint:
 CARD = Card(
     name="shira",
     title="SHiRA",
-    summary="Trains one or two of a hundred weights of each linear map, where chance put them, and no others.",
+    summary="Trains a sparse choice of each linear map's own weights, drawn by chance, and no others.",
     source=PAPER,
     settings=(
         msgspec.structs.replace(

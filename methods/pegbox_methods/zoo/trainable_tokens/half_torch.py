@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from transformers import AutoTokenizer
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import Attached
-from pegbox_methods.zoo.shared.half_torch import PeftHalf
+from pegbox_methods.zoo.shared.half_torch import ExactHalf
 from pegbox_methods.zoo.trainable_tokens.card import FREQUENT, count_tokens
 
 ADAPTER = "default"
@@ -26,7 +26,7 @@ MOST_LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True)
-class TrainableTokensHalf(PeftHalf):
+class TrainableTokensHalf(ExactHalf):
     """PEFT's trainable tokens, for models whose head is the embedding table too."""
 
     def attach(self, model: nn.Module, recipe: Recipe) -> Attached:
@@ -34,10 +34,10 @@ class TrainableTokensHalf(PeftHalf):
 
         Raises: Refusal: a text is no single token of the model's tokenizer.
         """
-        tuned = _with_shared_head(super().attach(model, recipe).model)
-        tokens = ChosenTokens(cast(PeftModel, tuned))
+        attached = super().attach(model, recipe)
+        tokens = ChosenTokens(cast(PeftModel, _with_shared_head(attached.model)))
         looks = recipe.method.settings["tokens"] == FREQUENT
-        return Attached(model=tuned, look=tokens.look if looks else None, state=tokens)
+        return replace(attached, look=tokens.look if looks else None, state=tokens)
 
     def save(self, attached: Attached, folder: Path) -> None:
         """Write PEFT's standard files, with PEFT's own layer at the head, whose weights it looks for at loading."""
@@ -58,7 +58,7 @@ class TrainableTokensHalf(PeftHalf):
         return super().merge(model)
 
 
-class SharedHead(nn.Module):
+class SharedHead(nn.Module):  # type: ignore[misc]  # mypy doesn't read torch
     """The head of a model that scores with its embedding table, the learned rows among the others.
 
     PEFT puts a layer of its own there, whose `weight` is the table as it was. TRL scores with the head's `weight`, and

@@ -20,7 +20,7 @@ NUM_VECTORS = Setting(
     name="num_vectors",
     kind="whole",
     default=256,
-    minimum=1,
+    minimum=2,
     maximum=65536,
     unit="vectors",
     help="Size of the bank. Larger models want more.",
@@ -38,10 +38,10 @@ TOPK = Setting(
     name="topk",
     kind="whole",
     default=2,
-    minimum=1,
+    minimum=2,  # a single one has the share 1 whatever its logit, which then gets no gradient
     maximum=64,
     unit="vectors",
-    help="Vectors that are mixed into one piece of a matrix.",
+    help="Vectors that are mixed into one piece of a matrix; the paper found 2 to do best.",
 )
 
 

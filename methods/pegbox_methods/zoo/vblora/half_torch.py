@@ -7,7 +7,7 @@ from torch import nn
 
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_methods.zoo.shared.adapted_maps import adapted_maps
+from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 from pegbox_methods.zoo.shared.half_torch import PeftHalf, target_modules
 from pegbox_methods.zoo.vblora.bank import vector_length
 
@@ -24,7 +24,7 @@ def vblora_config(model: nn.Module, recipe: Recipe) -> VBLoRAConfig:
             f"method.settings.topk = {mixed}: the bank has {vectors} vectors, so no more can be mixed. Take fewer, or "
             "raise method.settings.num_vectors."
         )
-    maps = adapted_maps(model, targets)
+    maps = map_sizes(model, targets)
     widths = [width for sizes in maps.values() for width in sizes]
     length = vector_length(settings["vector_length"], widths)
     for name, (d_out, d_in) in maps.items():

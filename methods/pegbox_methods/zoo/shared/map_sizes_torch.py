@@ -1,4 +1,4 @@
-"""Which linear maps of a loaded model the setting `targets` names, with their sizes."""
+"""The sizes of the linear maps of a loaded model that the setting `targets` names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def adapted_maps(model: nn.Module, targets: str | list[str]) -> dict[str, tuple[int, int]]:
+def map_sizes(model: nn.Module, targets: str | list[str]) -> dict[str, tuple[int, int]]:
     """Find the maps that PEFT will adapt: full name -> (d_out, d_in), in the model's order.
 
     Raises: Refusal: an item matches no linear map; which maps are attention's isn't known for this kind of model.
