@@ -91,7 +91,7 @@ def load_torch_half(card: Card) -> TorchHalf:
         half: Any = getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as error:  # a guest may raise anything
         raise Refusal(
-            f'the method "{card.name}" can\'t be loaded: its torch half {card.torch_half}: {one_line_of(error)}. Mend or '
-            "remove its plugin, or take another method."
+            f'the method "{card.name}" can\'t be loaded: its torch half {card.torch_half}: {one_line_of(error)}. '
+            "Mend or remove its plugin, or take another method."
         ) from error
     return cast(TorchHalf, half)

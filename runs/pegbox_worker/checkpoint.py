@@ -1,4 +1,4 @@
-"""What a checkpoint holds of a method, beside what the trainer writes: its weights as they are, and what it remembers."""
+"""What a checkpoint holds of a method: the weights that train, as they are, and what the method remembers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pegbox_methods.torch_half import Stateful
 
 TRAINED = "trained.safetensors"
-"""Every trained weight by its name in the model. PEFT's own adapter file may leave some out: ranks AdaLoRA has taken."""
+"""Every trained weight by its name in the model. PEFT's own file may leave some out: ranks that AdaLoRA took."""
 STATE = "method.safetensors"
 """What `Attached.state` gave."""
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
 from accelerate.utils import is_peft_model
+from torch import Tensor
 from transformers.trainer_utils import EvalLoopOutput
 from trl import SFTTrainer
 
@@ -111,7 +111,7 @@ class MeasuredTrainer(SFTTrainer):
             folder.mkdir(parents=True, exist_ok=True)
             save_method(self.model, self._state, folder)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, *_: Any) -> None:
         """Take the trained weights and the method's memory back; PEFT's file may lack some of them."""
         load_weights(self.model, Path(resume_from_checkpoint))
         if self._state is not None:

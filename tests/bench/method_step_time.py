@@ -49,32 +49,34 @@ CPU = torch.device("cpu")
 def steps_of(name: str, model_name: str) -> Callable[[], float]:
     """Attach a method to a model of its own. Returns: a function that takes a step and gives its CPU seconds."""
     card = find_card(name)
-    asked = Recipe(
-        model=Model(name=model_name), rows=Rows(file="none"), method=Method(name=name), training=Training(max_steps=1000)
-    )
+    model, method = Model(name=model_name), Method(name=name)
+    asked = Recipe(model=model, rows=Rows(file="none"), method=method, training=Training(max_steps=1000))
     recipe = complete_recipe(asked, card, file="bench")
     form = decide("float32" if "bfloat16" in card.cannot else "auto", CPU)
     found = find_model(recipe.model)
-    packs = packs_base(recipe, card)
-    base: Any = load_packed_model(found, form.weights, form.compute, CPU) if packs else load_model(found, form.weights, CPU)
+    base: Any = (
+        load_packed_model(found, form.weights, form.compute, CPU)
+        if packs_base(recipe, card)
+        else load_model(found, form.weights, CPU)
+    )
     ids = torch.randint(10, base.config.vocab_size, (ROWS, LENGTH), generator=torch.Generator().manual_seed(0))
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
     set_seed(0)
     attached = load_torch_half(card).attach(base, recipe)
     rows = TokenRows(ids.tolist(), ids.tolist(), truncated=0, tokens_lost=0, dropped=0, without_end=0)
     show_rows(attached, rows, ROWS, 0, CPU)
-    model: Any = attached.model.train()
-    keep_float32(model, form.compute)
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    tuned: Any = attached.model.train()
+    keep_float32(tuned, form.compute)
+    weights = [weight for weight in tuned.parameters() if weight.requires_grad]
     optimizer = attached.optimizer or AdamW(weights, lr=1e-6, fused=True)
-    labelled = labelled_loss_of(model, ids[:1], ids[:1], form.compute)
+    labelled = labelled_loss_of(tuned, ids[:1], ids[:1], form.compute)
     taken = 0
 
     def step() -> float:
         nonlocal taken
         begin = time.process_time()
         with torch.autocast("cpu", torch.bfloat16, enabled=form.compute is torch.bfloat16):
-            loss = model(**batch).loss if labelled is None else labelled.sum(batch) / (ROWS * (LENGTH - 1))
+            loss = tuned(**batch).loss if labelled is None else labelled.sum(batch) / (ROWS * (LENGTH - 1))
         if attached.added_loss is not None:
             loss = loss + attached.added_loss()
         loss.backward()
@@ -82,7 +84,7 @@ def steps_of(name: str, model_name: str) -> Callable[[], float]:
         optimizer.step()
         for callback in attached.callbacks:
             arguments = TrainingArguments(output_dir="none", use_cpu=True)
-            callback.on_optimizer_step(arguments, TrainerState(global_step=taken), TrainerControl(), model=model)
+            callback.on_optimizer_step(arguments, TrainerState(global_step=taken), TrainerControl(), model=tuned)
         optimizer.zero_grad()
         taken += 1
         return time.process_time() - begin

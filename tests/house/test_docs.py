@@ -42,7 +42,12 @@ def test_readme_opens_with_the_two_commands() -> None:
 
 
 def test_every_link_into_the_repository_leads_somewhere() -> None:
-    for file in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")):
+    for file in (
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("*/README.md"),
+        *ROOT.glob("plugins/*/*.md"),
+    ):
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", file.read_text()):
             if "://" not in target:
                 assert (file.parent / target).exists(), f"{file.name} -> {target}"

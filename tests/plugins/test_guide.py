@@ -12,8 +12,9 @@ from typing import get_args
 import pytest
 from safetensors.torch import load_file
 
-from pegbox_methods.card import ABILITIES
+from pegbox_methods.card import ABILITIES, Card
 from pegbox_methods.certificate import CHECKS
+from pegbox_methods.fence import LIMIT_SECONDS
 from pegbox_methods.setting import Kind
 from pegbox_methods.torch_half import Attached
 from pegbox_runs.models import BUNDLED
@@ -84,7 +85,9 @@ def test_the_files_shown_are_those_that_new_method_writes(tmp_path: Path, home: 
 def test_the_tables_leave_nothing_out() -> None:
     rows = set(re.findall(r"^\| (.+?) \|", TEXT, re.MULTILINE))
     first = {word for row in rows for word in re.findall(r"`\"?([\w-]+)\"?`", row)}
-    assert first >= {*CHECKS, *ABILITIES, *get_args(Kind), *Attached.__dataclass_fields__} - {"model"}
+    fields = {*Attached.__dataclass_fields__, *Card.__dataclass_fields__} - {"model"}
+    assert first >= {*CHECKS, *ABILITIES, *get_args(Kind), *fields}
+    assert f"takes longer than {LIMIT_SECONDS:g} s" in TEXT
 
 
 def test_every_python_block_is_python() -> None:

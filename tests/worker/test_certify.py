@@ -1,4 +1,4 @@
-"""The conformance kit catches lies: methods made up of LoRA, each broken in one way, each found out by its own check."""
+"""The conformance kit catches lies: methods made of LoRA, each broken in one way, each found out by its own check."""
 
 from __future__ import annotations
 
@@ -122,6 +122,23 @@ def counts_in_a_buffer(attached: Attached) -> Attached:
     return dataclasses.replace(attached, callbacks=(AfterEachStep(lambda: attached.model.steps.add_(1)),))
 
 
+def shrinks_after_the_fourth_step(attached: Attached) -> Attached:
+    steps = [0]
+
+    def shrink() -> None:
+        steps[0] += 1
+        if steps[0] == 4:
+            for weight in attached.model.parameters():
+                if weight.requires_grad:
+                    weight.data *= 0.9
+
+    return dataclasses.replace(attached, callbacks=(AfterEachStep(shrink),))
+
+
+def cannot_tell_its_state(attached: Attached) -> Attached:
+    return dataclasses.replace(attached, state=SimpleNamespace(state_dict=lambda: {"step": 4}))
+
+
 def idle_weight(attached: Attached) -> Attached:
     attached.model.register_parameter("idle", nn.Parameter(torch.ones(3)))
     return attached
@@ -134,7 +151,7 @@ def with_idle_weight(shape: Any, settings: Mapping[str, Any]) -> Footprint:
 
 def one_more(shape: Any, settings: Mapping[str, Any]) -> Footprint:
     told = LORA.footprint(shape, settings)
-    return dataclasses.replace(told, trainable_weights=told.trainable_weights + (settings["targets"] == ["q_proj"]))
+    return dataclasses.replace(told, trainable_weights=told.trainable_weights + (isinstance(settings["targets"], list)))
 
 
 def merges_too_much(model: Any) -> Any:
@@ -174,7 +191,7 @@ def says_other_things_the_second_time(attached: Attached) -> Attached:
         return output * 1.1 if calls[0] > 1 else output
 
     base.model.register_forward_pre_hook(lambda *_: calls.__setitem__(0, 0))
-    base.model.layers[0].mlp.register_forward_hook(louder)
+    base.model.layers[0].input_layernorm.register_forward_hook(louder)
     return attached
 
 
@@ -194,7 +211,7 @@ def broken(_anything: Any) -> Any:
 
 STALE = {"start": "it begins elsewhere", "base": "it changes them", "merge": "it is no change of weights"}
 LIES: dict[str, tuple[tuple[Card, object], set[CheckName], str]] = {
-    "a wrong count": (made_up(footprint=lambda *_: Footprint(9, None, "")), {"count"}, "the footprint says"),
+    "a wrong count": (made_up(footprint=one_more), {"count"}, "with targets = ['q_proj', 'down_proj'] says"),
     "a footprint that breaks": (made_up(footprint=lambda *_: 1 / 0), {"count"}, "raised ZeroDivisionError: division"),
     "a change at the start": (
         made_up(Lie(lambda model, recipe: lora_config(model, recipe, init_lora_weights=False))),
@@ -231,7 +248,17 @@ LIES: dict[str, tuple[tuple[Card, object], set[CheckName], str]] = {
     "a beginning by chance": (
         made_up(Lie(before=lambda _model: torch.seed())),
         {"resume"},
+        "attached twice with the same seed, these are others",
+    ),
+    "a memory that no checkpoint holds": (
+        made_up(Lie(attached=shrinks_after_the_fourth_step)),
+        {"resume"},
         "after 6 steps, resumed after 3, these are others",
+    ),
+    "a memory that cannot be written": (
+        made_up(Lie(attached=cannot_tell_its_state)),
+        {"resume"},
+        "the checkpoint at step 3 could not be written ('int' object has no attribute 'detach')",
     ),
     "a refusal of 4 bits unsaid": (made_up(Lie(before=refuses_packed)), {"4-bit"}, "refused: not on such a base"),
     "a merge into 4 bits": (

@@ -8,9 +8,11 @@ from pathlib import Path
 from peft import PeftModel
 from torch import nn
 
+from pegbox_methods.events import Notice
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.event_log import EventReader
 from pegbox_worker.certify.case import Case
-from pegbox_worker.certify.tensors import EQUAL, differing, distance, logits_of, tensors_of
+from pegbox_worker.certify.tensors import EQUAL, copied, differing, distance, logits_of, tensors_of
 from pegbox_worker.certify.verdict import Shortfall, Verdict, apart, passed, sentence_of, some
 
 KINDS_OF_FILES = frozenset({".safetensors", ".json", ".md", ".txt"})
@@ -95,12 +97,17 @@ def resume(case: Case) -> Verdict:
     def attempt(steps: int) -> Verdict:
         recipe = case.recipe(steps, settings)
         attached = case.attach(recipe)
+        begun = copied(tensors_of(attached.model))
         half_way = steps // 2
         whole = case.train(recipe, attached, save_at=half_way)
         checkpoint = whole.folder.checkpoints / f"checkpoint-{half_way}"
         if not checkpoint.is_dir():
-            raise Shortfall(f"no checkpoint could be written: {_why_no_checkpoint(whole.folder.events)}")
-        resumed = case.train(recipe, case.attach(recipe), resume_from=checkpoint)
+            raise Shortfall(_why_no_checkpoint(whole.folder.events))
+        again = case.attach(recipe)
+        other = differing(begun, tensors_of(again.model))
+        if other:
+            raise Shortfall(f"attached twice with the same seed, these are others: {some(other)}")
+        resumed = case.train(recipe, again, resume_from=checkpoint)
         other = differing(tensors_of(whole.attached.model), tensors_of(resumed.attached.model))
         if other:
             raise Shortfall(f"after {steps} steps, resumed after {half_way}, these are others: {some(other)}")
@@ -132,7 +139,6 @@ def _name(file: Path, folder: Path) -> str:
 
 
 def _why_no_checkpoint(events: Path) -> str:
-    for line in reversed(events.read_text(encoding="utf-8").splitlines()):
-        if "checkpoint-failed" in line:
-            return line
-    return "the trainer didn't say why"
+    told = [event for block in EventReader(events).new() for event in block]
+    notices = [event.text for event in told if isinstance(event, Notice) and event.about == "checkpoint-failed"]
+    return notices[-1] if notices else "the trainer didn't say why"

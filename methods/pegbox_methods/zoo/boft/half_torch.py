@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.torch_half import Attached
 from pegbox_methods.zoo.oft.blocks import refuse_uneven
-from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 from pegbox_methods.zoo.shared.half_torch import ExactHalf, target_modules
+from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 
 ADAPTER = "default"
 ROTATION = f".boft_R.{ADAPTER}"

@@ -7,8 +7,8 @@ from torch import nn
 
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.zoo.delora.bound import boundary_for
-from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 from pegbox_methods.zoo.shared.half_torch import PeftHalf, target_modules
+from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 
 
 def delora_config(model: nn.Module, recipe: Recipe) -> DeloraConfig:

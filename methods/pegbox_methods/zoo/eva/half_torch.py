@@ -16,8 +16,8 @@ from torch.nn.functional import pad
 from pegbox_methods.events import Event, Notice
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.torch_half import Attached
-from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 from pegbox_methods.zoo.shared.half_torch import PeftHalf, lora_config
+from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 from pegbox_methods.zoo.shared.rank_limit import refuse_rank_above
 
 ADAPTER = "default"

@@ -19,7 +19,7 @@ FREQUENCIES = Setting(
     default=1000,
     minimum=1,
     maximum=10_000_000,
-    help="Waves that are added to each matrix; one trained weight each.",
+    help="Waves that are added to each matrix, with one trained weight each. More of them learn more.",
 )
 SCALING = Setting(
     name="scaling",
@@ -37,7 +37,8 @@ def footprint(shape: ModelShape, settings: Mapping[str, Any]) -> Footprint:
     return Footprint(
         trainable_weights=sum(layers * settings["frequencies"] for layers, *_ in adapted),
         step_time_ratio=1065 / 620,
-        step_time_source="x",
+        step_time_source=f"{PEFT_TABLE}, runs of June 2025: 1065 s in steps against 620 s (LoRA, rank 32), on q_proj "
+        "and v_proj",
     )
 
 
@@ -48,11 +49,31 @@ CARD = Card(
     source=PAPER,
     settings=(FREQUENCIES, SCALING, TARGETS),
     learning_rate=5e-2,
-    learning_rate_source="x",
+    learning_rate_source="the authors' scripts for Llama 2 (github.com/Chaos96/fourierft), at the scaling of 300 that "
+    "the default goes by; with SmolLM2-135M, ten steps of two rows took the loss from 1.74 to 1.64",
     needs=Needs(linear_layers_only=False),
     footprint=footprint,
-    recommended=(),
-    discouraged=(),
+    recommended=(
+        Reason(
+            when="many adapters are to be kept or sent",
+            why="a thousand numbers for each matrix: 0.06 million for Llama 2 7B, where LoRA took 33.5 million",
+            source=PAPER,
+        ),
+    ),
+    discouraged=(
+        Reason(
+            when="much is to be learned",
+            why="accuracy 0.12 with 5000 waves and 0 with 1000, where LoRA reached 0.48; at a rate of 1e-4, though, "
+            "far below its authors'",
+            source=PEFT_TABLE,
+        ),
+        Reason(
+            when="memory is short and activation checkpointing is off",
+            why="each map makes its whole update anew in every pass and holds it for the backward pass: together a "
+            "float32 copy of all adapted matrices, 0.45 GB with SmolLM2-135M",
+            source="PEFT's FourierFTLayer",
+        ),
+    ),
     torch_half="pegbox_methods.zoo.fourierft.half_torch:half",
 )
 

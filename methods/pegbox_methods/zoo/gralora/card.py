@@ -70,7 +70,14 @@ CARD = Card(
             source=PAPER,
         ),
     ),
-    discouraged=(),
+    discouraged=(
+        Reason(
+            when="rank 32 and less, and time matters",
+            why="accuracy 0.50 where LoRA of the same rank reached 0.48, which one seed can't tell apart, for a sixth "
+            "more time",
+            source=PEFT_TABLE,
+        ),
+    ),
     torch_half="pegbox_methods.zoo.gralora.half_torch:half",
 )
 

@@ -29,14 +29,14 @@ class CompactMirrors(HRALinear):  # type: ignore[misc]  # mypy doesn't read peft
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Reflect the inputs, then take the map."""
         if self.disable_adapters or self.merged:
-            return super().forward(x, *args, **kwargs)  # type: ignore[no-any-return]
+            return super().forward(x, *args, **kwargs)
         reflected = x
         for adapter in reversed(self.active_adapters):
             if adapter in self.hra_u:
                 wide, tall = thin_pair(self.hra_u[adapter])
                 inputs = reflected.to(wide.dtype)
                 reflected = inputs - linear(linear(inputs, wide), tall)
-        return self.base_layer(reflected.to(x.dtype), *args, **kwargs).to(x.dtype)  # type: ignore[no-any-return]
+        return self.base_layer(reflected.to(x.dtype), *args, **kwargs).to(x.dtype)
 
 
 def thin_pair(mirrors: Tensor) -> tuple[Tensor, Tensor]:

@@ -54,7 +54,7 @@ CARD = Card(
     source=PAPER,
     settings=(),
     learning_rate=3e-3,
-    learning_rate_source="measured",
+    learning_rate_source="measured with SmolLM2-135M, 15 steps of 4 rows: held-out loss 2.93 to 1.49; 2.15 at 1e-3",
     needs=Needs(linear_layers_only=False),
     footprint=footprint,
     recommended=(
@@ -67,9 +67,9 @@ CARD = Card(
     discouraged=(
         Reason(
             when="the model shall learn something hard",
-            why="it scored .000 against LoRA's .478, at a learning rate of 1e-4 and with norms kept in bfloat16, where "
-            "steps so small are rounded away; Pegbox keeps them in float32 and takes larger steps, but nobody has "
-            "measured that it reaches LoRA",
+            why="it scored .000 against LoRA's .478, at a learning rate of 1e-4 and with bfloat16 norms, where steps so "
+            "small are rounded away; here they are in float32 and the steps larger, but nobody has measured that "
+            "against LoRA",
             source=PEFT_TABLE,
         ),
     ),

@@ -9,8 +9,8 @@ from pegbox_hardware.shape import ends_like
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.zoo.oft.blocks import refuse_uneven
-from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 from pegbox_methods.zoo.shared.half_torch import PeftHalf, linear_names, target_modules
+from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 
 LATENT = "kv_b_proj"
 """Makes keys and values out of DeepSeek's one vector a token; it is asked with rows, heads, positions, numbers."""

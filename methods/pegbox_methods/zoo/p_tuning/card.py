@@ -77,15 +77,15 @@ CARD = Card(
     footprint=footprint,
     recommended=(
         Reason(
-            when="prompt tuning is wanted, and falls too slowly or jumps",
-            why="the tokens hang together through the network, which made training steadier; the adapter is as small",
-            source=f"{PAPER}, section 3",
+            when="prompt tuning gets stuck",
+            why="tokens that learn each for itself stay near where they began; the network moves all of them at once",
+            source=PAPER,
         ),
     ),
     discouraged=(
         Reason(
             when="answers must be as good as they can be",
-            why="with 20 tokens it scored .371, and at most that with longer prompts and other encoders; LoRA .478",
+            why="20 tokens scored .371, other numbers of tokens, rates and encoders .338 to .367; LoRA .478",
             source=PEFT_TABLE,
         ),
         Reason(

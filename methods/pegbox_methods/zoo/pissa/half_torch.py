@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import Attached
-from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 from pegbox_methods.zoo.shared.half_torch import PeftHalf, is_quantized, lora_config
+from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 from pegbox_methods.zoo.shared.rank_limit import refuse_rank_above
 
 ADAPTER = "default"

@@ -57,7 +57,7 @@ CARD = Card(
         msgspec.structs.replace(
             ALPHA,
             default=640.0,
-            help="The update is scaled by alpha / rank. Twenty times the rank is the usual choice; less if it diverges.",
+            help="The update is scaled by alpha / rank. Twenty times the rank is usual; take less if it diverges.",
         ),
         msgspec.structs.replace(DROPOUT, default=0.0),
         BASES,
@@ -70,11 +70,24 @@ CARD = Card(
     recommended=(
         Reason(
             when="LoRA at a high rank still learns too little",
-            why="its update has full rank: accuracy 0.52 where LoRA's rank 32 reached 0.48, with as many weights",
+            why="its update has full rank: accuracy 0.52 where LoRA of rank 32 reached 0.48, with as many weights",
             source=PEFT_TABLE,
         ),
     ),
-    discouraged=(),
+    discouraged=(
+        Reason(
+            when="memory is short and activation checkpointing is off",
+            why="in every step each map makes a float32 square of its smaller side and holds it for the backward "
+            "pass, 64 MiB for a width of 4096; a step takes half as long again as LoRA's",
+            source=f"PEFT's RandLoraLayer; {PEFT_TABLE}",
+        ),
+        Reason(
+            when="the adapter must be small",
+            why="its file holds the bases too, once, in 16 bits: as many numbers as the largest d_out times the "
+            "largest d_in of the adapted maps",
+            source="PEFT's RandLoraModel",
+        ),
+    ),
     torch_half="pegbox_methods.zoo.randlora.half_torch:half",
 )
 

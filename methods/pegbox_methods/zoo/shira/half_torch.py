@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 from pegbox_methods.zoo.shared.half_torch import PeftHalf, target_modules
+from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 
 
 @dataclass(frozen=True)

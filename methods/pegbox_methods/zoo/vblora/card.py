@@ -52,8 +52,8 @@ def footprint(shape: ModelShape, settings: Mapping[str, Any]) -> Footprint:
     pieces = sum(layers * settings["rank"] * (d_out // length + d_in // length) for layers, _, d_out, d_in in maps)
     return Footprint(
         trainable_weights=settings["num_vectors"] * (length + pieces),
-        step_time_ratio=None,
-        step_time_source="x",
+        step_time_ratio=1192 / 942,
+        step_time_source=f"{PEFT_TABLE}: 1192 s (1024 vectors) against 942 s (LoRA, rank 32), on q_proj and v_proj",
     )
 
 
@@ -74,8 +74,27 @@ CARD = Card(
     learning_rate_source="x",
     needs=Needs(linear_layers_only=False),
     footprint=footprint,
-    recommended=(),
-    discouraged=(),
+    recommended=(
+        Reason(
+            when="the adapter is to be cut down for storage after the training",
+            why="of each piece only its chosen vectors count, and PEFT can save those alone: for Llama 2 13B 0.4 % of "
+            "LoRA's numbers. Pegbox saves all, so that the adapter can be trained on",
+            source=PAPER,
+        ),
+    ),
+    discouraged=(
+        Reason(
+            when="quality matters more than the adapter's size",
+            why="accuracy 0.37 with 256 vectors and 0.40 with 1024, where LoRA reached 0.48",
+            source=PEFT_TABLE,
+        ),
+        Reason(
+            when="the widths of the model have only a small power of two in common",
+            why="pieces are short and many: with SmolLM2-135M, whose vectors have 64 numbers, it trains as many "
+            "weights as LoRA of rank 16",
+            source="PEFT's VBLoRALayer",
+        ),
+    ),
     torch_half="pegbox_methods.zoo.vblora.half_torch:half",
     cannot={"start": "its bank begins with small random vectors, as zeros would get no gradient"},
 )
