@@ -49,9 +49,13 @@ def _table(one: Certificate, *, wide: bool) -> Table:
     if wide:
         table.add_column("that", ratio=2)
     table.add_column("found", overflow="fold", ratio=3)
+    told = ""
     for check in one.checks:
         meaning = [Text(CHECKS[check.name])] if wide else []
-        table.add_row(check.name, Text(check.outcome, STYLES[check.outcome]), *meaning, Text(_detail(check, wide=wide)))
+        found = _detail(check, wide=wide)
+        if check.outcome == "failed":  # one fault may fail many
+            found, told = "the same" if check.detail == told else found, check.detail
+        table.add_row(check.name, Text(check.outcome, STYLES[check.outcome]), *meaning, Text(found))
     return table
 
 

@@ -84,9 +84,9 @@ def measured_rate(recipe: Recipe) -> float | None:
 def step_time_ratio(setup: TrainingSetup, shape: ModelShape, settings: Mapping[str, Any]) -> float:
     """Give a method's step time relative to LoRA's, by its card; 1 where no card tells.
 
-    The time forecast counts the unpacking of a 4-bit base itself, as the advice takes it too.
+    The time forecast counts itself what full fine-tuning and the unpacking of a 4-bit base take.
     """
-    if setup.quantized or setup.method not in method_names():
+    if setup.full or setup.quantized or setup.method not in method_names():
         return 1.0
     return find_card(setup.method).footprint(shape, settings).step_time_ratio or 1.0
 

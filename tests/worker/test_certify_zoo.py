@@ -156,7 +156,7 @@ def test_what_goes_wrong_between_two_processes_is_told_and_the_next_method_has_i
     }
     assert "the two processes end with other weights" in found["differs"].detail
     assert found["raises"].detail == "ValueError: no room on the second card"
-    assert "two processes ended without a result" in found["crashes"].detail
+    assert "two processes ended without a result: Signal 6 (SIGABRT)" in found["crashes"].detail
 
 
 @pytest.mark.slow

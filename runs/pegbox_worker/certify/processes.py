@@ -189,6 +189,7 @@ def _fault(folder: PairFolder, turn: int) -> str | None:
 
 def _last_line(folder: PairFolder) -> str:
     """Say what was printed last, of whichever process."""
-    lines = folder.log.read_text(encoding="utf-8", errors="replace").split("\n")
-    said = next((line for line in reversed(lines) if line.strip()), "nothing was printed")
+    lines = folder.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    worded = (line for line in reversed(lines) if any(map(str.isalpha, line)))  # torchrun closes with a rule
+    said = next(worded, "nothing was printed").strip().removeprefix("traceback : ")
     return one_line(f"two processes ended without a result: {said}", LONGEST_SENTENCE)

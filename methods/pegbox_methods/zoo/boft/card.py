@@ -72,8 +72,11 @@ CARD = Card(
         ),
         msgspec.structs.replace(TARGETS, default="attention"),
     ),
-    learning_rate=1e-3,
-    learning_rate_source="TODO",
+    learning_rate=5e-4,
+    learning_rate_source=(
+        "measured with SmolLM2-135M: 12 steps took its loss from 3.96 to 1.71 at 1e-3, as LoRA did (1.56); half "
+        "of that leaves room for longer runs. PEFT's comparison took 1e-4, which was little"
+    ),
     needs=Needs(),
     footprint=footprint,
     recommended=(

@@ -46,8 +46,8 @@ CARD = Card(
         msgspec.structs.replace(DROPOUT, default=0.0, help="Part of the adapter's inputs set to zero while training."),
         TARGETS,
     ),
-    learning_rate=2e-4,
-    learning_rate_source="TODO",
+    learning_rate=1e-4,
+    learning_rate_source=PEFT_TABLE,
     needs=Needs(),
     footprint=footprint,
     recommended=(
