@@ -138,11 +138,9 @@ def _values(options: argparse.Namespace, place: Place | None, settings: dict[str
     method = options.method.lower()
     packs = method in method_names() and find_card(method).needs.quantized_base
     quantization = options.quantization or ("nf4-double" if packs else "none")
-    # On a processor the weights are fp32, whatever it computes in.
-    usual = "fp32" if _on_processor(place) else "bf16" if place is None or place.bf16 else "fp16"
+    # On a processor the weights are fp32, whatever it computes in; so are, everywhere, those that train.
+    usual = "fp32" if _on_processor(place) or method == "full" else "bf16" if place is None or place.bf16 else "fp16"
     dtype = options.dtype or usual
-    # TRL casts the adapters of a quantized base to bf16; else, and in fp16, they stay as PEFT makes them.
-    adapter = options.adapter_dtype or ("bf16" if quantization != "none" and dtype == "bf16" else "fp32")
     return {
         "method": method,
         "rank": settings.get("rank", 16),
@@ -153,7 +151,7 @@ def _values(options: argparse.Namespace, place: Place | None, settings: dict[str
         "checkpointing": SWITCH[options.checkpointing],
         "optimizer": options.optimizer,
         "dtype": dtype,
-        "adapter_dtype": adapter,
+        "adapter_dtype": options.adapter_dtype or "fp32",
         # A processor without bfloat16 computes in fp32 throughout, as the worker decides too.
         "autocast": SWITCH[options.autocast] and (place is None or place.bf16 or not _on_processor(place)),
         "quantization": quantization,

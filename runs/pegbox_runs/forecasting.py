@@ -37,12 +37,12 @@ MEASURED_MARGIN = 1.03
 def setup_of(recipe: Recipe, *, bf16: bool, processor: bool = False) -> TrainingSetup:
     """Give a complete recipe's set-up as it would run on a device, one that computes in bfloat16 or not.
 
-    On a processor the frozen weights are fp32, and checkpointing is off unless it is asked for.
+    On a processor the frozen weights are fp32, as all are that train, and checkpointing is off unless it is asked for.
     """
     training, settings = recipe.training, recipe.method.settings
     formats: dict[str, NumberFormat] = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
     compute = formats.get(training.precision, "bf16" if bf16 else "fp32" if processor else "fp16")
-    dtype = "fp32" if processor else compute
+    dtype = "fp32" if processor or recipe.method.name == "full" else compute
     checkpointing = training.activation_checkpointing
     quantized = packs_base(recipe, find_card(recipe.method.name))
     return TrainingSetup(
@@ -56,7 +56,6 @@ def setup_of(recipe: Recipe, *, bf16: bool, processor: bool = False) -> Training
         checkpointing=checkpointing == "on" or (checkpointing == "auto" and not processor),
         optimizer=training.optimizer,
         dtype=dtype,
-        adapter_dtype="bf16" if quantized and compute == "bf16" else "fp32",
         autocast=compute != "fp32",
         quantization="nf4-double" if quantized else "none",
         kbit_casts=quantized and settings.get("preparation") == "full",

@@ -44,16 +44,13 @@ def declare_adapter(model: Any) -> None:
         model._hf_peft_config_loaded = True
 
 
-def keep_float32(model: nn.Module, compute: torch.dtype) -> None:
+def keep_float32(model: nn.Module) -> None:
     """Hold what trains in float32: 16 bits are too coarse to add small updates to.
 
-    A base in 16 bits leaves the weights of norms, embeddings, or of the whole model in them, where those are what
-    trains. On a packed base TRL casts the adapter to bfloat16, which is left so in a run that computes in it, as the
-    forecast counts; CUDA's loss scaler for float16 has no kernel for bfloat16 gradients, and a run in float32 asked for
-    more than 8 bits of precision.
+    In bfloat16 the number after 1 is 1.0078: a factor that begins at 1 can fall by a step of 0.004 and never rise. TRL
+    casts the adapters of packed bases to it; a base in 16 bits leaves the weights of norms, embeddings, or of the whole
+    model in them, where those are what trains.
     """
-    if compute is torch.bfloat16 and getattr(model, "is_loaded_in_4bit", False):
-        return
     for weight in model.parameters():
         if weight.requires_grad and weight.dtype in (torch.bfloat16, torch.float16):
             weight.data = weight.data.float()

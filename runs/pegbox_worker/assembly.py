@@ -114,7 +114,7 @@ def make_trainer(
         state=attached.state,
         checkpoint_failed=reporter.checkpoint_failed,
     )
-    keep_float32(trainer.model, number_format.compute)
+    keep_float32(trainer.model)
     trainer.remove_callback(PrinterCallback)
     reporter.trainer, reporter.tell = trainer, attached.tell
     return trainer

@@ -66,7 +66,7 @@ def steps_of(name: str, model_name: str) -> Callable[[], float]:
     rows = TokenRows(ids.tolist(), ids.tolist(), truncated=0, tokens_lost=0, dropped=0, without_end=0)
     show_rows(attached, rows, ROWS, 0, CPU)
     tuned: Any = attached.model.train()
-    keep_float32(tuned, form.compute)
+    keep_float32(tuned)
     weights = [weight for weight in tuned.parameters() if weight.requires_grad]
     optimizer = attached.optimizer or AdamW(weights, lr=1e-6, fused=True)
     labelled = labelled_loss_of(tuned, ids[:1], ids[:1], form.compute)

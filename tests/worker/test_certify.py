@@ -375,7 +375,7 @@ def test_a_half_that_cannot_be_imported_is_told(bench: Bench, tmp_path: Path) ->
     card = dataclasses.replace(LORA, torch_half="pegbox_nowhere:half")
     (found,) = kit.certify({"lora": card}, {"lora": "a test"}, bench, tmp_path).values()
     assert {check.outcome for check in found.checks} == {"failed"}
-    assert "pegbox_nowhere:half can't be loaded: ModuleNotFoundError" in found.checks[-1].detail
+    assert "its torch half pegbox_nowhere:half: ModuleNotFoundError" in found.checks[-1].detail
 
 
 def test_a_library_that_is_missing_makes_a_check_not_applicable(

@@ -98,8 +98,6 @@ class Pricing:
             checkpointing=checkpointing,
             optimizer=self.optimizer,
             dtype=now.weights,
-            # TRL casts the adapter of a packed base to bfloat16; the worker undoes it where that isn't computed in.
-            adapter_dtype="bf16" if quantized and now.compute == "bf16" else "fp32",
             autocast=now.compute != "fp32",
             quantization="nf4-double" if quantized else "none",
             kbit_casts=quantized and self.settings.get("preparation") == "full",

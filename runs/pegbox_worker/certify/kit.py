@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pegbox_methods.card import Card
 from pegbox_methods.certificate import CHECKS, Certificate, Check, CheckName
+from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import TorchHalf, load_torch_half
 from pegbox_worker.certify import saving, trials, weights
 from pegbox_worker.certify.bench import MODEL, Bench
@@ -79,8 +80,8 @@ def half_of(card: Card) -> TorchHalf:
     """
     try:
         half = load_torch_half(card)
-    except Exception as error:
-        raise Shortfall(f"its torch half {card.torch_half} can't be loaded: {sentence_of(error)}") from error
+    except Refusal as refusal:
+        raise Shortfall(refusal.sentence) from refusal
     for verb, takes in VERBS.items():
         function = getattr(half, verb, None)
         if not callable(function):

@@ -54,6 +54,7 @@ def processes(cases: Sequence[Case], scratch: Path) -> dict[str, Verdict]:
                 alone[case.card.name] = _alone(case)
         except Exception as error:  # noqa: BLE001  # one method's fault is its own
             verdicts[case.card.name] = Verdict("failed", sentence_of(error))
+        case.forget()  # or the models of all methods would be held at once
     found = _together({name: one.trial for name, one in alone.items()}, scratch)
     for name, one in alone.items():
         try:

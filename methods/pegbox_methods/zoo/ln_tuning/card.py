@@ -67,8 +67,8 @@ CARD = Card(
     discouraged=(
         Reason(
             when="the model shall learn something hard",
-            why="at a learning rate of 1e-4 and with bfloat16 norms, in which steps so small are rounded away, it scored "
-            ".000 against LoRA's .478; here norms are in float32 and steps larger, but nobody has measured that "
+            why="at a learning rate of 1e-4 and with bfloat16 norms, in which steps so small are rounded away, it "
+            "scored .000 against LoRA's .478; here norms are in float32 and steps larger, but nobody has measured that "
             "against LoRA",
             source=PEFT_TABLE,
         ),
