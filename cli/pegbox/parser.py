@@ -131,9 +131,7 @@ def _add_forecast(forecast: argparse.ArgumentParser) -> None:
     forecast.add_argument(
         "--dtype", choices=("bf16", "fp16", "fp32"), help="of base and computation; default: bf16 where the card has it"
     )
-    forecast.add_argument(
-        "--adapter-dtype", choices=("fp32", "bf16", "fp16"), help="of what trains (default fp32)"
-    )
+    forecast.add_argument("--adapter-dtype", choices=("fp32", "bf16", "fp16"), help="of what trains (default fp32)")
     forecast.add_argument("--autocast", choices=switch, default="on")
     forecast.add_argument(
         "--quantization",

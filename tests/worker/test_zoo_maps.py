@@ -13,7 +13,7 @@ from peft import PeftModel
 from peft.tuners.boft import layer as boft_layer
 from peft.tuners.lokr.layer import factorization
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, TrainerControl, TrainerState
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from pegbox_hardware.model_config import shape_of
 from pegbox_methods.recipe import Seeds
@@ -23,6 +23,7 @@ from pegbox_methods.torch_half import Attached, load_torch_half
 from pegbox_methods.zoo.boft.half_torch import BlockDiagonal
 from pegbox_methods.zoo.lokr.kronecker import split
 from pegbox_runs.models import BUNDLED, read_config
+from pegbox_worker.adapter_care import keep_float32
 from pegbox_worker.base_model import admit_bitsandbytes, load_packed_model
 from tests.methods_at_work import CPU, FOUND, attach, logits, one_thread, plain_base, recipe
 
@@ -245,8 +246,7 @@ def test_factors_stay_in_float32_on_a_packed_base_and_it_answers_outside_of_auto
     attached = half.attach(base(), recipe(name))
     for weight in trained(attached.model).values():
         weight.data = weight.data.bfloat16()  # as TRL does
-    for callback in attached.callbacks:
-        callback.on_init_end(None, TrainerState(), TrainerControl(), model=attached.model)
+    keep_float32(attached.model)
     assert {weight.dtype for weight in trained(attached.model).values()} == {torch.float32}
     tuned = logits(moved(attached).model)
     half.save(attached, tmp_path)

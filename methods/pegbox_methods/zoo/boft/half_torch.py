@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.torch_half import Attached
 from pegbox_methods.zoo.oft.blocks import refuse_uneven
-from pegbox_methods.zoo.shared.half_torch import ExactHalf, target_modules
+from pegbox_methods.zoo.shared.half_torch import PeftHalf, target_modules
 from pegbox_methods.zoo.shared.map_sizes_torch import map_sizes
 
 ADAPTER = "default"
@@ -44,7 +44,7 @@ class BlockDiagonal:
 
 
 @dataclass(frozen=True)
-class BoftHalf(ExactHalf):
+class BoftHalf(PeftHalf):
     """PEFT's BOFT without its compiler, and with adapters that need none."""
 
     def attach(self, model: nn.Module, recipe: Recipe) -> Attached:

@@ -19,7 +19,7 @@ EXAMPLE = "PEFT's examples/eva_finetuning"
 BATCHES = Setting(
     name="batches",
     kind="whole",
-    default=16,
+    default=8,
     minimum=1,
     maximum=1000,
     unit="micro-batches",
@@ -45,16 +45,19 @@ CARD = Card(
         RANK,
         msgspec.structs.replace(
             ALPHA,
-            default=1.0,
-            help="The update is scaled by alpha / rank. The authors take 1: the directions are longer than drawn ones, "
-            "and most of each input lies in them.",
+            default=16.0,
+            help="The update is scaled by alpha / rank. Less than LoRA takes does: more of each input lies in "
+            "directions that were found than in drawn ones.",
         ),
         DROPOUT,
         TARGETS,
         BATCHES,
     ),
-    learning_rate=5e-4,
-    learning_rate_source=f"{EXAMPLE}: 5e-4 with rank 16 and alpha 1",
+    learning_rate=2e-4,
+    learning_rate_source=(
+        "LoRA's, with alpha = rank: SmolLM2-135M came from a loss of 1.67 to 1.60 in 20 steps of two rows, with LoRA "
+        f"to 1.64; {EXAMPLE} takes 5e-4 with alpha 1, and came to 1.66"
+    ),
     needs=Needs(linear_layers_only=False),
     footprint=footprint,
     recommended=(

@@ -29,7 +29,7 @@ CARD = Card(
     source="the practice before adapters; compared with them in Hu et al. 2021, arXiv:2106.09685",
     settings=(),
     learning_rate=2e-5,
-    learning_rate_source="measured",
+    learning_rate_source="measured with SmolLM2-135M, 20 steps of 2 rows: held-out loss 2.89 to 2.42; LoRA's 2.42",
     needs=Needs(linear_layers_only=False),
     footprint=footprint,
     recommended=(

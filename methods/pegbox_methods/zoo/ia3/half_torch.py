@@ -17,7 +17,7 @@ from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import Attached
 from pegbox_methods.zoo.ia3.maps import INNER, KEYS_AND_VALUES, PAPERS
 from pegbox_methods.zoo.shared.half_torch import (
-    ExactHalf,
+    PeftHalf,
     is_quantized,
     linear_names,
     linear_paths,
@@ -26,7 +26,7 @@ from pegbox_methods.zoo.shared.half_torch import (
 
 
 @dataclass(frozen=True)
-class Ia3Half(ExactHalf):
+class Ia3Half(PeftHalf):
     """PEFT's IA3, whose maps on a packed base answer in the format they are asked in."""
 
     def attach(self, model: nn.Module, recipe: Recipe) -> Attached:

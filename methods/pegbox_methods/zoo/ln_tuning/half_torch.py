@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import Attached
-from pegbox_methods.zoo.shared.half_torch import ExactHalf
+from pegbox_methods.zoo.shared.half_torch import PeftHalf
 
 ADAPTER = "default"
 SHORT = frozenset({torch.bfloat16, torch.float16})
 
 
 @dataclass(frozen=True)
-class LnTuningHalf(ExactHalf):
+class LnTuningHalf(PeftHalf):
     """PEFT's LN tuning, whose copies of the norms are computed in float32 where the model isn't."""
 
     def attach(self, model: nn.Module, recipe: Recipe) -> Attached:

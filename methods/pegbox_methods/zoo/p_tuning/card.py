@@ -71,8 +71,11 @@ CARD = Card(
     summary="Prompt tuning whose virtual tokens are written by a small network, which only training needs.",
     source=PAPER,
     settings=(msgspec.structs.replace(VIRTUAL_TOKENS, default=20), ENCODER, ENCODER_WIDTH),
-    learning_rate=1e-3,
-    learning_rate_source="measured",
+    learning_rate=2e-3,
+    learning_rate_source=(
+        "measured with SmolLM2-135M, 15 steps of 4 rows: held-out loss 2.99 to 2.70 at 1e-3, to 2.56 at 5e-3; PEFT's "
+        "own runs of 5000 steps take 1e-4 to 1e-3"
+    ),
     needs=Needs(linear_layers_only=False),
     footprint=footprint,
     recommended=(

@@ -45,8 +45,11 @@ CARD = Card(
             "like an example, or of tokens drawn from the vocabulary.",
         ),
     ),
-    learning_rate=5e-3,
-    learning_rate_source="measured",
+    learning_rate=1e-2,
+    learning_rate_source=(
+        "measured with SmolLM2-135M, 15 steps of 4 rows: held-out loss 2.08 to 1.46 at 5e-3, to 1.32 at 2e-2; PEFT's "
+        "own runs of 5000 steps take 5e-3"
+    ),
     needs=Needs(linear_layers_only=False),
     footprint=footprint,
     recommended=(

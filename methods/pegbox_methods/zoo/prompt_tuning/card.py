@@ -35,7 +35,10 @@ CARD = Card(
     source=PROMPT_PAPER,
     settings=(VIRTUAL_TOKENS, START),
     learning_rate=1e-2,
-    learning_rate_source="measured",
+    learning_rate_source=(
+        "measured with SmolLM2-135M, 15 steps of 4 rows: held-out loss 2.08 to 1.38; 1.51 at 3e-3. The paper takes "
+        "0.3, with Adafactor"
+    ),
     needs=Needs(linear_layers_only=False),
     footprint=footprint,
     recommended=(

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import Attached
-from pegbox_methods.zoo.shared.half_torch import ExactHalf
+from pegbox_methods.zoo.shared.half_torch import PeftHalf
 
 ADAPTER = "default"
 Look = Callable[[Iterable[Mapping[str, Tensor]]], None]
 
 
 @dataclass(frozen=True)
-class VirtualTokensHalf(ExactHalf):
+class VirtualTokensHalf(PeftHalf):
     """A method of PEFT's that makes every row longer."""
 
     def attach(self, model: nn.Module, recipe: Recipe) -> Attached:

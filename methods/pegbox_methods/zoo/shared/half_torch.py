@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from peft import LoraConfig, PeftConfig, PeftModel, PromptLearningConfig, get_peft_model
 from torch import nn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.pytorch_utils import Conv1D
 
 from pegbox_hardware.model_config import shape_of
@@ -55,36 +54,6 @@ class PeftHalf:
                 "ruins it. Load the base model in full precision, put the adapter on that, and merge there."
             )
         return cast(nn.Module, cast(PeftModel, model).merge_and_unload(safe_merge=True))
-
-
-class InFloat32(TrainerCallback):  # type: ignore[misc]  # mypy doesn't read transformers
-    """Takes back TRL's cast of an adapter on a packed base to bfloat16, before the optimizer sees it."""
-
-    def on_init_end(
-        self,
-        _args: TrainingArguments,
-        _state: TrainerState,
-        _control: TrainerControl,
-        model: nn.Module | None = None,
-        **_: Any,
-    ) -> None:
-        """Cast what trains to float32."""
-        for weight in () if model is None else model.parameters():
-            if weight.requires_grad:
-                weight.data = weight.data.float()
-
-
-@dataclass(frozen=True)
-class ExactHalf(PeftHalf):
-    """A method of few weights, some of which begin at one or meet a float32 matrix that isn't trained.
-
-    Near one bfloat16 has steps of 0.008: smaller updates would be lost, all of them at a usual learning rate.
-    """
-
-    def attach(self, model: nn.Module, recipe: Recipe) -> Attached:
-        """Wrap the model, and see to it that what trains stays in float32."""
-        attached = super().attach(model, recipe)
-        return replace(attached, callbacks=(*attached.callbacks, InFloat32()))
 
 
 def lora_config(model: nn.Module, recipe: Recipe, **flags: Any) -> LoraConfig:

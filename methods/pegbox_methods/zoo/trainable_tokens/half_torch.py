@@ -17,7 +17,7 @@ from transformers import AutoTokenizer
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import Attached
-from pegbox_methods.zoo.shared.half_torch import ExactHalf
+from pegbox_methods.zoo.shared.half_torch import PeftHalf
 from pegbox_methods.zoo.trainable_tokens.card import FREQUENT, count_tokens
 
 ADAPTER = "default"
@@ -26,7 +26,7 @@ MOST_LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True)
-class TrainableTokensHalf(ExactHalf):
+class TrainableTokensHalf(PeftHalf):
     """PEFT's trainable tokens, for models whose head is the embedding table too."""
 
     def attach(self, model: nn.Module, recipe: Recipe) -> Attached:

@@ -6,7 +6,7 @@ from peft import VeraConfig
 from torch import nn
 
 from pegbox_methods.recipe import Recipe
-from pegbox_methods.zoo.shared.half_torch import ExactHalf, target_modules
+from pegbox_methods.zoo.shared.half_torch import PeftHalf, target_modules
 
 
 def vera_config(model: nn.Module, recipe: Recipe) -> VeraConfig:
@@ -24,4 +24,4 @@ def vera_config(model: nn.Module, recipe: Recipe) -> VeraConfig:
     )
 
 
-half = ExactHalf(vera_config)
+half = PeftHalf(vera_config)

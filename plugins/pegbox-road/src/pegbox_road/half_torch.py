@@ -12,12 +12,12 @@ from peft.tuners.road import RoadLayer
 from pegbox_methods import Refusal
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.torch_half import Attached
-from pegbox_methods.zoo.shared.half_torch import ExactHalf, adapted_maps, is_quantized, target_modules
+from pegbox_methods.zoo.shared.half_torch import PeftHalf, adapted_maps, is_quantized, target_modules
 from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class RoadHalf(ExactHalf):
+class RoadHalf(PeftHalf):
     """PEFT's RoAd, whose stretches begin at one, and whose maps on a packed base answer in the input's format."""
 
     def attach(self, model: nn.Module, recipe: Recipe) -> Attached:
