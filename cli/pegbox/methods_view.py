@@ -209,7 +209,8 @@ def ratio(figure: float | None) -> str:
 
 
 def _accepted(setting: Setting) -> str:
-    return printable(f"({setting.accepted()}{', ' if setting.unit else ''}{setting.unit})")
+    unit = "" if setting.kind == "names" else setting.unit  # there it is in the words already
+    return printable(f"({setting.accepted()}{', ' if unit else ''}{unit})")
 
 
 def _value(value: Any) -> str:

@@ -17,8 +17,8 @@ Kind = Literal["whole", "number", "switch", "choice", "names", "wholes"]
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """A named value with its default, range and unit.
 
-    `names` is a list of module names, or one word that stands for a set of them (see `choices`). `wholes` is a list
-    of whole numbers, none of them negative; it may be empty where the default is.
+    `names` is a list of module names, or of what `unit` says, or one word that stands for a set of them (see
+    `choices`). `wholes` is a list of whole numbers, none of them negative; it may be empty where the default is.
     """
 
     name: str
@@ -44,7 +44,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         words = " or ".join(f'"{choice}"' for choice in self.choices)
         if self.kind == "choice":
             return words
-        return f"{words}, or a list of module names" if words else "a list of module names"
+        listed = f"a list of {self.unit or 'module names'}"
+        return f"{words}, or {listed}" if words else listed
 
     def accepts(self, value: Any) -> bool:
         """Tell whether a value from a recipe is of the setting's kind and in its range."""

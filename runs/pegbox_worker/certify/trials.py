@@ -92,17 +92,16 @@ def checkpointing(case: Case) -> Verdict:
 
 
 def bfloat16(case: Case) -> Verdict:
-    """Take a few steps under autocast to bfloat16; on a full-precision base the trained weights stay in float32."""
+    """Take a few steps under autocast to bfloat16; what trains stays in float32."""
     asked = case.recipe(case.steps, precision="bfloat16")
     if "bfloat16" in case.card.cannot:
         return refused(case, "bfloat16", asked)
     recipe = _allowed(case, asked)
     run = case.train(recipe, case.attach(recipe, case.base(torch.bfloat16)), stop_after=FEW_STEPS)
     _refuse_unmoved(run, _expected(case, run))
-    if not case.packed:
-        short = [name for name, weight in run.watch.before.items() if weight.dtype is not torch.float32]
-        if short:
-            raise Shortfall(f"trained weights aren't kept in float32: {some(short)}")
+    short = [name for name, weight in run.watch.before.items() if weight.dtype is not torch.float32]
+    if short:
+        raise Shortfall(f"trained weights aren't kept in float32: {some(short)}")
     return passed(f"{FEW_STEPS} steps")
 
 

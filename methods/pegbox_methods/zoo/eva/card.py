@@ -46,7 +46,7 @@ CARD = Card(
         msgspec.structs.replace(
             ALPHA,
             default=16.0,
-            help="The update is scaled by alpha / rank. Less than LoRA takes does: more of each input lies in "
+            help="The update is scaled by alpha / rank. Less than LoRA's will do: more of each input lies in "
             "directions that were found than in drawn ones.",
         ),
         DROPOUT,
@@ -56,7 +56,7 @@ CARD = Card(
     learning_rate=2e-4,
     learning_rate_source=(
         "LoRA's, with alpha = rank: SmolLM2-135M came from a loss of 1.67 to 1.60 in 20 steps of two rows, with LoRA "
-        f"to 1.64; {EXAMPLE} takes 5e-4 with alpha 1, and came to 1.66"
+        f"to 1.64; {EXAMPLE} takes 5e-4 with alpha 1, which came to 1.66"
     ),
     needs=Needs(linear_layers_only=False),
     footprint=footprint,

@@ -62,7 +62,7 @@ CARD = Card(
     learning_rate=1e-4,
     learning_rate_source=(
         "half of LoRA's. The authors take 2e-5 for both, in batches of 128; SmolLM2-135M came from a loss of 1.67 to "
-        "1.65 in 20 steps of two rows at 2e-5 and to 1.57 at 2e-4, with LoRA to 1.64 at 2e-4"
+        "1.65 in 20 steps of two rows at 2e-5 and to 1.60 at 1e-4, with LoRA to 1.64 at 2e-4"
     ),
     needs=Needs(linear_layers_only=False),
     footprint=footprint,

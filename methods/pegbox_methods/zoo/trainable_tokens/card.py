@@ -22,6 +22,7 @@ TOKENS = Setting(
     kind="names",
     default=FREQUENT,
     choices=(FREQUENT,),
+    unit="tokens",
     help='Which tokens learn: the 64 that the training rows hold most often, or a list of them, as in "<tool>".',
 )
 
