@@ -1,7 +1,7 @@
 """What a step of each method costs on a CPU, relative to LoRA's, against the ratio on the method's card.
 
 A step is the training loop's own: forward, loss at labelled positions, backward, clipping, what the method does
-beside it, optimizer. Methods stand at their cards' defaults, on SmolLM2-135M-Instruct, 2 rows of 192 tokens, in the
+beside it, optimizer. Methods stand at their cards' defaults, on SmolLM2-135M-Instruct, 2 rows of 128 tokens, in the
 number format that `auto` takes. LoRA and the method take turns in one process, and the median of the turns' ratios is
 told; in CPU seconds, which neighbours disturb least. The card may be 15 % off, or say that it doesn't know.
 
@@ -38,9 +38,9 @@ from pegbox_worker.precision import decide
 from pegbox_worker.tokens import TokenRows
 from tests.smollm2 import smollm2
 
-ROWS, LENGTH = 2, 192
-TURNS = 5
-WARM_UP = 2
+ROWS, LENGTH = 2, 128
+TURNS = 4
+WARM_UP = 1
 """Steps before the turns: buffers grow, caches fill."""
 ALLOWED = 0.15
 CPU = torch.device("cpu")

@@ -24,8 +24,6 @@ class AdapterTraits:
     rank: int
     magnitude: bool = False
     """DoRA: output columns are rescaled by the norms of the merged weight, which is built for that."""
-    experts: bool = False
-    """It is on stacked experts too, whose updates are built whole."""
 
 
 def with_adapter(ops: Operations, traits: AdapterTraits, x: Tensor, base: Tensor, d_out: int, d_in: int) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pegbox_hardware.forecast.adapted_map import AdapterTraits
 from pegbox_hardware.forecast.setup import TrainingSetup, first_rank
-from pegbox_hardware.shape import ALL_LINEAR, ModelShape
+from pegbox_hardware.shape import ModelShape
 
 
 @dataclass(frozen=True)
@@ -57,44 +57,22 @@ def low_rank(shape: ModelShape, setup: TrainingSetup) -> MethodCost:
     """
     magnitude, singular = setup.method in {"dora", "qdora"}, setup.method == "adalora"
     rank = first_rank(setup.rank, setup.surplus) if singular else setup.rank
-    # PEFT turns all-linear into attention's maps and the stacked experts where a model has experts.
-    experts = ALL_LINEAR in setup.targets and shape.expert_weights > 0
     trained: list[tuple[int, int]] = []
     names: set[str] = set()
     for count, name, d_out, d_in in shape.adapted(setup.targets):
-        if experts and name not in shape.attention:
-            continue
         names.add(name)
         trained += [(count, rank * d_in), (count, rank * d_out)]
         if magnitude:
             trained.append((count, d_out))
         if singular:
             trained.append((count, rank))
-    if experts:
-        trained += _on_experts(shape, rank)
     return MethodCost(
         trained=tuple(trained),
         adapted=frozenset(names),
-        traits=AdapterTraits(rank=rank, magnitude=magnitude, experts=experts),
+        traits=AdapterTraits(rank=rank, magnitude=magnitude),
         # Importance, its average and its uncertainty. Source: RankAllocator in peft/tuners/adalora/layer.py.
         state_copies=3 if singular else 0,
     )
-
-
-def _on_experts(shape: ModelShape, rank: int) -> list[tuple[int, int]]:
-    """List the tensors that PEFT puts on stacked experts and their router.
-
-    The two halves of a stacked gate get twice the rank. Source: peft/utils/transformers_weight_conversion.py.
-    """
-    made: list[tuple[int, int]] = []
-    for block in shape.blocks:
-        if block.experts is None:
-            continue
-        count, inner = block.experts.count, block.experts.inner
-        sizes = [2 * rank * count * shape.hidden, 2 * rank * count * 2 * inner]
-        sizes += [rank * count * inner, rank * count * shape.hidden, rank * count, rank * shape.hidden]
-        made += [(block.count, size) for size in sizes]
-    return made
 
 
 def whole_model(shape: ModelShape) -> MethodCost:

@@ -66,13 +66,7 @@ def experts(ops: Operations, x: Tensor, kind: Experts) -> Tensor:
     both = tape.run((gathered,), pairs * 2 * kind.inner * width, width, saves=(gathered,) if ops.full else ())
     tape.drop(gathered)
     active = tape.run((both,), pairs * kind.inner * width, width, saves=(both,))
-    saves = [active, both]
-    scratch = 0.0
-    if ops.traits is not None and ops.traits.experts:  # PEFT builds the adapted weights of all experts, for both maps
-        stacked = float(kind.count * kind.inner * hidden * width)
-        saves.append(tape.keep(3 * stacked))
-        scratch = stacked
-    product = tape.run((active,), active.bytes, width, saves=saves, backward_scratch=scratch + active.bytes)
+    product = tape.run((active,), active.bytes, width, saves=(active, both), backward_scratch=active.bytes)
     tape.drop(both, active)
     down = tape.run((product,), pairs * hidden * width, width, saves=(product,) if ops.full else ())
     tape.drop(product)

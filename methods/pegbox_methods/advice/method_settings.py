@@ -92,7 +92,7 @@ def _targets(now: Situation) -> Choice:
         return Choice(
             key="",
             value=ATTENTION,
-            why="experts are stacked parameters: all-linear would wrap them, and refuse any dropout",
+            why="experts are stacked parameters, which are no linear maps; all-linear means the same there",
             source="PEFT 0.21, ParamWrapper",
         )
     why = "adapters on every linear map learn more than on attention alone"

@@ -61,9 +61,10 @@ def _config(model: Any, setup: TrainingSetup) -> Any:
 
 def _targets(model: Any, setup: TrainingSetup) -> Any:
     targets = setup.targets
-    if targets == ("all-linear",):
+    experts = any(part.startswith("experts") for name, _ in model.named_parameters() for part in name.split("."))
+    if targets == ("all-linear",) and not experts:
         return "all-linear"
-    if targets != ("attention",):
+    if targets not in (("all-linear",), ("attention",)):
         return list(targets)
     paths = [name.split(".") for name, part in model.named_modules() if hasattr(part, "weight") and _is_linear(part)]
     named = {".".join(path[-2:]): None for path in paths if len(path) > 1 and "att" in path[-2]}

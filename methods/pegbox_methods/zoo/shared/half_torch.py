@@ -72,14 +72,17 @@ def lora_config(model: nn.Module, recipe: Recipe, **flags: Any) -> LoraConfig:
 def target_modules(model: nn.Module, targets: str | list[str]) -> str | list[str]:
     """Give the setting `targets` in PEFT's words, which know "all-linear" but neither "attention" nor patterns.
 
+    In a mixture of experts "all-linear" is attention's maps, as for `ModelShape.adapted`: PEFT would wrap the stacked
+    experts too, which most methods can't and none can with dropout.
+
     An item of a list names maps by the end of their name, as in "q_proj" or "mlp.up_proj"; with `*`, `?` or `[...]`
     it is a pattern for it, as in "*_proj" or "layers.[0-7].mlp.*".
     Raises: Refusal: an item matches no linear map, and which maps the model has; which maps are attention's isn't
     known for this kind of model.
     """
-    if targets == ALL_LINEAR:
+    if targets == ALL_LINEAR and not _has_experts(model):
         return ALL_LINEAR
-    if targets == ATTENTION:
+    if targets in (ALL_LINEAR, ATTENTION):
         return list(_attention(model))
     names = linear_paths(model)
     wanted = {item: [name for name in names if ends_like(name, item)] for item in targets}
@@ -91,6 +94,11 @@ def target_modules(model: nn.Module, targets: str | list[str]) -> str | list[str
         )
     plain = [item for item in targets if not is_pattern(item)]
     return [*plain, *dict.fromkeys(name for item in targets if is_pattern(item) for name in wanted[item])]
+
+
+def _has_experts(model: nn.Module) -> bool:
+    shape, _ = shape_of(cast(Any, model).config.to_dict())
+    return shape is not None and shape.expert_weights > 0
 
 
 def _attention(model: nn.Module) -> tuple[str, ...]:
