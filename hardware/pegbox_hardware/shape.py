@@ -134,8 +134,8 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True):
         """Walk through the linear maps that targets name, as PEFT matches them: by the end of their name.
 
         `targets` may hold "all-linear" or "attention", which are the same for a mixture of experts: its experts are
-        stacked parameters, for which PEFT takes the names of the other MLPs' maps too. A pattern is held against the names of one layer's maps: one
-        that tells layers apart, or names what lies above a map, matches none of them.
+        stacked parameters, for which PEFT takes the names of the other MLPs' maps too. A pattern is held against the
+        names of one layer's maps: one that tells layers apart, or names what lies above a map, matches none of them.
         Yields: (number of layers, name, d_out, d_in).
         Raises: KeyError: the model has no matrix of that name.
         """

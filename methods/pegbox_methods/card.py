@@ -86,3 +86,19 @@ class Card:
     torch_half: str
     cannot: Mapping[Ability, str] = field(default_factory=dict)
     """Abilities that the method lacks -> the reason, as a clause that a recipe asking for it is refused with."""
+
+    def price(self, shape: ModelShape, settings: Mapping[str, Any]) -> Footprint:
+        """Ask for the footprint, and see to it that a guest's function gave one.
+
+        Raises: KeyError: the model has no matrix that a setting names; TypeError: it is no footprint, or holds what no
+        method costs; whatever else a guest's function raises.
+        """
+        found: object = self.footprint(shape, settings)
+        if not isinstance(found, Footprint):
+            raise TypeError(f"its footprint gave back {type(found).__name__}, and the contract asks for Footprint")
+        if type(found.trainable_weights) is not int or found.trainable_weights < 0:
+            raise TypeError(f"its footprint counts {found.trainable_weights!r} trainable weights")
+        for ratio in (found.step_time_ratio, found.cpu_step_time_ratio):
+            if ratio is not None and not (isinstance(ratio, int | float) and 0 < ratio < float("inf")):
+                raise TypeError(f"its footprint gives {ratio!r} as a step's time relative to LoRA's")
+        return found

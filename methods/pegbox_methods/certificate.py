@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -99,6 +100,6 @@ def write_certificates(found: dict[str, Certificate], path: Path) -> None:
     """
     known = read_certificates(path) | found
     text = msgspec.json.format(msgspec.json.encode(dict(sorted(known.items()))), indent=1)
-    aside = path.with_name(f".{path.name}.part")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     aside.write_bytes(text + b"\n")
     aside.replace(path)

@@ -22,6 +22,19 @@ SLOW_SECONDS = 0.5
 MOST_CHARACTERS = 300
 """Of what an exception says."""
 
+
+class _Elsewhere:
+    """Standard output, but for the threads of guests that hang: what they ever print goes to standard error."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.threads: set[threading.Thread] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        theirs = threading.current_thread() in self.threads
+        return getattr(sys.stderr if theirs else self._stream, name)
+
+
 _hanging: set[tuple[str, str]] = set()
 """Plugins that didn't come back, so that a long-lived process waits for each only once."""
 
@@ -89,6 +102,9 @@ def load_fenced(load: Callable[[], Any], name: str, origin: str) -> tuple[Card, 
         thread.join(LIMIT_SECONDS)
     if thread.is_alive():
         _hanging.add((origin, name))
+        if not isinstance(sys.stdout, _Elsewhere):
+            sys.stdout = _Elsewhere(sys.stdout)
+        sys.stdout.threads.add(thread)
         raise Broken(_too_long())
     if wrong:
         raise Broken(wrong[0])

@@ -36,7 +36,7 @@ def certify(names: Sequence[str], tell: Callable[[str], None]) -> Iterator[Certi
     """Try methods, each in a process of its own, so that one that crashes or hangs is told as that.
 
     `tell` hears what is being done, and what a process printed that ended without an answer. The two processes of the
-    last check are started once for all methods, and first.
+    last check are started once for all methods, and first: there one that ends the process costs the others that check.
     Raises: Refusal: there is no such method.
     """
     tell(f"training in two processes: {', '.join(names)}")

@@ -87,7 +87,7 @@ def step_time_ratio(setup: TrainingSetup, shape: ModelShape, settings: Mapping[s
     """
     if setup.full or setup.quantized or setup.method not in method_names():
         return 1.0
-    return find_card(setup.method).footprint(shape, settings).step_time_ratio or 1.0
+    return find_card(setup.method).price(shape, settings).step_time_ratio or 1.0
 
 
 def measured(recipe: Recipe, trainable_weights: int, *, file: str, timeout_seconds: float) -> Forecast:
@@ -137,7 +137,7 @@ def refuse_setup(setup: TrainingSetup, shape: ModelShape, settings: Mapping[str,
     try:
         cost_for(shape, setup, settings)
     except Exception as error:
-        if isinstance(error, KeyError) and error.args[0] in setup.targets:
+        if isinstance(error, KeyError) and error.args and error.args[0] in setup.targets:
             raise Refusal(
                 f"--targets: the model has no {error.args[0]}; its linear maps are {', '.join(shape.matrices)}; "
                 '"all-linear" and "attention" stand for sets of them.'
@@ -185,7 +185,7 @@ def cost_for(shape: ModelShape, setup: TrainingSetup, settings: Mapping[str, Any
     if setup.method in PRICED:
         return cost_of(shape, setup)
     card = find_card(setup.method)
-    return method_cost(card, card.footprint(shape, settings), setup, shape)
+    return method_cost(card, card.price(shape, settings), setup, shape)
 
 
 def targets_of(settings: Mapping[str, Any]) -> tuple[str, ...]:

@@ -97,7 +97,7 @@ def facts_of(
     """
     price, unpriced = None, None
     try:
-        price = card.footprint(shape, {setting.name: setting.default for setting in card.settings})
+        price = card.price(shape, {setting.name: setting.default for setting in card.settings})
     except Exception as error:  # noqa: BLE001  # a guest's function may raise anything
         unpriced = f"its card can't price this model: {one_line_of(error)}"
     return MethodFacts(

@@ -238,11 +238,18 @@ def test_certificates_that_cannot_be_read_are_a_warning(home: Path) -> None:
     assert "certificates are passed over" in done.stderr
 
 
-def test_a_footprint_that_breaks_is_told_on_the_page_and_breaks_nothing(home: Path) -> None:
-    drop(home, "odd.py", source("odd", changes="footprint=lambda shape, settings: 1 / 0"))
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [("1 / 0", "ZeroDivisionError"), ("5", "TypeError: its footprint gave back int"), ("{}[()]", "KeyError")],
+)
+def test_a_footprint_that_breaks_is_told_on_the_page_and_breaks_nothing(home: Path, answer: str, said: str) -> None:
+    drop(home, "odd.py", source("odd", changes=f"footprint=lambda shape, settings: {answer}"))
     page = pegbox("methods", "odd", home=home).stdout
-    assert "its card can't price this model: ZeroDivisionError" in page
+    assert f"its card can't price this model: {said}" in " ".join(page.split())
     assert pegbox("methods", home=home).returncode == 0
+    priced = pegbox("forecast", "bundled", "--method", "odd", home=home)
+    assert priced.returncode == 2
+    assert f"its card can't price this model: {said}" in priced.stderr
 
 
 def test_a_model_that_is_nowhere_is_refused(home: Path) -> None:

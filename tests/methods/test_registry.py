@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -245,6 +246,17 @@ def test_a_guest_that_hangs_is_left_out_and_waited_for_only_once(home: Path, mon
     assert warnings() == ['drop-in sleeper.py: the method "sleeper" is left out: it takes longer than 0.3 s to come in']
     assert names() == before
     assert time.monotonic() - begin < 2.5
+
+
+def test_what_a_hanging_guest_prints_later_never_reaches_standard_output(home: Path) -> None:
+    drop(home, "late.py", "import time\ntime.sleep(0.6)\nprint('LATE NOISE')\ntime.sleep(30)")
+    program = (
+        "import time\nfrom pegbox_methods import fence, registry\nfence.LIMIT_SECONDS = 0.3\n"
+        "registry.all_cards()\ntime.sleep(0.8)\nprint('{}')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "{}\n"
+    assert "LATE NOISE" in done.stderr
 
 
 def test_a_guest_that_hangs_does_not_touch_who_asks_for_another(home: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import TrainerState
+from transformers import AutoConfig, AutoModelForCausalLM, TrainerState
 
 from pegbox_hardware.model_config import shape_of
 from pegbox_methods.events import Evaluation, Failed, Prepared
@@ -87,6 +87,23 @@ def test_rslora_divides_by_the_root_of_the_rank_and_dora_takes_the_fast_path() -
     fast = attach("dora").model.base_model.model.model.layers[0].self_attn.q_proj
     assert isinstance(fast.lora_dropout["default"], nn.Identity)  # PEFT reuses the base's result only then
     assert "default" in fast.lora_magnitude_vector
+
+
+@pytest.mark.parametrize("kind", ["mixtral", "qwen3_moe"])
+@pytest.mark.parametrize(
+    "name", ["lora", "rslora", "dora", "lora-plus", "lora-fa", "pissa", "olora", "eva", "vera", "oft"]
+)
+def test_all_linear_in_a_mixture_of_experts_is_attention_and_counted_so(name: str, kind: str) -> None:
+    sizes = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    experts = {"num_local_experts": 4} if kind == "mixtral" else {"num_experts": 4, "moe_intermediate_size": 32}
+    words = {**sizes, **experts, "num_key_value_heads": 2, "num_experts_per_tok": 2, "vocab_size": 64, "head_dim": 16}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **words))
+    shape, why = shape_of(model.config.to_dict())
+    assert shape is not None, why
+    asked = recipe(name)
+    attached = load_torch_half(find_card(name)).attach(model, asked).model
+    trained = sum(weight.numel() for weight in attached.parameters() if weight.requires_grad)
+    assert find_card(name).price(shape, asked.method.settings).trainable_weights == trained
 
 
 @pytest.mark.parametrize(("gradient", "fails"), [(None, True), (0.0, True), (0.5, False)])

@@ -65,7 +65,7 @@ class Pricing:
 
     def __init__(self, card: Card, settings: Mapping[str, Any], now: Situation, optimizer: Optimizer) -> None:
         self.card, self.settings, self.now, self.optimizer = card, settings, now, optimizer
-        self.footprint: Footprint = card.footprint(now.shape, settings)
+        self.footprint: Footprint = card.price(now.shape, settings)
         self._known: dict[tuple[int, bool, int], Trial] = {}
 
     def trial(self, micro_batch: int, *, checkpointing: bool, length: int | None = None) -> Trial:

@@ -43,25 +43,25 @@ class Bench:
     shown: TokenRows
     no_packing: str | None
     """Why bitsandbytes can't be used here; None: it can."""
-    _loaded: dict[torch.dtype | None, nn.Module] = field(default_factory=dict)
+    _loaded: dict[tuple[bool, torch.dtype], nn.Module] = field(default_factory=dict)
 
     def base(self, *, packed: bool, compute: torch.dtype = torch.float32) -> nn.Module:
-        """Give a base model that nobody has touched; `packed`: in 4 bits, computing in `compute`.
+        """Give a base model that nobody has touched: held in `compute`, or, `packed`, in 4 bits and computing in it.
 
         Raises: Refusal: bitsandbytes is needed and can't be used here.
         """
-        key = compute if packed else None
+        key = packed, compute
         if key not in self._loaded:
-            self._loaded[key] = self._load(key)
+            self._loaded[key] = self._load(*key)
         return copy.deepcopy(self._loaded[key])
 
     def held_out_batch(self, rows: int) -> dict[str, torch.Tensor]:
         """Put the first held-out rows into one batch: three tensors of (rows, positions)."""
         return next(micro_batches(self.held_out, rows, self.tokenizer.pad_token_id, CPU))
 
-    def _load(self, compute: torch.dtype | None) -> nn.Module:
-        if compute is None:
-            return load_model(self.found, torch.float32, CPU)
+    def _load(self, packed: bool, compute: torch.dtype) -> nn.Module:
+        if not packed:
+            return load_model(self.found, compute, CPU)
         if self.no_packing is not None:
             raise Refusal(self.no_packing)
         return load_packed_model(self.found, torch.float32, compute, CPU)

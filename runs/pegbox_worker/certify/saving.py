@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import torch
 from peft import PeftModel
 from torch import nn
 
@@ -53,9 +54,11 @@ def peft(case: Case) -> Verdict:
 def merge(case: Case) -> Verdict:
     """Merge what was saved into a full-precision base, and compare with what was loaded there."""
     fresh = case.bench.base(packed=False)
-    parts = _parts(fresh)
+    parts, plain = _parts(fresh), logits_of(fresh, case.compared)
     loaded = case.half.load(fresh, case.adapter)
     expected = logits_of(loaded, case.compared)
+    if torch.equal(expected, plain):
+        raise Shortfall("loaded on a full-precision base, it changes nothing")
     reason = case.card.cannot.get("merge")
     if reason is not None:
         refusal = _refusal(case, loaded)

@@ -92,7 +92,7 @@ def checkpointing(case: Case) -> Verdict:
 
 
 def bfloat16(case: Case) -> Verdict:
-    """Take a few steps under autocast to bfloat16; what trains stays in float32."""
+    """Take a few steps on a base held in bfloat16, under autocast to it, as on a GPU; what trains stays in float32."""
     asked = case.recipe(case.steps, precision="bfloat16")
     if "bfloat16" in case.card.cannot:
         return refused(case, "bfloat16", asked)
@@ -154,7 +154,9 @@ def _expected(case: Case, run: Trained) -> set[str]:
         known = case.main.run.watch.with_gradient()
     except Exception:  # noqa: BLE001  # told where the main run is what is checked
         return set(run.watch.before)
-    return known & run.watch.before.keys()
+    if run.watch.before.keys() != case.main.run.watch.before.keys():
+        raise Shortfall("other weights train here than otherwise")
+    return known
 
 
 def _refuse_unmoved(run: Trained, expected: set[str], how: str = "") -> None:

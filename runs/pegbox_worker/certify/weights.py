@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pegbox_hardware.shape import ModelShape
-from pegbox_methods.card import Footprint
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.setting import Setting
 from pegbox_worker.certify.case import Case
@@ -93,12 +92,9 @@ def base(case: Case) -> Verdict:
 def _told(case: Case, settings: Mapping[str, Any], named: str) -> int:
     """Ask the card's footprint. Raises: Shortfall: it raises, or answers something else."""
     try:
-        found: object = case.card.footprint(case.bench.shape, settings)
+        return case.card.price(case.bench.shape, settings).trainable_weights
     except Exception as error:
         raise Shortfall(f"the footprint{named} raised {sentence_of(error)}") from error
-    if not isinstance(found, Footprint) or not isinstance(found.trainable_weights, int):
-        raise Shortfall(f"the footprint{named} gave back {type(found).__name__}, and the contract asks for Footprint")
-    return found.trainable_weights
 
 
 def _variations(settings: tuple[Setting, ...], shape: ModelShape) -> Iterator[dict[str, Any]]:

@@ -42,6 +42,7 @@ def footprint(shape: ModelShape, settings: Mapping[str, Any]) -> Footprint:
     return Footprint(
         trainable_weights=adapter_weights(shape, settings["rank"], wanted(settings["targets"])),
         step_time_ratio=None,
+        cpu_step_time_ratio=1.2,
         step_time_source=SLOWER,
     )
 

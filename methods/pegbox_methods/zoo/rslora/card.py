@@ -28,6 +28,7 @@ def footprint(shape: ModelShape, settings: Mapping[str, Any]) -> Footprint:
     return Footprint(
         trainable_weights=adapter_weights(shape, settings["rank"], wanted(settings["targets"])),
         step_time_ratio=1.0,
+        cpu_step_time_ratio=1.09,
         step_time_source="LoRA's own computation; 13.3 and 13.4 CPU-seconds per 1000 tokens, SmolLM2-135M in TRL 1.16",
     )
 
