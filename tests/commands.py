@@ -16,7 +16,7 @@ from pegbox_runs.event_log import BadLine, EventReader
 from pegbox_runs.models import BUNDLED
 from pegbox_runs.run_folder import RunFolder
 
-PATIENCE_SECONDS = 240.0
+PATIENCE_SECONDS = 480
 """Far more than anything here takes, even on a busy machine."""
 
 
