@@ -21,7 +21,7 @@ from pegbox_methods.recipe_file import complete_recipe, read_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card, method_names
 from pegbox_runs.advising import learned_here
-from pegbox_runs.forecasting import measured_rate, setup_from, setup_of, targets_of
+from pegbox_runs.forecasting import measured_rate, number_of, setup_from, setup_of, targets_of
 from pegbox_runs.models import find_config, named_model, read_config
 
 SWITCH = {"on": True, "off": False}
@@ -143,7 +143,7 @@ def _values(options: argparse.Namespace, place: Place | None, settings: dict[str
     dtype = options.dtype or usual
     return {
         "method": method,
-        "rank": settings.get("rank", 16),
+        "rank": number_of(settings, "rank", 16),
         "targets": targets_of(settings),
         "micro_batch": options.micro_batch,
         "length": options.length,
@@ -156,7 +156,7 @@ def _values(options: argparse.Namespace, place: Place | None, settings: dict[str
         "autocast": SWITCH[options.autocast] and (place is None or place.bf16 or not _on_processor(place)),
         "quantization": quantization,
         "kbit_casts": SWITCH[options.kbit_casts],
-        "dropout": settings.get("dropout", 0.0),
+        "dropout": number_of(settings, "dropout", 0.0),
         "loss": options.loss,
         "attention": options.attention,
         "padding": SWITCH[options.padding],

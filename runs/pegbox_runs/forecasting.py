@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,6 +22,7 @@ from pegbox_methods.fence import one_line_of
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal, did_you_mean
 from pegbox_methods.registry import find_card, method_names
+from pegbox_runs.conditions import gpu_of_run
 from pegbox_runs.jobs import JobFailed, ask_worker
 from pegbox_runs.learned import learned_tokens_per_second
 from pegbox_runs.measured import measure, setting_of
@@ -47,8 +48,8 @@ def setup_of(recipe: Recipe, *, bf16: bool, processor: bool = False) -> Training
     quantized = packs_base(recipe, find_card(recipe.method.name))
     return TrainingSetup(
         method=recipe.method.name,
-        rank=settings.get("rank", 16),
-        surplus=settings.get("surplus", USUAL_SURPLUS),
+        rank=number_of(settings, "rank", 16),
+        surplus=number_of(settings, "surplus", USUAL_SURPLUS),
         targets=targets_of(settings),
         micro_batch=training.micro_batch,
         length=training.length,
@@ -59,7 +60,7 @@ def setup_of(recipe: Recipe, *, bf16: bool, processor: bool = False) -> Training
         autocast=compute != "fp32",
         quantization="nf4-double" if quantized else "none",
         kbit_casts=quantized and settings.get("preparation") == "full",
-        dropout=settings.get("dropout", 0.0),
+        dropout=number_of(settings, "dropout", 0.0),
         padding=training.micro_batch > 1,
         evaluation_batch=recipe.evaluation_batch,
     )
@@ -71,7 +72,7 @@ def measured_rate(recipe: Recipe) -> float | None:
     Raises: Refusal: its model isn't there.
     """
     machine = probe()
-    gpu = max(machine.gpus, key=lambda gpu: gpu.memory_free or 0, default=None)
+    gpu = gpu_of_run(machine)
     name, driver = (machine.cpu, None) if gpu is None else (gpu.name, gpu.driver)
     setting = setting_of(recipe, find_config(recipe.model).sha256())
     try:
@@ -186,6 +187,15 @@ def cost_for(shape: ModelShape, setup: TrainingSetup, settings: Mapping[str, Any
         return cost_of(shape, setup)
     card = find_card(setup.method)
     return method_cost(card, card.price(shape, settings), setup, shape)
+
+
+Number = TypeVar("Number", int, float)
+
+
+def number_of(settings: Mapping[str, Any], name: str, usual: Number) -> Number:
+    """Give a setting that a set-up has too, if the method has it and means a number of that kind by it."""
+    value = settings.get(name, usual)
+    return value if type(value) is type(usual) else usual
 
 
 def targets_of(settings: Mapping[str, Any]) -> tuple[str, ...]:

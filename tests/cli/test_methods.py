@@ -252,6 +252,19 @@ def test_a_footprint_that_breaks_is_told_on_the_page_and_breaks_nothing(home: Pa
     assert f"its card can't price this model: {said}" in priced.stderr
 
 
+def test_a_rank_that_is_no_number_is_no_rank_to_the_forecast(home: Path) -> None:
+    worded = """
+from pegbox_methods import Footprint, Setting
+WORDS = Setting(name="rank", kind="choice", default="low", choices=("low", "high"), help="How much.")
+PRICE = Footprint(trainable_weights=7, step_time_ratio=None, step_time_source="not measured")
+CARD = dataclasses.replace(CARD, settings=(WORDS,), footprint=lambda shape, settings: PRICE)
+"""
+    drop(home, "worded.py", source("worded", after=worded))
+    priced = pegbox("forecast", "bundled", "--method", "worded", "--json", home=home)
+    assert priced.returncode == 0, priced.stderr
+    assert '"trainable_weights":7' in priced.stdout
+
+
 def test_a_model_that_is_nowhere_is_refused(home: Path) -> None:
     assert pegbox("methods", "--model", "./nowhere", home=home).returncode == 2
     with pytest.raises(Refusal):

@@ -170,7 +170,12 @@ def _ids_of(tokens: list[str], model: nn.Module, recipe: Recipe, words: int) -> 
     found: dict[int, str] = {}
     for text in tokens:
         parts = [known[text]] if text in known else tokenizer.encode(text, add_special_tokens=False)
-        if len(parts) != 1 or parts[0] >= words:
+        if len(parts) == 1 and parts[0] >= words:
+            raise Refusal(
+                f"method.settings.tokens: {text!r} is known to the tokenizer, and the model has no embedding for it: "
+                f"there are {words}. Resize the model's embeddings first."
+            )
+        if len(parts) != 1:
             raise Refusal(
                 f"method.settings.tokens: {text!r} is {len(parts)} tokens to this model "
                 f"({' '.join(tokenizer.convert_ids_to_tokens(parts))}), and one is expected. A new token must be added "
