@@ -212,7 +212,11 @@ def broken(_anything: Any) -> Any:
 STALE = {"start": "it begins elsewhere", "base": "it changes them", "merge": "it is no change of weights"}
 LIES: dict[str, tuple[tuple[Card, object], set[CheckName], str]] = {
     "a wrong count": (made_up(footprint=one_more), {"count"}, "with targets = ['q_proj', 'down_proj'] says"),
-    "a footprint that breaks": (made_up(footprint=lambda *_: 1 / 0), {"count"}, "raised ZeroDivisionError: division"),
+    "a footprint that breaks": (
+        made_up(footprint=lambda *_: 1 / 0),
+        {"count"},
+        "the footprint: ZeroDivisionError: division",
+    ),
     "a change at the start": (
         made_up(Lie(lambda model, recipe: lora_config(model, recipe, init_lora_weights=False))),
         {"start"},

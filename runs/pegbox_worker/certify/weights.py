@@ -90,11 +90,11 @@ def base(case: Case) -> Verdict:
 
 
 def _told(case: Case, settings: Mapping[str, Any], named: str) -> int:
-    """Ask the card's footprint. Raises: Shortfall: it raises, or answers something else."""
+    """Ask the card how many weights train. Raises: Shortfall: its footprint raises, or is none."""
     try:
         return case.card.price(case.bench.shape, settings).trainable_weights
     except Exception as error:
-        raise Shortfall(f"the footprint{named} raised {sentence_of(error)}") from error
+        raise Shortfall(f"the footprint{named}: {sentence_of(error)}") from error
 
 
 def _variations(settings: tuple[Setting, ...], shape: ModelShape) -> Iterator[dict[str, Any]]:
