@@ -14,8 +14,8 @@ help: ## list the targets
 demo: $(READY) ## fine-tune the bundled model on the bundled rows, live in the terminal
 	@$(BIN)/pegbox demo
 
-test: $(READY) ## run the tests (the slow ones too where CI=true)
-	$(BIN)/python -m pytest -q --numprocesses auto --dist worksteal
+test: $(READY) ## run the tests, one on each core (the slow ones too where CI=true)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --dist worksteal
 
 check: lint types contracts test ## everything that must be green: ruff, mypy --strict, import-linter, tests
 
