@@ -19,9 +19,10 @@ from pegbox_methods.torch_half import load_torch_half
 from pegbox_methods.zoo.adalora.half_torch import kept_ranks
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import fold
+from pegbox_worker.base_model import load_model
 from pegbox_worker.checkpoint import trained_weights
 from tests.commands import events_of
-from tests.methods_at_work import IDS, attach, logits, one_thread, plain_base, run_job, trainer_for
+from tests.methods_at_work import CPU, FOUND, IDS, attach, logits, one_thread, plain_base, recipe, run_job, trainer_for
 
 HALF = load_torch_half(find_card("adalora"))
 MATRICES = 4 * 7
@@ -101,6 +102,12 @@ def test_each_move_of_the_budget_is_told_with_the_rank_of_every_matrix() -> None
     assert sum(told[0].ranks.values()) > sum(told[1].ranks.values()) == 4 * MATRICES
     state = fold(events_of(folder))
     assert state.ranks == told[-1]
+
+
+def test_on_a_base_in_16_bits_the_divisor_of_the_ranks_stays_as_it_is() -> None:
+    base = load_model(FOUND, torch.bfloat16, CPU)
+    tuned = HALF.attach(base, recipe("adalora")).model
+    assert trained_weights(tuned).keys() == trained_weights(attach("adalora").model).keys()
 
 
 def test_an_untrained_adapter_keeps_all_its_ranks() -> None:

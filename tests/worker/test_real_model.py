@@ -52,7 +52,7 @@ def test_a_real_model_learns_real_rows_and_plain_peft_finds_the_same_loss(tmp_pa
         ("lora-plus", {}, 2e-4),
         ("pissa", {}, 2e-4),
         ("ia3", {}, 1e-2),
-        ("oft", {}, 2e-3),
+        ("delora", {}, 1e-3),
     ],
 )
 def test_each_method_learns_on_a_real_model(

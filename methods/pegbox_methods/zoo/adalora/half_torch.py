@@ -41,6 +41,11 @@ class AdaLoraHalf(PeftHalf):
         Raises: Refusal: the run is too short for the schedule, or a target's name is not in the model.
         """
         tuned = super().attach(model, recipe).model
+        for name, weight in tuned.named_parameters():
+            if (
+                ".ranknum." in name
+            ):  # a divisor; PEFT lets it train on a base in 16 bits
+                weight.requires_grad_(False)
         budget = RankBudget(cast(PeftModel, tuned), _schedule(recipe))
         return Attached(
             model=tuned,
