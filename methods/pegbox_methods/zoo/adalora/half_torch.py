@@ -42,9 +42,7 @@ class AdaLoraHalf(PeftHalf):
         """
         tuned = super().attach(model, recipe).model
         for name, weight in tuned.named_parameters():
-            if (
-                ".ranknum." in name
-            ):  # a divisor; PEFT lets it train on a base in 16 bits
+            if ".ranknum." in name:  # a divisor; PEFT lets it train on a base in 16 bits
                 weight.requires_grad_(False)
         budget = RankBudget(cast(PeftModel, tuned), _schedule(recipe))
         return Attached(
