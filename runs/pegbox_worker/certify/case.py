@@ -18,9 +18,10 @@ from pegbox_methods.recipe_file import complete_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import Attached, TorchHalf
 from pegbox_worker.certify.bench import CPU, HELD_OUT_ROWS, LENGTH, MODEL, ROWS, Bench
-from pegbox_worker.certify.tensors import BaseWeights, Tensors, copied, logits_of, loss_of, tensors_of, trained_of
+from pegbox_worker.certify.tensors import BaseWeights, Tensors, copied, logits_of, loss_of, tensors_of
 from pegbox_worker.certify.training import Pace, Trained, train
 from pegbox_worker.certify.verdict import Shortfall
+from pegbox_worker.checkpoint import trained_weights
 from pegbox_worker.first_look import show_rows
 
 Found = TypeVar("Found")
@@ -199,7 +200,7 @@ class Case:
             attached=attached,
             base=weights,
             after_attach=copied(tensors_of(attached.model)),
-            trains=tuple(trained_of(attached.model)),
+            trains=tuple(trained_weights(attached.model)),
             base_logits=base_logits,
             logits=logits_of(attached.model, self.compared),
             loss=self.held_out_loss(attached),

@@ -19,10 +19,11 @@ from pegbox_methods.recipe import Recipe
 from pegbox_runs.printable import one_line
 from pegbox_worker.certify.case import Case
 from pegbox_worker.certify.pair import RANKS, Order, PairFolder, Trial
-from pegbox_worker.certify.tensors import Tensors, copied, differing, trained_of
+from pegbox_worker.certify.tensors import Tensors, copied, differing
 from pegbox_worker.certify.training import Pace, train
 from pegbox_worker.certify.trials import refused, without_dropout
 from pegbox_worker.certify.verdict import LONGEST_SENTENCE, Shortfall, Verdict, passed, sentence_of, some
+from pegbox_worker.checkpoint import trained_weights
 
 PAIR_STEPS = 3
 NEAR = 0.05
@@ -73,7 +74,7 @@ def _alone(case: Case) -> Alone:
     run = train(case.bench, _accumulating(recipe), attached, case.folder(), pace, shared=True)
     used = all(run.watch.before.keys() == gradients.keys() for gradients in run.watch.gradients)
     trial = Trial(recipe=recipe, stop_after=PAIR_STEPS, find_unused=not used)
-    return Alone(trial, run.watch.before, copied(trained_of(attached.model)))
+    return Alone(trial, run.watch.before, copied(trained_weights(attached.model)))
 
 
 def _accumulating(recipe: Recipe) -> Recipe:

@@ -22,11 +22,6 @@ def tensors_of(model: nn.Module) -> Tensors:
     return dict(_with_packing((*model.named_parameters(), *model.named_buffers())))
 
 
-def trained_of(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Name the parameters that train; one that is used in two places comes once."""
-    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-
-
 class BaseWeights:
     """A base model's own parameters, found again wherever a method has put them.
 

@@ -16,7 +16,8 @@ from pegbox_runs.event_log import EventWriter
 from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.assembly import loss_on_labels, make_trainer
 from pegbox_worker.certify.bench import CPU, Bench
-from pegbox_worker.certify.tensors import Tensors, copied, differing, trained_of
+from pegbox_worker.certify.tensors import Tensors, copied, differing
+from pegbox_worker.checkpoint import trained_weights
 from pegbox_worker.plan import Plan
 from pegbox_worker.precision import decide
 from pegbox_worker.reporter import Control, Reporter
@@ -53,12 +54,12 @@ class Watch(TrainerCallback):
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         """Remember the weights."""
-        self.before = copied(trained_of(self._model))
+        self.before = copied(trained_weights(self._model))
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
         """Keep the gradients while they are there."""
         if len(self.gradients) < LOOKED_AT_STEPS:
-            trained = trained_of(self._model)
+            trained = trained_weights(self._model)
             found = {name: weight.grad for name, weight in trained.items() if weight.grad is not None}
             self.gradients.append(copied(found))
 
@@ -78,7 +79,7 @@ class Watch(TrainerCallback):
 
     def unmoved(self) -> list[str]:
         """Name the trained weights that are what they were."""
-        changed = differing(self.before, trained_of(self._model))
+        changed = differing(self.before, trained_weights(self._model))
         return [name for name in self.before if name not in changed]
 
 

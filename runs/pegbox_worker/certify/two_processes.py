@@ -19,9 +19,10 @@ from pegbox_methods.torch_half import load_torch_half
 from pegbox_worker.certify.bench import Bench, open_bench
 from pegbox_worker.certify.case import Case
 from pegbox_worker.certify.pair import Order, PairFolder, Trial
-from pegbox_worker.certify.tensors import copied, trained_of
+from pegbox_worker.certify.tensors import copied
 from pegbox_worker.certify.training import Pace, train
 from pegbox_worker.certify.verdict import sentence_of
+from pegbox_worker.checkpoint import trained_weights
 
 WATCH_SECONDS = 2.0
 LONGEST_WAIT = timedelta(seconds=60)
@@ -66,7 +67,7 @@ def _take(trial: Trial, turn: int, rank: int, bench: Bench, folder: PairFolder) 
         find_unused=trial.find_unused,
     )
     aside = place / "weights"
-    save_file({name: weight.contiguous() for name, weight in copied(trained_of(attached.model)).items()}, aside)
+    save_file({name: weight.contiguous() for name, weight in copied(trained_weights(attached.model)).items()}, aside)
     aside.rename(folder.weights(turn, rank))
 
 

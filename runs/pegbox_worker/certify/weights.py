@@ -9,8 +9,9 @@ from pegbox_hardware.shape import ModelShape
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.setting import Setting
 from pegbox_worker.certify.case import Case
-from pegbox_worker.certify.tensors import EQUAL, differing, distance, tensors_of, trained_of
+from pegbox_worker.certify.tensors import EQUAL, differing, distance, tensors_of
 from pegbox_worker.certify.verdict import Shortfall, Verdict, apart, passed, sentence_of, some, tensors
+from pegbox_worker.checkpoint import trained_weights
 
 COUNTED_STEPS = 100
 MOST_VARIATIONS = 14
@@ -32,7 +33,7 @@ def count(case: Case) -> Verdict:
         except Exception as error:
             raise Shortfall(f"attach{named}: {sentence_of(error)}") from error
         told = _told(case, recipe.method.settings, named)
-        trains = sum(weight.numel() for weight in trained_of(attached.model).values())
+        trains = sum(weight.numel() for weight in trained_weights(attached.model).values())
         if told != trains:
             raise Shortfall(f"the footprint{named} says {told:,} trainable weights, and {trains:,} are")
         compared, weights = compared + 1, weights or trains

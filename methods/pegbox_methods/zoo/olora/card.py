@@ -10,7 +10,7 @@ import msgspec
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.card import Card, Footprint, Needs, Reason
 from pegbox_methods.hookspecs import hookimpl
-from pegbox_methods.zoo.pissa.card import CONVERSION, ROUNDED_ANEW, TAKEN_OUT
+from pegbox_methods.zoo.pissa.card import ROUNDED_ANEW, TAKEN_OUT, TWICE_THE_RANK
 from pegbox_methods.zoo.shared.low_rank import ALPHA, DROPOUT, RANK, TARGETS, adapter_weights, wanted
 
 PAPER = "Büyükakyüz 2024, arXiv:2406.01775"
@@ -56,11 +56,7 @@ CARD = Card(
         ),
     ),
     discouraged=(
-        Reason(
-            when="a server's limit on ranks is near, or the adapter must be small",
-            why="what was learned is told from what was there before, which takes an adapter of twice the rank",
-            source=CONVERSION,
-        ),
+        TWICE_THE_RANK,
         Reason(
             when="the directions that matter most are to learn",
             why="a QR takes the first columns of each matrix, whatever they weigh; PiSSA takes the largest",

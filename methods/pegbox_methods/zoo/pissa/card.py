@@ -31,6 +31,13 @@ DECOMPOSITION = Setting(
 """SmolLM2-135M on a CPU, rank 8: 1.7 s and 17 s."""
 
 
+TWICE_THE_RANK = Reason(
+    when="a server's limit on ranks is near, or the adapter must be small",
+    why="what was learned is told from what was there before, which takes an adapter of twice the rank",
+    source=CONVERSION,
+)
+
+
 def footprint(shape: ModelShape, settings: Mapping[str, Any]) -> Footprint:
     """Price PiSSA: LoRA's own weights and work, after a decomposition at the beginning."""
     return Footprint(
@@ -75,11 +82,7 @@ CARD = Card(
         ),
     ),
     discouraged=(
-        Reason(
-            when="a server's limit on ranks is near, or the adapter must be small",
-            why="what was learned is told from what was there before, which takes an adapter of twice the rank",
-            source=CONVERSION,
-        ),
+        TWICE_THE_RANK,
         Reason(
             when="the base model is to stay as it is in memory, for other adapters beside this one",
             why="its weights lack what the adapter began with until the model is loaded again",
