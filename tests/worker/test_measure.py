@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -259,8 +260,9 @@ def test_each_part_has_its_own_peak(cuda: FakeCuda) -> None:
 
 def test_the_process_meter_sees_a_peak_and_forgets_it() -> None:
     meter = ProcessMeter()
-    taken = bytearray(b"x") * (300 * MIB)
-    del taken
+    with mmap.mmap(-1, 300 * MIB) as taken:  # malloc could hand out again what earlier tests have left resident
+        for _ in range(300):
+            taken.write(b"x" * MIB)
     assert 280 * MIB < meter.read().allocated < 400 * MIB
     meter.begin()
     assert meter.read().allocated < 150 * MIB
