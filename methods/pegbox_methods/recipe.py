@@ -13,7 +13,18 @@ Seed = Annotated[int, Meta(ge=0, le=2**32 - 1, extra_json_schema={"unit": "seed"
 Text = Annotated[str, Meta(min_length=1)]
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-RowsFormat = Literal["auto", "messages", "sharegpt", "alpaca", "prompt-completion", "text"]
+RowsFormat = Literal[
+    "auto",
+    "messages",
+    "sharegpt",
+    "alpaca",
+    "prompt-completion",
+    "instruction-response",
+    "question-answer",
+    "text",
+]
+Column = Literal["messages", "prompt", "input", "completion", "system", "history", "reasoning", "tools", "text"]
+Allowed = Literal["rejected-rows", "untrained-rows", "few-trained-tokens", "end-not-learned"]
 
 
 def share(most: float) -> Meta:
@@ -45,14 +56,74 @@ class Model(Part, frozen=True):
     ] = None
 
 
-class Rows(Part, frozen=True):
-    """Which rows it learns from."""
+class RowSource(Part, frozen=True):
+    """Where rows lie and how they are read."""
 
-    file: Annotated[Text, Meta(description="A .json, .jsonl, .csv or .parquet file of rows.")]
+    file: Annotated[
+        Text,
+        Meta(
+            description="A file of rows (JSON, JSONL, CSV, TSV, Parquet or Arrow; also as .gz or .zst), a folder of "
+            "such files, or the Hub id of a data set, as in org/name."
+        ),
+    ]
     format: Annotated[RowsFormat, Meta(description="What a row looks like. 'auto' recognises it by its keys.")] = "auto"
+    columns: Annotated[
+        dict[Column, Text],
+        Meta(
+            description="Which column holds what, where looking isn't enough, as in { prompt = \"frage\", completion = "
+            "\"antwort\" }."
+        ),
+    ] = field(default_factory=dict)
     limit: Annotated[
         RowCount | None, Meta(description="Use only this many rows, from the top of the file. Default: all.")
     ] = None
+    hub_subset: Annotated[Text | None, Meta(description="Which subset of a Hub data set. Default: its only one.")] = None
+    hub_split: Annotated[Text, Meta(description="Which split of a Hub data set.")] = "train"
+    revision: Annotated[
+        Text | None, Meta(description="Branch, tag or commit of a Hub data set. Default: its main branch.")
+    ] = None
+
+
+class MixedRows(RowSource, frozen=True):
+    """Another source, mixed into the training rows."""
+
+    weight: Annotated[
+        Annotated[float, Meta(gt=0, le=100, extra_json_schema={"unit": "times"})] | None,
+        Meta(
+            description="How often each of its rows is seen in an epoch: 2 is twice, 0.5 every other one. Its rows "
+            "are held out as the first source's are. Default: 1, unless there is a share."
+        ),
+    ] = None
+    share: Annotated[
+        Annotated[float, Meta(gt=0, le=0.9, extra_json_schema={"unit": "share"})] | None,
+        Meta(
+            description="In place of a weight: so many of its rows that they are this part of an epoch, as 0.1 of "
+            "general rows against forgetting. None of them is held out."
+        ),
+    ] = None
+
+
+class Rows(RowSource, frozen=True):
+    """Which rows it learns from."""
+
+    weight: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=100,
+            description="How often each row of this source is seen in an epoch, beside those of `mix`.",
+            extra_json_schema={"unit": "times"},
+        ),
+    ] = 1.0
+    mix: Annotated[tuple[MixedRows, ...], Meta(description="More sources.")] = ()
+    allow: Annotated[
+        tuple[Allowed, ...],
+        Meta(
+            description="What would be refused otherwise. 'rejected-rows': leave out rows that can't be read. "
+            "'untrained-rows': leave out rows of which nothing is learned. 'few-trained-tokens': train though less "
+            "than 1 % of the tokens is learned. 'end-not-learned': train though no row teaches the model to stop."
+        ),
+    ] = ()
 
 
 class Split(Part, frozen=True):
@@ -66,7 +137,20 @@ class Split(Part, frozen=True):
             "the file nor the machine matters. 0 and no file: no evaluation."
         ),
     ] = 0.1
-    file: Annotated[Text | None, Meta(description="A file of held-out rows, used in place of a share.")] = None
+    file: Annotated[
+        Text | None,
+        Meta(
+            description="A file of held-out rows, used in place of a share. Training rows that are also in it are "
+            "left out of the training."
+        ),
+    ] = None
+    by: Annotated[
+        Text | None,
+        Meta(description="A column: rows with the same value in it fall on the same side, as those of one author."),
+    ] = None
+    stratify: Annotated[
+        Text | None, Meta(description="A column: of each of its values the same share is held out, as of each label.")
+    ] = None
 
 
 class Method(Part, frozen=True):
@@ -129,10 +213,11 @@ class Training(Part, frozen=True):
         ),
     ] = 1024
     order: Annotated[
-        Literal["grouped", "shuffled"],
+        Literal["grouped", "shuffled", "packed"],
         Meta(
             description="'grouped' shuffles, then puts rows of like length together, which wastes less padding; "
-            "'shuffled' only shuffles."
+            "'shuffled' only shuffles; 'packed' fills each sequence with several whole rows that don't see each "
+            "other, where the model's attention keeps them apart (tried before the run; else 'grouped')."
         ),
     ] = "grouped"
     optimizer: Annotated[

@@ -128,7 +128,7 @@ def portable(path: str) -> str:
 def _portable(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _portable(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_portable(item) for item in value]
     return portable(value) if isinstance(value, str) else value
 
