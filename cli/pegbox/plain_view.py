@@ -55,7 +55,8 @@ def lines(event: AnyEvent | BadLine, state: RunState) -> Iterator[str]:
             yield f"{event.command}: {event.text}"
         case Finished():
             kept = f"; the adapter has the weights of step {event.kept_step}" if event.adapter else ""
-            yield f"{event.reason} after {event.steps} steps in {duration(event.seconds)}{kept}"
+            wasted = f"; {100 * state.padding_share:.1f} % of the positions were padding" if state.tokens else ""
+            yield f"{event.reason} after {event.steps} steps in {duration(event.seconds)}{kept}{wasted}"
         case Failed():
             yield f"failed while {event.where}: {event.what}"
             yield event.remedy
@@ -74,7 +75,10 @@ def _prepared(event: Prepared) -> Iterator[str]:
     yield (
         f"{event.rows_trained:,} rows to train on, {event.rows_evaluated:,} held out; "
         f"{count(event.tokens_trained)} of {count(event.tokens)} tokens are learned"
+        + (" (prepared by an earlier run)" if event.rows_kept else "")
     )
+    if event.sequences is not None:
+        yield f"packed into {event.sequences:,} sequences"
     yield (
         f"{count(event.trainable_weights)} of {count(event.model_weights)} weights train, "
         f"{event.steps} steps, {event.device}, {event.precision}"

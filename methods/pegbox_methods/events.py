@@ -92,6 +92,12 @@ class Prepared(Event, frozen=True, kw_only=True, tag="prepared", gc=False):
     """Whether activations are recomputed, after `auto` was decided."""
     loss_path: str
     """Which code computes the loss: `labelled-positions` (Pegbox's, on a CPU) or `trl-fused`."""
+    order: str = ""
+    """In which order the rows come, as training.order names it, after it was tried whether they can be packed."""
+    sequences: int | None = None
+    """Packed sequences in one epoch; None: each row is a sequence of its own."""
+    rows_kept: bool = False
+    """Whether the rows' tokens were taken from where an earlier run had left them."""
 
 
 class Step(Event, frozen=True, kw_only=True, tag="step", gc=False):
@@ -109,6 +115,8 @@ class Step(Event, frozen=True, kw_only=True, tag="step", gc=False):
     """Norm of the gradient before clipping; None where it wasn't finite, as in a skipped step of float16."""
     tokens: int
     """Tokens of this step's rows, without padding."""
+    padding: int = 0
+    """Positions that went through the model and hold no token of a row."""
     tokens_per_second: float
     """Those tokens by the step's seconds."""
     step_seconds: float

@@ -70,14 +70,16 @@ class RowSource(Part, frozen=True):
     columns: Annotated[
         dict[Column, Text],
         Meta(
-            description="Which column holds what, where looking isn't enough, as in { prompt = \"frage\", completion = "
-            "\"antwort\" }."
+            description='Which column holds what, where looking isn\'t enough, as in { prompt = "frage", completion = '
+            '"antwort" }.'
         ),
     ] = field(default_factory=dict)
     limit: Annotated[
         RowCount | None, Meta(description="Use only this many rows, from the top of the file. Default: all.")
     ] = None
-    hub_subset: Annotated[Text | None, Meta(description="Which subset of a Hub data set. Default: its only one.")] = None
+    hub_subset: Annotated[Text | None, Meta(description="Which subset of a Hub data set. Default: its only one.")] = (
+        None
+    )
     hub_split: Annotated[Text, Meta(description="Which split of a Hub data set.")] = "train"
     revision: Annotated[
         Text | None, Meta(description="Branch, tag or commit of a Hub data set. Default: its main branch.")
@@ -140,10 +142,11 @@ class Split(Part, frozen=True):
     file: Annotated[
         Text | None,
         Meta(
-            description="A file of held-out rows, used in place of a share. Training rows that are also in it are "
-            "left out of the training."
+            description="Held-out rows of their own, used in place of a share: a file, a folder or a Hub id. Training "
+            "rows that are also in it are left out of the training."
         ),
     ] = None
+    hub_split: Annotated[Text, Meta(description="Which split to take where `file` is a Hub data set.")] = "test"
     by: Annotated[
         Text | None,
         Meta(description="A column: rows with the same value in it fall on the same side, as those of one author."),

@@ -13,6 +13,7 @@ import tomli_w
 
 from pegbox_methods.abilities import within_abilities
 from pegbox_methods.card import Card
+from pegbox_methods.hub_name import is_hub_id
 from pegbox_methods.recipe import Method, Model, Recipe
 from pegbox_methods.recipe_faults import contradictions, table_faults
 from pegbox_methods.refusal import Refusal, refuse_faults
@@ -58,8 +59,14 @@ def recipe_from_table(table: dict[str, Any], *, file: str, folder: Path) -> Reci
             name=_model_name(recipe.model, folder),
             chat_template=recipe.model.chat_template and _absolute(recipe.model.chat_template, folder),
         ),
-        rows=msgspec.structs.replace(recipe.rows, file=_absolute(recipe.rows.file, folder)),
-        split=msgspec.structs.replace(recipe.split, file=recipe.split.file and _absolute(recipe.split.file, folder)),
+        rows=msgspec.structs.replace(
+            recipe.rows,
+            file=_rows_name(recipe.rows.file, folder),
+            mix=tuple(
+                msgspec.structs.replace(source, file=_rows_name(source.file, folder)) for source in recipe.rows.mix
+            ),
+        ),
+        split=msgspec.structs.replace(recipe.split, file=recipe.split.file and _rows_name(recipe.split.file, folder)),
     )
 
 
@@ -152,9 +159,17 @@ def _model_name(model: Model, folder: Path) -> str:
     return candidate if os.sep in model.name and Path(candidate).is_dir() else model.name
 
 
+def _rows_name(name: str, folder: Path) -> str:
+    """Make a path of rows absolute; leave the Hub id of a data set as it is, unless there is a path of that name."""
+    path = _absolute(name, folder)
+    return name if is_hub_id(name) and not Path(path).exists() else path
+
+
 def _from_here(key: str, value: str) -> str:
     """Let a path on the command line count from the current folder, as people expect there."""
-    if key in {"rows.file", "split.file", "model.chat_template"}:
+    if key in {"rows.file", "split.file"}:
+        return _rows_name(value, Path.cwd())
+    if key == "model.chat_template":
         return _absolute(value, Path.cwd())
     return _model_name(Model(name=value), Path.cwd()) if key == "model.name" and value else value
 

@@ -52,6 +52,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     bad_lines: int = 0
     tokens: int = 0
     """Tokens trained on so far, without padding."""
+    padding: int = 0
+    """Positions wasted on padding so far."""
     training_seconds: float = 0.0
     """Sum of the steps' seconds."""
     peak: Memory = Memory()
@@ -85,6 +87,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
             step=last,
             loss=self.loss.after([step.step for step in steps], [step.loss for step in steps]),
             tokens=sum([step.tokens for step in steps], self.tokens),
+            padding=sum([step.padding for step in steps], self.padding),
             # Not sum(): from Python 3.12 on it would give other digits for other portions.
             training_seconds=reduce(add, [step.step_seconds for step in steps], self.training_seconds),
             peak=_highest(self.peak, [step.memory for step in steps]),
@@ -121,6 +124,11 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     def over(self) -> bool:
         """Whether the run has told its end."""
         return self.ended is not None
+
+    @property
+    def padding_share(self) -> float:
+        """Of all positions that went through the model in training, those that were padding."""
+        return self.padding / max(self.tokens + self.padding, 1)
 
     @property
     def best_evaluation(self) -> Evaluation | None:

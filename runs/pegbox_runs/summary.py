@@ -21,6 +21,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     steps_planned: int | None
     tokens: int
+    padding: int
+    """Positions that went through the model in training and held no token of a row."""
     training_seconds: float
     seconds: float
     """From the first event to the last."""
@@ -51,6 +53,7 @@ def summarise(run: str, state: RunState) -> Summary:
         steps=state.step.step if state.step else 0,
         steps_planned=state.prepared.steps if state.prepared else None,
         tokens=state.tokens,
+        padding=state.padding,
         training_seconds=state.training_seconds,
         seconds=state.last_time - state.first_time,
         untrained_loss=before.loss if before else None,

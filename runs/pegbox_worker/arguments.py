@@ -18,7 +18,7 @@ OPTIMIZERS = {
     "adafactor": "adafactor",
 }
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
-ORDERS = {"grouped": "group_by_length", "shuffled": "random"}
+ORDERS = {"grouped": "group_by_length", "shuffled": "random", "packed": "random"}
 
 
 def activation_checkpointing(recipe: Recipe, device: torch.device) -> bool:
@@ -47,6 +47,7 @@ def training_arguments(
         max_grad_norm=training.max_gradient_norm,
         optim=OPTIMIZERS[training.optimizer],
         train_sampling_strategy=ORDERS[training.order],
+        padding_free=training.order == "packed",
         bf16=number_format.compute is torch.bfloat16,
         fp16=number_format.compute is torch.float16,
         activation_checkpointing=checkpointing,
@@ -68,6 +69,6 @@ def training_arguments(
         data_seed=recipe.seeds.training,
         dataloader_pin_memory=device.type == "cuda",
         dataset_kwargs={"skip_prepare_dataset": True},  # rows come tokenized, labelled and cut
-        max_length=training.length,
+        max_length=None,  # and cut they are
         router_aux_loss_coef=0.0,  # the losses told are of the plain task, for mixtures of experts too
     )

@@ -10,7 +10,6 @@ import datasets
 import msgspec
 import torch
 import transformers
-from datasets import Dataset
 from torch import nn
 from transformers import PrinterCallback
 
@@ -27,7 +26,7 @@ from pegbox_worker.labelled_loss import LabelledLoss, labelled_loss_of
 from pegbox_worker.plan import Plan
 from pegbox_worker.precision import NumberFormat, decide
 from pegbox_worker.reporter import Reporter
-from pegbox_worker.tokens import TokenRows
+from pegbox_worker.token_rows import TokenRows
 from pegbox_worker.trainer import MeasuredTrainer
 
 
@@ -79,8 +78,8 @@ def loss_on_labels(
     """Take our loss on a CPU where it is this model's own loss; None: TRL's fused head does it."""
     if device.type != "cpu":
         return None
-    place = min(range(len(rows.input_ids)), key=lambda i: len(rows.input_ids[i]))
-    ids, labels = (torch.tensor([side[place]], device=device) for side in (rows.input_ids, rows.labels))
+    shortest = rows.table[rows.facts.shortest]
+    ids, labels = (torch.tensor([shortest[side]], device=device) for side in ("input_ids", "labels"))
     return labelled_loss_of(model, ids, labels, number_format.compute)
 
 
@@ -96,7 +95,7 @@ def make_trainer(
     rows: tuple[TokenRows, TokenRows],
 ) -> MeasuredTrainer:
     """Make the trainer of a run. `rows`: for training and for evaluation; of the latter there may be none."""
-    trained, held_out = (Dataset.from_dict({"input_ids": r.input_ids, "labels": r.labels}) for r in rows)
+    trained, held_out = (part.table for part in rows)
     evaluating = len(held_out) > 0
     declare_adapter(attached.model)
     trainer = MeasuredTrainer(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from pegbox_runs.rows.masking import IGNORED
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from pegbox_methods.torch_half import Attached
-from pegbox_worker.tokens import IGNORED, TokenRows
+from pegbox_worker.token_rows import TokenRows
 
 
 def show_rows(attached: Attached, rows: TokenRows, micro_batch: int, padding: int, device: torch.device) -> None:
@@ -28,7 +29,7 @@ def micro_batches(rows: TokenRows, size: int, padding: int, device: torch.device
 
     Every process of a run sees the same ones, or their adapters would begin differently.
     """
-    for begin in range(0, len(rows.input_ids), size):
+    for begin in range(0, len(rows), size):
         ids = [torch.tensor(row) for row in rows.input_ids[begin : begin + size]]
         labels = [torch.tensor(row) for row in rows.labels[begin : begin + size]]
         parts = {

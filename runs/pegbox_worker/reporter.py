@@ -148,19 +148,20 @@ class Reporter(TrainerCallback):
         """
         if logs is None or "grad_norm" not in logs:
             return
-        loss, tokens = self.trainer.take_step()
-        if not math.isfinite(loss):
-            raise Diverged(f"the training loss became {loss} at step {state.global_step}")
+        taken = self.trainer.take_step()
+        if not math.isfinite(taken.loss):
+            raise Diverged(f"the training loss became {taken.loss} at step {state.global_step}")
         norm = float(logs["grad_norm"])
         self._writer.emit(
             Step(
                 step=state.global_step,
                 epoch=float(state.epoch or 0.0),
-                loss=loss,
+                loss=taken.loss,
                 learning_rate=logs["learning_rate"],
                 gradient_norm=norm if math.isfinite(norm) else None,
-                tokens=tokens,
-                tokens_per_second=tokens / max(self._step_seconds, 1e-9),
+                tokens=taken.tokens,
+                padding=taken.padding,
+                tokens_per_second=taken.tokens / max(self._step_seconds, 1e-9),
                 step_seconds=self._step_seconds,
                 memory=memory(self.device),
             )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from accelerate.utils import is_peft_model
 from torch import Tensor
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput
 from trl import SFTTrainer
 
@@ -16,6 +17,17 @@ from pegbox_methods.torch_half import Stateful
 from pegbox_worker.checkpoint import load_state, load_weights, save_method
 from pegbox_worker.labelled_loss import LabelledLoss
 from pegbox_worker.tokens import IGNORED
+
+
+class TakenStep(NamedTuple):
+    """What a step came to."""
+
+    loss: float
+    """Mean per labelled token."""
+    tokens: int
+    """Without padding."""
+    padding: int
+    """Positions that went through the model for nothing."""
 
 
 class MeasuredTrainer(SFTTrainer):
@@ -39,6 +51,7 @@ class MeasuredTrainer(SFTTrainer):
         self._checkpoint_failed = checkpoint_failed
         self._step_loss: list[Tensor] = []
         self._step_tokens = 0
+        self._step_padding = 0
         self._evaluated_loss = 0.0
         self.evaluated_tokens = 0
         """Labelled tokens of the last evaluation."""
@@ -46,11 +59,11 @@ class MeasuredTrainer(SFTTrainer):
         # Some models say they take no count of items; TRL's loss and ours both do, whatever the model.
         self.model_accepts_loss_kwargs = True
 
-    def take_step(self) -> tuple[float, int]:
-        """Give (mean loss per labelled token, tokens without padding) since the last call, and begin anew."""
-        loss, tokens = sum(float(part) for part in self._step_loss), self._step_tokens
-        self._step_loss, self._step_tokens = [], 0
-        return loss, tokens
+    def take_step(self) -> TakenStep:
+        """Give what was done since the last call, and begin anew."""
+        taken = TakenStep(sum(float(part) for part in self._step_loss), self._step_tokens, self._step_padding)
+        self._step_loss, self._step_tokens, self._step_padding = [], 0, 0
+        return taken
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -67,7 +80,11 @@ class MeasuredTrainer(SFTTrainer):
             loss = total / (_labelled_tokens(inputs) if num_items_in_batch is None else num_items_in_batch)
         if self.model.training:
             self._step_loss.append(loss.detach())
-            self._step_tokens += int(inputs["attention_mask"].sum())
+            positions = inputs["input_ids"].numel()
+            mask = inputs.get("attention_mask")  # there is none where packed rows leave no padding
+            tokens = positions if mask is None else int(mask.sum())
+            self._step_tokens += tokens
+            self._step_padding += positions - tokens
             if self._added_loss is not None:
                 loss = loss + self._added_loss() / self.current_gradient_accumulation_steps
         return loss
@@ -87,6 +104,20 @@ class MeasuredTrainer(SFTTrainer):
         prefix = named.get("metric_key_prefix", "eval")
         output.metrics[f"{prefix}_loss"] = self._evaluated_loss / max(self.evaluated_tokens, 1)
         return output
+
+    def _set_signature_columns_if_needed(self) -> None:
+        """Keep the rows' lengths beside what the model takes: whoever groups them would count them anew otherwise."""
+        super()._set_signature_columns_if_needed()
+        if "length" not in self._signature_columns:
+            self._signature_columns = [*self._signature_columns, "length"]
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """Group rows by the lengths that lie beside them, read at once."""
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        if self.args.train_sampling_strategy != "group_by_length" or "length" not in rows.column_names:
+            return super()._get_train_sampler(train_dataset)
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return LengthGroupedSampler(batch, lengths=rows.with_format("numpy")["length"][:].tolist())
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Let a checkpoint that can't be written cost the checkpoint, not the run."""

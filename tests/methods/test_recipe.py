@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from pegbox_methods.recipe import Evaluation, Method, Model, Output, Recipe, Rows, Seeds, Split, Training
+from pegbox_methods.recipe import Evaluation, Method, MixedRows, Model, Output, Recipe, Rows, Seeds, Split, Training
 from pegbox_methods.recipe_file import (
     complete_recipe,
     read_recipe,
@@ -24,7 +24,7 @@ from pegbox_methods.recipe_file import (
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 
-PARTS = (Model, Rows, Split, Method, Training, Evaluation, Output, Seeds)
+PARTS = (Model, Rows, MixedRows, Split, Method, Training, Evaluation, Output, Seeds)
 SMALLEST = '[model]\nname = "bundled"\n[rows]\nfile = "rows.jsonl"\n'
 
 
@@ -65,6 +65,13 @@ def test_a_file_of_held_out_rows_stands_in_place_of_the_default_share(tmp_path: 
     assert recipe.split.share == 0.0
 
 
+def test_a_hub_id_stays_one_unless_a_folder_is_called_so(tmp_path: Path) -> None:
+    text = SMALLEST.replace("rows.jsonl", "org/name") + '[[rows.mix]]\nfile = "org/general"\nshare = 0.1\n'
+    (tmp_path / "org/general").mkdir(parents=True)
+    rows = read_recipe(written(tmp_path, text)).rows
+    assert (rows.file, rows.mix[0].file) == ("org/name", str(tmp_path / "org/general"))
+
+
 def test_a_home_nobody_has_is_refused(tmp_path: Path) -> None:
     assert "no such user's home" in refusal(tmp_path, SMALLEST.replace("rows.jsonl", "~nobody-here/x")).sentence
 
@@ -88,6 +95,12 @@ def test_a_recipe_is_frozen(tmp_path: Path) -> None:
         ("[training]\nmicro_batch = true", "training.micro_batch = True: expected a whole number"),
         ("[split]\nshare = 0.95", "split.share = 0.95: expected a number from 0 to 0.9"),
         ("training = 3", "training = 3: expected a table [training]"),
+        ("mix = 3", "rows.mix = 3: expected a list of tables"),
+        ("mix = [3]", "rows.mix[1] = 3: expected a table [[rows.mix]]"),
+        ('[[rows.mix]]\nfile = "b"\nwieght = 2', 'rows.mix[1].wieght = 2: unknown key; did you mean "weight"?'),
+        ("[[rows.mix]]\nweight = 200.0", "rows.mix[1].weight = 200.0: expected a number above 0 to 100"),
+        ('columns = { answer = "x" }', "expected a table of a text that isn't empty for any of completion, history"),
+        ('allow = ["all"]', 'expected a list, each one of "end-not-learned", "few-trained-tokens"'),
         ('[model.x]\ny = "z"', "model.x: unknown key; known: chat_template, name, quantization, revision"),
     ],
 )
@@ -107,6 +120,11 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     ("line", "key"),
     [
         ('[split]\nfile = "held_out.jsonl"\nshare = 0.1', "split.share"),
+        ('[split]\nfile = "held_out.jsonl"\nby = "author"', "split.by"),
+        ('[split]\nfile = "held_out.jsonl"\nstratify = "label"', "split.stratify"),
+        ('[split]\nby = "author"\nstratify = "label"', "split.stratify"),
+        ('[[rows.mix]]\nfile = "b.jsonl"\nweight = 2.0\nshare = 0.1', "rows.mix[1].share"),
+        ('[[rows.mix]]\nfile = "b.jsonl"\nshare = 0.5\n[[rows.mix]]\nfile = "c.jsonl"\nshare = 0.5', "rows.mix"),
     ],
 )
 def test_contradictions_are_refused(tmp_path: Path, line: str, key: str) -> None:
@@ -219,6 +237,12 @@ def _strategy(kind: inspect.Type) -> st.SearchStrategy[Any]:
         case inspect.StrType():
             # "/" begins an absolute path, which reading leaves as it is.
             return st.text(max_size=20).map(lambda text: "/" + text.replace("/", "").replace(".", "").replace("\0", ""))
+        case inspect.VarTupleType():
+            return st.lists(_strategy(kind.item_type), max_size=2).map(tuple)
+        case inspect.StructType():
+            return _part(kind.cls)
+        case inspect.DictType() if kind.key_type != inspect.StrType():
+            return st.dictionaries(_strategy(kind.key_type), _strategy(kind.value_type), max_size=2)
         case _:
             return st.dictionaries(st.sampled_from("abc"), st.integers(0, 9), max_size=2)
 
@@ -227,7 +251,18 @@ def _part(part: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
     return st.builds(part, **{f.name: _strategy(inspect.type_info(f.type)) for f in msgspec.structs.fields(part)})
 
 
-@given(training=_part(Training), seeds=_part(Seeds), output=_part(Output), rows=_part(Rows))
+def _weighted_or_shared(rows: Rows) -> Rows:
+    """Take one of the two from each source, and so little that enough is left of the recipe's own rows."""
+    mixed = [
+        msgspec.structs.replace(source, share=None)
+        if source.weight is not None
+        else msgspec.structs.replace(source, share=source.share and source.share / 2)
+        for source in rows.mix
+    ]
+    return msgspec.structs.replace(rows, mix=tuple(mixed))
+
+
+@given(training=_part(Training), seeds=_part(Seeds), output=_part(Output), rows=_part(Rows).map(_weighted_or_shared))
 def test_any_recipe_survives_a_round_trip_through_toml(
     training: Training, seeds: Seeds, output: Output, rows: Rows
 ) -> None:

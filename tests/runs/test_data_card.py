@@ -15,12 +15,13 @@ import pytest
 from pegbox_methods.recipe import Model
 from pegbox_methods.refusal import Refusal
 from pegbox_runs import data_card as data_card_module
-from pegbox_runs.data_card import RowTokens, _exact, data_card
+from pegbox_runs.data_card import data_card
 from pegbox_runs.light_tokenizer import LightTokenizer, NoTemplate, rendering_limit
 from pegbox_runs.models import BUNDLED, FoundModel, find_config, find_model
 from pegbox_runs.rows.example import Completion, Conversation, Example, Message, PlainText
 from pegbox_runs.rows.files import read_rows
 from pegbox_runs.rows.formats import read_examples
+from pegbox_runs.rows.lengths import RowTokens, exact_rows
 
 ROWS = BUNDLED / "rows.jsonl"
 
@@ -60,7 +61,7 @@ def test_its_tokens_and_labels_are_those_that_the_worker_trains() -> None:
         )
     )
     theirs = tokenize(examples, AutoTokenizer.from_pretrained(BUNDLED / "model"), 10**6)
-    ours = _exact(examples, LightTokenizer(BUNDLED / "model"))
+    ours = exact_rows(examples, LightTokenizer(BUNDLED / "model"))
     assert [row.length for row in ours] == [len(ids) for ids in theirs.input_ids]
     learned = [[place for place, label in enumerate(labels) if label != IGNORED] for labels in theirs.labels]
     assert [[place for span in row.learned for place in range(*span)] for row in ours] == learned
@@ -184,7 +185,7 @@ def test_plain_texts_are_learned_whole(tmp_path: Path) -> None:
 
 
 def test_rows_that_fit_no_format_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="in no known format"):
+    with pytest.raises(Refusal, match="in a known format"):
         data_card(write_rows(tmp_path, {"what": "ever"}), bundled())
 
 

@@ -172,7 +172,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_is_never_written(tmp_path: Pa
     folder = RunFolder(tmp_path)
     writer = EventWriter(folder.events)
     reporter = Reporter(folder, writer, Control(folder, writer, StopFlag()), CPU)
-    reporter.trainer = SimpleNamespace(take_step=lambda: (loss, 10), evaluated_tokens=3)  # type: ignore[assignment]
+    reporter.trainer = SimpleNamespace(take_step=lambda: TakenStep(loss, 10, 2), evaluated_tokens=3)  # type: ignore[assignment]
     state = SimpleNamespace(global_step=7, epoch=0.5)
     logs = {"grad_norm": 1.0, "learning_rate": 1e-4}
     with pytest.raises(Diverged, match=r"became (nan|inf) at step 7"):
@@ -187,7 +187,7 @@ def test_a_gradient_that_overflowed_is_told_as_unknown(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     writer = EventWriter(folder.events)
     reporter = Reporter(folder, writer, Control(folder, writer, StopFlag()), CPU)
-    reporter.trainer = SimpleNamespace(take_step=lambda: (1.0, 10))  # type: ignore[assignment]
+    reporter.trainer = SimpleNamespace(take_step=lambda: TakenStep(1.0, 10, 2))  # type: ignore[assignment]
     logs = {"grad_norm": float("inf"), "learning_rate": 1e-4}
     reporter.on_log(None, SimpleNamespace(global_step=1, epoch=0.5), None, logs)  # type: ignore[arg-type]
     ((step,),) = EventReader(folder.events).new()

@@ -114,7 +114,7 @@ def test_a_template_that_rewrites_earlier_turns_is_told(tokenizer: Any) -> None:
         "{% for m in messages %}{{ m.role }}: {{ m.content if loop.last else '...' }}\n{% endfor %}"
         "{% if add_generation_prompt %}assistant: {% endif %}"
     )
-    with pytest.raises(Refusal, match=r"writes turn 3 differently once other turns follow"):
+    with pytest.raises(Refusal, match=r"leaves turn 3 out, or changes it"):
         tokenize([CHAT], forgetful, 64)
 
 
@@ -128,11 +128,13 @@ def test_a_template_that_rewrites_earlier_turns_is_told(tokenizer: Any) -> None:
         "{% endif %}{% endfor %}",
     ],
 )
-def test_templates_without_marks_get_the_same_mask(tokenizer: Any, template: str) -> None:
+def test_of_templates_without_marks_the_same_is_learned_and_the_turns_last_line_break(
+    tokenizer: Any, template: str
+) -> None:
     plain = copy.deepcopy(tokenizer)
     plain.chat_template = template
     said = learned(plain, CHAT).replace(" A mut", "A mut").replace(" An", "An")
-    assert said == "A mutable sequence.<|im_end|>An immutable one.<|im_end|>"
+    assert said.replace("<|im_end|>\n", "<|im_end|>") == "A mutable sequence.<|im_end|>An immutable one.<|im_end|>"
 
 
 def test_the_question_of_a_row_ends_where_the_answer_begins(tokenizer: Any) -> None:
@@ -156,7 +158,8 @@ def test_of_an_opening_answer_neither_its_header_nor_a_system_prompt_is_learned(
     opening = Conversation((Message("assistant", "Hello!"), *CHAT.messages[1:3]))
     chosen = copy.deepcopy(tokenizer)
     chosen.chat_template = template or tokenizer.chat_template
-    assert learned(chosen, opening) == "Hello!<|im_end|>A mutable sequence.<|im_end|>"
+    said = learned(chosen, opening).replace("<|im_end|>\n", "<|im_end|>")
+    assert said == "Hello!<|im_end|>A mutable sequence.<|im_end|>"
 
 
 def test_white_space_whose_offsets_a_tokenizer_trims_is_learned_too(tokenizer: Any) -> None:

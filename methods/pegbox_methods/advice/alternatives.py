@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pegbox_methods.advice.data_card import KEPT
 from pegbox_methods.advice.pricing import Pricing, Trial
 from pegbox_methods.advice.ranking import lost
 from pegbox_methods.advice.records import Alternative
 from pegbox_methods.advice.search import Found
-from pegbox_methods.advice.situation import KEPT, Situation
+from pegbox_methods.advice.situation import Situation
 from pegbox_methods.card import Card
 from pegbox_methods.suitability import Obstacle
 

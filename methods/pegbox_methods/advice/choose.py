@@ -14,14 +14,14 @@ from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.alternatives import other_methods, other_settings
 from pegbox_methods.advice.changes import changes
 from pegbox_methods.advice.choices import all_choices, optimizer_for, recipe_tables
-from pegbox_methods.advice.data_card import DataCard
+from pegbox_methods.advice.data_card import KEPT, DataCard
 from pegbox_methods.advice.goals import FEW_ROWS, LEAST_RANK, VERY_FEW_ROWS, Goal
 from pegbox_methods.advice.method_settings import ranks_to_try
 from pegbox_methods.advice.places import places_of
 from pegbox_methods.advice.ranking import RANKED, best_of, ordered, unusable
 from pegbox_methods.advice.records import Advice, Change, Choice, Place
 from pegbox_methods.advice.search import Found, adapter_decides, alike, fastest, highest_rank, lean
-from pegbox_methods.advice.situation import KEPT, Situation, situation
+from pegbox_methods.advice.situation import Situation, situation
 from pegbox_methods.card import Card
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.suitability import Conditions, Obstacle

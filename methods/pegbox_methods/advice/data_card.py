@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 
@@ -16,6 +18,15 @@ class AtLength(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the trained tokens that are left."""
     mean_tokens: float
     """Mean length of a row after the cut."""
+
+
+KEPT = 0.99
+"""Share of the trained tokens that a recommended length should leave."""
+
+
+def shortest(limits: Sequence[AtLength], kept: float = KEPT) -> AtLength:
+    """Give the least limit that leaves such a share of the trained tokens, or the longest one."""
+    return next((known for known in limits if known.trained_kept >= kept), limits[-1])
 
 
 class DataCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,4 +56,4 @@ class DataCard(msgspec.Struct, frozen=True, kw_only=True):
 
     def shortest(self, kept: float) -> AtLength:
         """Give the least limit that leaves such a share of the trained tokens, or the longest one."""
-        return next((known for known in self.lengths if known.trained_kept >= kept), self.lengths[-1])
+        return shortest(self.lengths, kept)

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pegbox_hardware.forecast.memory import Learned
 from pegbox_hardware.forecast.setup import NumberFormat
 from pegbox_hardware.shape import ModelShape
-from pegbox_methods.advice.data_card import DataCard
+from pegbox_methods.advice.data_card import KEPT, DataCard
 from pegbox_methods.advice.goals import Goal, Rule, effective_batch, epochs, wanted_rank
 from pegbox_methods.advice.records import Choice, Place
 
 HELD_OUT = 0.1
 """Share of the rows that is held out: the recipe's own default, in the middle of the usual 5 to 20 %."""
-KEPT = 0.99
-"""Share of the trained tokens that the length should leave."""
 LOOKS = 5
 """Evaluations of a run: before the first step, and at each quarter."""
 

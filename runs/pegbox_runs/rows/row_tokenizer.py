@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from pegbox_runs.rows.chat_template import ChatTemplate
@@ -19,14 +20,30 @@ class Encoded(NamedTuple):
 class RowTokenizer(Protocol):
     """Turns texts into tokens; knows its chat template and which tokens are special."""
 
-    special: frozenset[int]
-    end: int | None
-    """The token that ends a text."""
-    template: ChatTemplate | None
-    """None: the model has none."""
+    @property
+    def special(self) -> frozenset[int]:
+        """The tokens that no text is made of."""
+
+    @property
+    def special_texts(self) -> re.Pattern[str] | None:
+        """Finds special tokens as they are written; None: there are none."""
+
+    @property
+    def end(self) -> int | None:
+        """The token that ends a text."""
+
+    @property
+    def template(self) -> ChatTemplate | None:
+        """None: the model has none."""
 
     def encode(self, texts: Sequence[str], *, templated: bool) -> list[Encoded]:
         """Tokenize; a template has written its own special tokens, plain text gets the tokenizer's."""
 
     def show(self, token: int) -> str:
         """Give a token's own text, as its vocabulary has it."""
+
+
+def any_of(texts: Iterable[str]) -> re.Pattern[str] | None:
+    """Compile a pattern that finds any of some texts, the longest first; None: there are none."""
+    names = sorted({text for text in texts if text}, key=lambda text: (-len(text), text))
+    return re.compile("|".join(map(re.escape, names))) if names else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,7 +17,8 @@ from pegbox_runs.rows.loading import load_rows
 from pegbox_worker.assembly import quiet
 from pegbox_worker.base_model import admit_bitsandbytes, fetch, load_model, load_packed_model, load_tokenizer
 from pegbox_worker.first_look import micro_batches
-from pegbox_worker.tokens import TokenRows, tokenize
+from pegbox_worker.token_rows import TokenRows
+from pegbox_worker.tokens import tokenize
 
 CPU = torch.device("cpu")
 MODEL = Model(name="bundled")
@@ -97,8 +98,6 @@ def open_bench() -> Bench:
 
 def _shortest(rows: TokenRows, count: int) -> TokenRows:
     """Keep the rows with the fewest tokens, in their own order."""
-    by_length = sorted(range(len(rows.input_ids)), key=lambda place: len(rows.input_ids[place]))
-    kept = sorted(by_length[:count])
-    return replace(
-        rows, input_ids=[rows.input_ids[place] for place in kept], labels=[rows.labels[place] for place in kept]
-    )
+    by_length = sorted(range(len(rows)), key=rows.table["length"][:].__getitem__)
+    kept = rows.table[sorted(by_length[:count])]
+    return TokenRows.of(kept["input_ids"], kept["labels"])

@@ -22,12 +22,12 @@ from pegbox_worker.plan import Plan
 from pegbox_worker.precision import decide
 from pegbox_worker.reporter import Control, Reporter
 from pegbox_worker.stop_flag import StopFlag
-from pegbox_worker.tokens import TokenRows
+from pegbox_worker.token_rows import TokenRows
 from pegbox_worker.trainer import MeasuredTrainer
 
 LOOKED_AT_STEPS = 2
 """Steps whose gradients are kept: where B begins at zero, A gets its first gradient in the second."""
-NO_ROWS = TokenRows([], [], truncated=0, tokens_lost=0, dropped=0, without_end=0)
+NO_ROWS = TokenRows.of([], [])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from pegbox_worker.plan import Plan, plan
 from pegbox_worker.precision import this_device
 from pegbox_worker.reporter import Control, Reporter
 from pegbox_worker.stop_flag import StopFlag
-from pegbox_worker.tokens import TokenRows
+from pegbox_worker.token_rows import TokenRows
 from pegbox_worker.trainer import MeasuredTrainer
 
 MOST_ACCUMULATED = 4
@@ -96,7 +96,7 @@ def _take_steps(trainer: MeasuredTrainer, ledger: Ledger, trained: TokenRows) ->
     trainer.args.train_sampling_strategy = "sequential"
     trainer.args.eval_on_start = False
     trainer.args.load_best_model_at_end = False
-    rows = len(trained.input_ids) // len(STEPS)
+    rows = len(trained) // len(STEPS)
     tokens = [sum(map(len, trained.input_ids[step * rows : (step + 1) * rows])) for step in range(len(STEPS))]
     trainer.add_callback(PartsOfSteps(ledger, tokens))
     trainer.train()
@@ -124,7 +124,7 @@ def _embedded(model: nn.Module) -> int:
 
 
 def _no_rows() -> TokenRows:
-    return TokenRows([], [], truncated=0, tokens_lost=0, dropped=0, without_end=0)
+    return TokenRows.of([], [])
 
 
 def _card() -> Gpu | None:

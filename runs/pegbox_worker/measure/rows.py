@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from pegbox_runs.rows.masking import IGNORED
 
 from pegbox_methods.recipe import Recipe
 from pegbox_runs.measured import PartName
-from pegbox_worker.tokens import IGNORED, TokenRows
+from pegbox_worker.token_rows import TokenRows
 
 STEPS: tuple[PartName, ...] = (
     *("worst shape",) * 3,
@@ -71,4 +72,4 @@ def _rows(lengths: list[int], vocabulary: list[int], chance: torch.Generator) ->
         for length in lengths
     ]
     labels = [[IGNORED, *ids[1:]] for ids in input_ids]
-    return TokenRows(input_ids, labels, truncated=0, tokens_lost=0, dropped=0, without_end=0)
+    return TokenRows.of(input_ids, labels)

@@ -37,6 +37,7 @@ def figures(state: RunState) -> str:
         ("gradient norm", "-" if step.gradient_norm is None else f"{step.gradient_norm:.3f}"),
         ("tokens/s", f"{step.tokens_per_second:,.0f}"),
         ("tokens", count(state.tokens)),
+        ("padding", f"{100 * state.padding_share:.1f} %"),
         ("step", f"{step.step_seconds:.2f} s"),
         ("memory now", gib(memory.process_now)),
         ("memory peak", gib(state.peak.process_peak)),

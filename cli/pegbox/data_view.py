@@ -1,0 +1,108 @@
+"""What the doctor of rows found, as people read it: findings first, then lengths, parts and advice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from pegbox_runs.printable import one_line, printable
+from pegbox_runs.rows.place import Rejected
+from pegbox_runs.rows.report import Lengths, Report
+from pegbox_tui.rows.report_parts import (
+    advice_part,
+    balance_part,
+    counted,
+    facts,
+    finding_part,
+    histogram,
+    limits_part,
+    padding_part,
+    rejected_part,
+    split_part,
+    spread,
+    verdict,
+)
+
+FIRST_REJECTED = 10
+"""Rejected rows that are told without being asked for."""
+WIDEST = 110
+"""Columns: longer lines are hard to read."""
+
+
+def people_console(*, plain: bool) -> Console:
+    """Make the console that answers go to; where it is no terminal, its width is COLUMNS or 80."""
+    console = Console(highlight=False, emoji=False, markup=False, no_color=True if plain else None)
+    console.width = min(console.width, WIDEST)
+    return console
+
+
+def show_report(
+    report: Report, rejected: Sequence[Rejected], *, name: str, console: Console, all_rejected: bool
+) -> None:
+    """Print the whole of it, under the name that the rows were asked for by."""
+    _head(console, report, name)
+    if report.findings:
+        _title(console, "Findings")
+        for number, finding in enumerate(report.findings):
+            if number:
+                console.print()
+            console.print(_indented(finding_part(finding)))
+    if report.lengths is not None:
+        _lengths(console, report, report.lengths)
+    if report.balance is not None:
+        _title(console, f"Balance of {one_line(report.balance.column, 40)}")
+        console.print(_indented(balance_part(report.balance)))
+    if report.split is not None:
+        _title(console, "Split")
+        console.print(_indented(split_part(report.split)))
+    if report.advice:
+        _title(console, "Advice")
+        console.print(_indented(advice_part(report.advice)))
+    if rejected:
+        _rejected(console, rejected, all_of_them=all_rejected)
+
+
+def _head(console: Console, report: Report, name: str) -> None:
+    model = f" for {report.model}" if report.model else ""
+    console.print(Text(printable(f"{name}{model}"), "bold"))
+    console.print(Text(facts(report), "dim"))
+    known = Text.assemble("format ", (printable(report.format), "bold"), f": {printable(report.evidence)}")
+    console.print(known)
+    console.print(verdict(report))
+
+
+def _lengths(console: Console, report: Report, lengths: Lengths) -> None:
+    _title(console, "Tokens in a row")
+    console.print(_indented(histogram(lengths)))
+    console.print()
+    console.print(_indented(spread(lengths)))
+    console.print(_indented(counted(lengths, report)))
+    _title(console, "What a limit on the length costs")
+    console.print(_indented(limits_part(lengths)))
+    console.print()
+    chosen = Text.assemble(("training.length", "cyan"), " = ", (str(lengths.recommended), "bold"))
+    console.print(_indented(chosen.append(f": {printable(lengths.why)}")))
+    if lengths.padding:
+        _title(console, f"Padding, with {lengths.micro_batch} rows in a micro-batch")
+        console.print(_indented(padding_part(lengths)))
+
+
+def _rejected(console: Console, rejected: Sequence[Rejected], *, all_of_them: bool) -> None:
+    """List rows that can't be taken. What they hold stands last in its line, and is folded there."""
+    _title(console, "Rejected rows")
+    console.print(_indented(rejected_part(rejected if all_of_them else rejected[:FIRST_REJECTED])))
+    if not all_of_them and len(rejected) > FIRST_REJECTED:
+        more = f"and {len(rejected) - FIRST_REJECTED:,} more: --rejected lists them all"
+        console.print(_indented(Text(more, "dim")))
+
+
+def _title(console: Console, title: str) -> None:
+    console.print()
+    console.print(Text(printable(title), "bold underline"))
+
+
+def _indented(*parts: RenderableType) -> Padding:
+    return Padding(Group(*parts), (0, 0, 0, 1), expand=False)

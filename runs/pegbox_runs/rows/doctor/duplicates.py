@@ -1,0 +1,146 @@
+"""Rows that are there twice: equal ones by their keys, and near ones by the bands of their MinHash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pegbox_runs.rows.doctor.similarity import Indices, Shelf, similarities
+from pegbox_runs.rows.survey.shingles import BANDS, SIMILARITY
+from pegbox_runs.rows.survey.survey import Checked, Survey
+
+ALL_PAIRS = 8
+"""Rows with one key that are all compared with each other."""
+NEIGHBOURS = 64
+"""Up to so many, each is compared with the next as well as with the first; above, with the first alone: those are
+texts from one template, and comparing a million of them with each other would take years."""
+PAIRS_AT_ONCE = 2_000_000
+"""Candidates held before they are compared: 16 MB."""
+_LEFT = np.uint64(32)
+
+
+def first_equal(survey: Survey) -> Indices:
+    """Give for each row the index of the first one with the same content; its own if that is itself."""
+    order = np.lexsort((survey.key[:, 1], survey.key[:, 0]))  # stable: of equal rows the first comes first
+    keys = survey.key[order]
+    begins = np.ones(len(keys), dtype=bool)
+    begins[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+    first = np.empty(len(keys), dtype=np.int64)
+    first[order] = order[begins][np.cumsum(begins) - 1]
+    return first
+
+
+def first_alike(shelf: Shelf, distinct: Indices) -> Indices:
+    """Give for each of the distinct rows the first one that it is a near duplicate of, directly or through others.
+
+    Which pairs are compared depends on the rows' contents alone, not on their order.
+    Returns: indices into the survey, as `distinct` has them.
+    """
+    survey = shelf.survey
+    assert survey.checked is not None
+    keys = survey.key[distinct]
+    by_content = np.lexsort((keys[:, 1], keys[:, 0]))
+    rows = distinct[by_content]
+    labels = np.arange(len(rows))
+    waiting: list[NDArray[np.uint64]] = []
+    for band in range(BANDS):
+        pairs = np.concatenate(list(_bucket_pairs(_band(survey.checked, band)[rows])))
+        pairs = pairs[labels[_lefts(pairs)] != labels[_rights(pairs)]]
+        waiting.append(pairs)
+        if sum(map(len, waiting)) > PAIRS_AT_ONCE or band == BANDS - 1:
+            labels = _joined(labels, _verified(np.unique(np.concatenate(waiting)), rows, shelf))
+            waiting.clear()
+    first_of_label = np.full(len(rows), np.iinfo(np.int64).max)
+    np.minimum.at(first_of_label, labels, rows)
+    first = np.empty(len(rows), dtype=np.int64)
+    first[by_content] = first_of_label[labels]
+    return first
+
+
+def alike_in(shelf: Shelf, rows: Indices, others: Shelf, other_rows: Indices) -> Indices:
+    """Give for each of some rows one of another source that it is a near duplicate of; -1: none was found."""
+    assert shelf.survey.checked is not None
+    assert others.survey.checked is not None
+    found = np.full(len(rows), -1, dtype=np.int64)
+    waiting: list[NDArray[np.uint64]] = []
+    for band in range(BANDS):
+        theirs = _band(others.survey.checked, band)[other_rows]
+        left = np.flatnonzero(found < 0)
+        waiting += _pairs_across(theirs, _band(shelf.survey.checked, band)[rows], left)
+        if sum(map(len, waiting)) > PAIRS_AT_ONCE or band == BANDS - 1:
+            pairs = np.unique(np.concatenate(waiting))
+            waiting.clear()
+            pairs = pairs[np.argsort(rows[_rights(pairs)], kind="stable")]
+            theirs_in_pair = other_rows[_lefts(pairs)]
+            alike = similarities(theirs_in_pair, rows[_rights(pairs)], others, shelf) >= SIMILARITY
+            found[_rights(pairs)[alike]] = theirs_in_pair[alike]
+    return found
+
+
+def _pairs_across(theirs: NDArray[np.uint32], ours: NDArray[np.uint32], left: Indices) -> Iterator[NDArray[np.uint64]]:
+    """Pair each row that is left with some of the others that have its key."""
+    order = np.argsort(theirs, kind="stable")
+    ordered = theirs[order]
+    begins = np.searchsorted(ordered, ours[left])
+    counts = np.searchsorted(ordered, ours[left], side="right") - begins
+    for place in range(ALL_PAIRS):
+        some = np.flatnonzero(counts > place)
+        yield _pairs(order[begins[some] + place], left[some])
+
+
+def _band(checked: Checked, band: int) -> NDArray[np.uint32]:
+    """Join one band of all parts."""
+    return np.concatenate([part[band] for part in checked.bands])
+
+
+def _bucket_pairs(keys: NDArray[np.uint32]) -> Iterator[NDArray[np.uint64]]:
+    """Pair rows that have a key in common: all pairs of few, of many each with the first."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    begins = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    sizes = np.diff(np.append(begins, len(ordered)))
+    shared = sizes > 1
+    begins, sizes = begins[shared], sizes[shared]
+    member_sizes = np.repeat(sizes, sizes)
+    places = np.arange(len(member_sizes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    members = np.repeat(begins, sizes) + places
+    for step in range(1, ALL_PAIRS):
+        near = (places >= step) & ((member_sizes <= ALL_PAIRS) | ((step == 1) & (member_sizes <= NEIGHBOURS)))
+        yield _pairs(order[members[near] - step], order[members[near]])
+    far = (places > 0) & (member_sizes > ALL_PAIRS)
+    yield _pairs(order[members[far] - places[far]], order[members[far]])
+
+
+def _pairs(left: Indices, right: Indices) -> NDArray[np.uint64]:
+    return (left.astype(np.uint64) << _LEFT) | right.astype(np.uint64)
+
+
+def _lefts(pairs: NDArray[np.uint64]) -> Indices:
+    return (pairs >> _LEFT).astype(np.int64)
+
+
+def _rights(pairs: NDArray[np.uint64]) -> Indices:
+    return (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
+
+def _verified(pairs: NDArray[np.uint64], rows: Indices, shelf: Shelf) -> NDArray[np.uint64]:
+    """Keep the pairs whose texts are alike indeed."""
+    pairs = pairs[np.argsort(rows[_rights(pairs)], kind="stable")]
+    return pairs[similarities(rows[_lefts(pairs)], rows[_rights(pairs)], shelf, shelf) >= SIMILARITY]
+
+
+def _joined(labels: Indices, pairs: NDArray[np.uint64]) -> Indices:
+    """Give all that hang together by pairs one label, the least of them."""
+    left, right = _lefts(pairs), _rights(pairs)
+    while True:
+        before = labels
+        labels = labels.copy()
+        least = np.minimum(before[left], before[right])
+        for side in (left, right):
+            np.minimum.at(labels, before[side], least)
+            np.minimum.at(labels, side, least)
+        labels = labels[labels]
+        if np.array_equal(before, labels):
+            return labels

@@ -1,0 +1,38 @@
+"""What an examination leaves behind: the report for people, and the rows behind it for whoever wants to see one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pegbox_methods.recipe import RowSource
+from pegbox_methods.refusal import Refusal
+from pegbox_runs.rows.example import Example
+from pegbox_runs.rows.place import Place
+from pegbox_runs.rows.report import Report
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pegbox_runs.rows.survey.survey import Survey
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A source that the doctor has seen."""
+
+    asked: RowSource
+    report: Report
+    survey: Survey
+    found: Mapping[str, np.ndarray]
+    """By a finding's name: the rows that it concerns, as indices into the survey's arrays; those that `fix` treats."""
+
+    def row(self, number: int) -> tuple[Place, Example]:
+        """Read the good row of a number, from 1, again.
+
+        Raises: Refusal: there is no such row, or the file has changed since.
+        """
+        if not 1 <= number <= len(self.survey):
+            raise Refusal(f"{self.asked.file}: there is no row {number}; the good rows go from 1 to {len(self.survey)}.")
+        return self.survey.row(number - 1)

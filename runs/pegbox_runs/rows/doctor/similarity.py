@@ -1,0 +1,119 @@
+"""How alike texts really are, after their keys said that they might be: rows are read again, a block at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pegbox_runs.rows.survey.orders import ShinglesOf
+from pegbox_runs.rows.survey.orders import Shingles as Answered
+from pegbox_runs.rows.survey.shingles import MOST_LETTERS
+from pegbox_runs.rows.survey.survey import Survey
+from pegbox_runs.rows.survey.workforce import Workforce
+
+Indices = NDArray[np.int64]
+
+BLOCK_LETTERS = 60_000_000
+"""Texts whose shingles are in memory at once: about 40 MB of them."""
+SHINGLES_AT_ONCE = 2_000_000
+"""Compared in one go: about 50 MB for a moment."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Rows of one source, and who reads them again."""
+
+    survey: Survey
+    force: Workforce
+
+
+@dataclass(frozen=True)
+class Shingled:
+    """Rows' distinct shingles, one row behind the other, each row's sorted."""
+
+    rows: Indices
+    """Ascending."""
+    begins: Indices
+    """Where each row's begin, and the end."""
+    shingles: NDArray[np.uint32]
+
+    def spread(self, rows: Indices) -> tuple[NDArray[np.uint64], Indices]:
+        """Give the shingles of rows, each below the row's position, ascending in all. Returns: (those, how many each)."""
+        where = np.searchsorted(self.rows, rows)
+        counts = self.begins[where + 1] - self.begins[where]
+        positions = np.repeat(np.arange(len(rows), dtype=np.uint64), counts)
+        ends = np.cumsum(counts)
+        inside = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+        found = self.shingles[np.repeat(self.begins[where], counts) + inside]
+        return (positions << np.uint64(32)) | found, counts
+
+    def counts(self, rows: Indices) -> Indices:
+        """Count each row's shingles."""
+        where = np.searchsorted(self.rows, rows)
+        return self.begins[where + 1] - self.begins[where]
+
+
+def similarities(left: Indices, right: Indices, left_shelf: Shelf, right_shelf: Shelf) -> Indices:
+    """Compare rows pairwise: the first of `left` with the first of `right`, and so on.
+
+    Pairs are best sorted by the right row, so that a block lies close together in its file.
+    Returns: Jaccard similarities from 0 to 1. Raises: Refusal: a file has changed since its survey.
+    """
+    found = np.zeros(len(left))
+    for block in _blocks(left, right, left_shelf.survey, right_shelf.survey):
+        if left_shelf is right_shelf:
+            lefts = rights = read_shingles(np.union1d(left[block], right[block]), left_shelf)
+        else:
+            lefts = read_shingles(np.unique(left[block]), left_shelf)
+            rights = read_shingles(np.unique(right[block]), right_shelf)
+        found[block] = _compare(left[block], right[block], lefts, rights)
+    return found
+
+
+def read_shingles(rows: Indices, shelf: Shelf) -> Shingled:
+    """Read rows again and give their shingles. `rows`: ascending, each once."""
+    inside = list(shelf.survey.by_part(rows))
+    orders = [
+        ShinglesOf(part.part, (shelf.survey.number[some] - np.uint32(part.lines_before)).astype("u4").tobytes())
+        for part, some in inside
+    ]
+    begins: list[Indices] = [np.zeros(1, dtype=np.int64)]
+    shingles: list[NDArray[np.uint32]] = []
+    total = 0
+    for answer in shelf.force.answers(orders):
+        assert isinstance(answer, Answered)
+        begins.append(np.frombuffer(answer.begins, dtype="u8")[1:].astype(np.int64) + total)
+        shingles.append(np.frombuffer(answer.shingles, dtype="u4"))
+        total += len(shingles[-1])
+    return Shingled(rows, np.concatenate(begins), np.concatenate(shingles) if shingles else np.zeros(0, dtype="u4"))
+
+
+def _blocks(left: Indices, right: Indices, left_survey: Survey, right_survey: Survey) -> Iterator[slice]:
+    most = np.uint32(MOST_LETTERS)
+    letters = np.minimum(left_survey.letters[left], most) + np.minimum(right_survey.letters[right], most)
+    return _cut(letters.astype(np.int64), BLOCK_LETTERS)
+
+
+def _compare(left: Indices, right: Indices, lefts: Shingled, rights: Shingled) -> NDArray[np.float64]:
+    found = np.zeros(len(left))
+    for block in _cut(lefts.counts(left) + rights.counts(right), SHINGLES_AT_ONCE):
+        ours, our_counts = lefts.spread(left[block])
+        theirs, their_counts = rights.spread(right[block])
+        where = np.minimum(np.searchsorted(ours, theirs), len(ours) - 1)
+        shared = np.bincount((theirs[ours[where] == theirs] >> np.uint64(32)).astype(np.int64), minlength=len(our_counts))
+        found[block] = shared / (our_counts + their_counts - shared)
+    return found
+
+
+def _cut(sizes: Indices, most: int) -> Iterator[slice]:
+    """Cut a sequence where the sizes so far go over `most`; every slice has at least one."""
+    sums = np.cumsum(sizes)
+    begin = 0
+    while begin < len(sizes):
+        before = int(sums[begin - 1]) if begin else 0
+        stop = max(begin + 1, int(np.searchsorted(sums, before + most, side="right")))
+        yield slice(begin, stop)
+        begin = stop

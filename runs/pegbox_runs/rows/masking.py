@@ -1,0 +1,84 @@
+"""Examples as token ids and labels: what the model sees, and which of it is learned."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from pegbox_runs.rows.example import Example
+from pegbox_runs.rows.rendering import Rendered, RowRenderer
+from pegbox_runs.rows.row_tokenizer import Encoded, RowTokenizer
+
+IGNORED = -100
+"""The label of a token that is context only; torch's and TRL's convention."""
+BATCH = 1000
+"""Rows that are tokenized at once, and held in memory at most."""
+
+
+class MaskedRow(NamedTuple):
+    """A row in tokens, uncut."""
+
+    ids: list[int]
+    labels: list[int]
+    """The same, and IGNORED where a token is context. The first is never learned: nothing predicts it."""
+    offsets: list[tuple[int, int]]
+    """As in Encoded, for `text`."""
+    text: str
+    templated: bool
+    rewritten: bool
+    """Whether the template leaves out or changes a part of an answer."""
+
+    @property
+    def trained(self) -> int:
+        """Count the tokens that carry a label."""
+        return len(self.labels) - self.labels.count(IGNORED)
+
+
+def mask_rows(examples: Iterable[Example], tokenizer: RowTokenizer) -> Iterator[MaskedRow]:
+    """Render, tokenize and label examples, in order and a batch at a time.
+
+    Raises: Refusal: the chat template fails on a row, or leaves it open which part of it is an answer.
+    """
+    renderer = RowRenderer(tokenizer.template)
+    source = iter(examples)
+    while batch := [renderer.render(example) for example in islice(source, BATCH)]:
+        by_kind = {
+            templated: iter(tokenizer.encode([row.text for row in batch if row.templated is templated], templated=templated))
+            for templated in {row.templated for row in batch}
+        }
+        for row in batch:
+            yield _masked(row, next(by_kind[row.templated]), tokenizer.end)
+
+
+def _masked(row: Rendered, encoded: Encoded, end: int | None) -> MaskedRow:
+    ids, offsets = encoded
+    labels = [IGNORED] * len(ids)
+    for begin, stop in _token_spans(row, offsets):
+        labels[begin:stop] = ids[begin:stop]
+    if not row.templated and end is not None:
+        if ids and ids[-1] == end:  # some tokenizers add it themselves
+            labels[-1] = end
+        else:
+            ids, labels, offsets = [*ids, end], [*labels, end], [*offsets, (0, 0)]
+    if labels:
+        labels[0] = IGNORED
+    return MaskedRow(ids, labels, offsets, row.text, row.templated, row.rewritten)
+
+
+def _token_spans(row: Rendered, offsets: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Find the tokens of each learned span.
+
+    Of a template's text a token is learned if any of its characters is, as transformers' assistant mask has it. Of a
+    completion it must begin there: a token that begins in the prompt is known when the answer is asked for.
+    """
+    # (0, 0) marks what the tokenizer added. Other empty offsets are white space that it trims from them.
+    real = [place for place, offset in enumerate(offsets) if offset != (0, 0)]
+    firsts = [offsets[place][0] for place in real]
+    lasts = [offsets[place][1] for place in real]
+    for begin, stop in row.learned:
+        low = bisect_right(lasts, begin) if row.templated else bisect_left(firsts, begin)
+        high = bisect_left(firsts, stop)
+        if low < high:
+            yield real[low], real[high - 1] + 1

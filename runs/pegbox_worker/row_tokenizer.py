@@ -1,0 +1,37 @@
+"""A tokenizer of transformers as the masking of rows wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pegbox_runs.rows.chat_template import ChatTemplate
+from pegbox_runs.rows.row_tokenizer import Encoded, any_of
+
+
+class FastRowTokenizer:
+    """A fast tokenizer, with the chat template that is set on it, be it its own or the recipe's."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        """Take a fast tokenizer; slow ones can't tell which characters a token stands for."""
+        self._tokenizer = tokenizer
+        self.special = frozenset(tokenizer.all_special_ids)
+        self.special_texts = any_of(map(str, tokenizer.all_special_tokens))
+        self.end: int | None = tokenizer.eos_token_id
+        self.template = ChatTemplate.of(tokenizer.chat_template, tokenizer.special_tokens_map)
+
+    def encode(self, texts: Sequence[str], *, templated: bool) -> list[Encoded]:
+        """Tokenize; a template has written its own special tokens, plain text gets the tokenizer's."""
+        if not texts:
+            return []
+        encoded = self._tokenizer(
+            list(texts),
+            add_special_tokens=not templated,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+        )
+        return [Encoded(*row) for row in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)]
+
+    def show(self, token: int) -> str:
+        """Give a token's own text, as its vocabulary has it."""
+        return str(self._tokenizer.convert_ids_to_tokens(token))

@@ -1,0 +1,237 @@
+"""The data screen: what is wrong with the rows, and what is trained of each."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, bisect_right
+from typing import ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Footer, OptionList, Static
+from textual.widgets.option_list import Option
+
+from pegbox_methods.refusal import Refusal
+from pegbox_runs.printable import one_line, printable
+from pegbox_tui.rows.browsing import BrowsedRow, BrowsedRows, Look
+from pegbox_tui.rows.keys import KeysScreen
+from pegbox_tui.rows.mask_text import bracket_legend, bracketed, legend, mask_text, tokens_in_words
+from pegbox_tui.rows.messages import Examination, RowBrowsed, RowsExamined
+from pegbox_tui.rows.report_parts import headline, histogram
+from pegbox_tui.rows.sections import Section, sections
+
+PAGE = 10
+"""Rows that PageDown leafs through."""
+WIDE = 110
+"""Columns from which the histogram has a place of its own."""
+
+
+class Left(Exception):
+    """The person left while the rows were read."""
+
+
+class RowsScreen(Screen[int | None]):
+    """Draws one examination and one row at a time. Dismissed with the length the person takes, or None."""
+
+    CSS_PATH = "rows.tcss"
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (WIDE, "-wide")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right,j", "leaf(1)", "Next", key_display="→", priority=True),
+        Binding("left,k", "leaf(-1)", "Before", key_display="←", priority=True),
+        Binding("pagedown", f"leaf({PAGE})", show=False, priority=True),
+        Binding("pageup", f"leaf(-{PAGE})", show=False, priority=True),
+        Binding("home", "first", show=False, priority=True),
+        Binding("end", "last", show=False, priority=True),
+        Binding("n", "example(1)", "Of these"),
+        Binding("N", "example(-1)", show=False),
+        Binding("m", "brackets", "Brackets"),
+        Binding("t", "take", "Take length"),
+        Binding("question_mark", "keys", "Keys", key_display="?"),
+        Binding("q,escape", "leave", "Leave", key_display="q"),
+    ]
+
+    def __init__(self, name: str, look: Look) -> None:
+        super().__init__()
+        self._name_of_rows = name
+        self._look = look
+        self._left = threading.Event()
+        self._reading = threading.Lock()
+        self._sections: dict[str, Section] = {}
+        self._section: Section | None = None
+        self._wanted = 0
+        self._brackets = False
+        self.state = Examination()
+        self.row: BrowsedRow | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out: a headline, the report (a list, details, lengths), a row with its legend."""
+        yield Static(id="headline", markup=False)
+        with Horizontal(id="report"):
+            yield OptionList(id="sections", markup=False)
+            with VerticalScroll(id="detail"):
+                yield Static(id="detail-text", markup=False)
+            with Vertical(id="lengths"):
+                yield Static(id="lengths-text", markup=False)
+        with Vertical(id="browser"):
+            yield Static(id="row-head", markup=False)
+            with VerticalScroll(id="row-scroll"):
+                yield Static(id="row", markup=False)
+            yield Static(id="legend", markup=False)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Begin to read."""
+        self._draw_progress()
+        self._examine()
+
+    def on_unmount(self) -> None:
+        """Let the reading thread go; Python would wait for it at its exit."""
+        self._left.set()
+
+    @work(thread=True, exclusive=True, group="examination")
+    def _examine(self) -> None:
+        try:
+            rows = self._look(self._told)
+        except Left:
+            return
+        except Refusal as refusal:
+            self.post_message(RowsExamined(Examination(refusal=refusal.sentence)))
+        else:
+            self.post_message(RowsExamined(Examination(1.0, rows)))
+
+    def _told(self, done: float) -> None:
+        """Pass the share done on, from the reading thread. Raises: Left."""
+        if self._left.is_set():
+            raise Left
+        self.post_message(RowsExamined(Examination(done)))
+
+    @work(thread=True, exclusive=True, group="row")
+    def _read_row(self, rows: BrowsedRows, number: int) -> None:
+        with self._reading:
+            if number == self._wanted and not self._left.is_set():
+                self.post_message(RowBrowsed(_row(rows, number)))
+
+    def on_rows_examined(self, message: RowsExamined) -> None:
+        """Draw the newest state."""
+        self.state = message.state
+        rows = message.state.rows
+        if rows is None:
+            self._draw_progress()
+            return
+        self.query_one("#headline", Static).update(headline(rows.report))
+        if rows.report.lengths is not None:
+            self.query_one("#lengths-text", Static).update(histogram(rows.report.lengths, 22))
+        self._sections = {section.name: section for section in sections(rows)}
+        choices = self.query_one("#sections", OptionList)
+        choices.clear_options()
+        choices.add_options([Option(section.label, id=section.name) for section in self._sections.values()])
+        choices.highlighted = 0
+        choices.focus()
+        self._leaf_to(1)
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Show the details of what is chosen."""
+        self._section = self._sections[event.option.id or ""]
+        self.query_one("#detail-text", Static).update(self._section.detail)
+        self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
+
+    def on_option_list_option_selected(self) -> None:
+        """Go to a row of the finding."""
+        self.action_example(1)
+
+    def on_row_browsed(self, message: RowBrowsed) -> None:
+        """Draw the row, unless another one is wanted by now."""
+        if message.row.number == self._wanted:
+            self.row = message.row
+            self._draw_row()
+            self.query_one("#row-scroll", VerticalScroll).scroll_home(animate=False)
+
+    def action_leaf(self, rows: int) -> None:
+        """Go on or back by so many rows."""
+        self._leaf_to(self._wanted + rows)
+
+    def action_first(self) -> None:
+        """Go to the first row."""
+        self._leaf_to(1)
+
+    def action_last(self) -> None:
+        """Go to the last row."""
+        if self.state.rows is not None:
+            self._leaf_to(self.state.rows.report.rows)
+
+    def action_example(self, step: int) -> None:
+        """Go to the next row of the chosen finding, or to the one before; around at the end."""
+        if self.state.rows is None or self._section is None:
+            return
+        numbers = self.state.rows.rows_of(self._section.finding) if self._section.finding else ()
+        if not len(numbers):
+            self.notify("No row that could be shown belongs to this.", severity="warning")
+            return
+        if step > 0:
+            self._leaf_to(numbers[bisect_right(numbers, self._wanted) % len(numbers)])
+        else:
+            self._leaf_to(numbers[bisect_left(numbers, self._wanted) - 1])
+
+    def action_brackets(self) -> None:
+        """Switch between colors and brackets."""
+        self._brackets = not self._brackets
+        self._draw_row()
+
+    def action_take(self) -> None:
+        """Leave with the recommended length."""
+        rows = self.state.rows
+        if rows is None or rows.report.lengths is None:
+            self.notify("No length is known.", severity="warning")
+            return
+        self.dismiss(rows.report.lengths.recommended)
+
+    def action_keys(self) -> None:
+        """Show all keys."""
+        self.app.push_screen(KeysScreen())
+
+    def action_leave(self) -> None:
+        """Leave with nothing."""
+        self.dismiss(None)
+
+    def _leaf_to(self, number: int) -> None:
+        rows = self.state.rows
+        if rows is None or not rows.report.rows:
+            return
+        self._wanted = min(max(1, number), rows.report.rows)
+        self._read_row(rows, self._wanted)
+
+    def _draw_progress(self) -> None:
+        refusal, name = self.state.refusal, one_line(self._name_of_rows, 60)
+        if refusal is not None:
+            self.query_one("#headline", Static).update(f"{name} can't be read")
+            self.query_one("#detail-text", Static).update(Text(printable(refusal), "red"))
+            return
+        self.query_one("#headline", Static).update(f"reading {name}: {self.state.done:.0%}")
+
+    def _draw_row(self) -> None:
+        row = self.row
+        if row is None or self.state.rows is None:
+            return
+        place = f" · {one_line(row.place, 60)}" if row.place else ""
+        head = f"row {row.number:,} of {self.state.rows.report.rows:,}{place}"
+        body = self.query_one("#row", Static)
+        if row.shown is None:
+            body.update(Text(printable(row.fault), "red"))
+        else:
+            head += f" · {tokens_in_words(row.shown)}"
+            notes = Text("".join(f"\n{printable(note)}" for note in row.shown.notes), "yellow")
+            body.update((bracketed(row.shown) if self._brackets else mask_text(row.shown)).append(notes))
+        self.query_one("#row-head", Static).update(head)
+        self.query_one("#legend", Static).update(bracket_legend() if self._brackets else legend())
+
+
+def _row(rows: BrowsedRows, number: int) -> BrowsedRow:
+    """Read a row, or say why it can't be read any more."""
+    try:
+        return rows.row(number)
+    except Refusal as refusal:
+        return BrowsedRow(number, "", None, refusal.sentence)
