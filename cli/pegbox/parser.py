@@ -135,7 +135,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--micro-batch", type=int, default=4, metavar="N", help="rows that are padded together")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument(
-        "--row", type=int, metavar="N", help="show row N token by token: what is learned, what is context"
+        "--row", type=int, metavar="N", help="show row N token by token: what is trained, what is context"
     )
     shown.add_argument("--rows", type=int, metavar="N", help="show the first N rows so")
     parser.add_argument("--fix", metavar="FILE", help="write a cleaned copy, and a report beside it; FILE must be new")

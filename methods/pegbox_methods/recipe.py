@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta, Struct, field
 
@@ -70,8 +70,9 @@ class RowSource(Part, frozen=True):
     columns: Annotated[
         dict[Column, Text],
         Meta(
-            description='Which column holds what, where looking isn\'t enough, as in { prompt = "frage", completion = '
-            '"antwort" }.'
+            description="Which column holds what, where looking isn't enough, as in "
+            '{ prompt = "frage", completion = "antwort" }. Known are ' + ", ".join(get_args(Column)) + ".",
+            extra_json_schema={"propertyNames": {"enum": sorted(get_args(Column))}},
         ),
     ] = field(default_factory=dict)
     limit: Annotated[

@@ -82,13 +82,15 @@ def _events() -> Iterator[str]:
 
 def _recipe() -> Iterator[str]:
     schema = msgspec.json.schema(recipe.Recipe)["$defs"]
-    for field in msgspec.structs.fields(recipe.Recipe):
-        part = schema[field.type.__name__]
-        yield f"### [{field.name}]\n\n{part['description']}\n"
+    parts = [(f"[{field.name}]", field.type.__name__) for field in msgspec.structs.fields(recipe.Recipe)]
+    parts.insert(2, ("[[rows.mix]]", "MixedRows"))
+    for title, name in parts:
+        part = schema[name]
+        yield f"### {title}\n\n{part['description']}\n"
         yield "| key | accepted | default | meaning |\n|---|---|---|---|"
         for key, kind in part["properties"].items():
             default = kind.get("default", "needed" if key in part.get("required", ()) else "")
-            shown = "" if default is None else default if default == "needed" else f"`{_toml(default)}`"
+            shown = default if default == "needed" else "" if default in (None, [], (), {}) else f"`{_toml(default)}`"
             yield f"| `{key}` | {_cell(_accepted(kind))} | {_cell(shown)} | {_cell(kind['description'])} |"
         yield ""
 
@@ -104,6 +106,11 @@ def _accepted(kind: dict[str, Any]) -> str:
         return " or ".join(_accepted(part) for part in kind["anyOf"] if part.get("type") != "null")
     if "enum" in kind:
         return ", ".join(f'`"{value}"`' for value in kind["enum"])
+    if kind.get("type") == "array":
+        items = kind["items"]
+        return "list of tables, below" if "$ref" in items else f"list of {_accepted(items)}"
+    if "propertyNames" in kind:
+        return "table of columns"
     word = {"integer": "whole number", "number": "number", "string": "text", "object": "table"}[kind["type"]]
     if "maximum" not in kind:
         return word

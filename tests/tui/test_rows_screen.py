@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -71,19 +72,17 @@ def test_how_it_looks(snap_compare: Any, size: tuple[int, int], keys: tuple[str,
 
 @SIZES
 def test_how_it_looks_while_it_reads(snap_compare: Any, size: tuple[int, int]) -> None:
-    goes_on = threading.Event()
-
     def look(told: Callable[[float], None]) -> MadeUpRows:
-        told(0.42)
-        goes_on.wait(10)
-        return MadeUpRows()
+        while True:
+            told(0.42)
+            time.sleep(0.05)
 
     async def reads(pilot: Pilot[Any]) -> None:
         for _ in range(500):
             if "42 %" in drawn(pilot.app):  # type: ignore[arg-type]
-                break
+                return
             await asyncio.sleep(0.01)
-        pilot.app.call_later(goes_on.set)
+        raise AssertionError("it never told how far it is")
 
     assert snap_compare(RowsApp("rows.jsonl", look), terminal_size=size, run_before=reads)
 

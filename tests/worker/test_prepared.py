@@ -27,7 +27,10 @@ from tests.methods_at_work import run_job
 
 
 def row(number: int, answer: str = "It is so.") -> dict[str, Any]:
-    turns = [{"role": "user", "content": f"Question {number}?"}, {"role": "assistant", "content": f"{number}. {answer}"}]
+    turns = [
+        {"role": "user", "content": f"Question {number}?"},
+        {"role": "assistant", "content": f"{number}. {answer}"},
+    ]
     return {"messages": turns}
 
 

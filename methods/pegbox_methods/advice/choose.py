@@ -15,7 +15,7 @@ from pegbox_methods.advice.alternatives import other_methods, other_settings
 from pegbox_methods.advice.changes import changes
 from pegbox_methods.advice.choices import all_choices, optimizer_for, recipe_tables
 from pegbox_methods.advice.data_card import KEPT, DataCard
-from pegbox_methods.advice.goals import FEW_ROWS, LEAST_RANK, VERY_FEW_ROWS, Goal
+from pegbox_methods.advice.goals import LEAST_RANK, Goal, overfitting
 from pegbox_methods.advice.method_settings import ranks_to_try
 from pegbox_methods.advice.places import places_of
 from pegbox_methods.advice.ranking import RANKED, best_of, ordered, unusable
@@ -206,10 +206,9 @@ def _warnings(now: Situation, winner: Found) -> Iterator[str]:
     if now.data is None:
         yield "nothing is known of the rows: --data FILE gives their length, number of steps and time"
         return
-    if now.data.rows < VERY_FEW_ROWS:
-        yield f"only {now.data.rows} rows: the model may learn them by heart; watch the held-out loss"
-    elif now.data.rows < FEW_ROWS:
-        yield f"{now.data.rows} rows are few: watch the held-out loss"
+    few = overfitting(now.data.rows)
+    if few:
+        yield few
     cut = now.data.at(now.length.value)
     if cut.trained_kept < KEPT:
         yield (

@@ -110,3 +110,10 @@ def epochs(rows: int | None) -> Rule:
     if rows < 2000:
         return Rule(3, f"{rows} rows are few; more than 3 passes learn them by heart", f"{UNSLOTH}; {PREDIBASE}")
     return Rule(2, f"{rows} rows: the middle of 1 to 3", UNSLOTH)
+
+
+def overfitting(rows: int) -> str | None:
+    """Warn of rows so few that they may be learned by heart; None if there are enough."""
+    if rows < VERY_FEW_ROWS:
+        return f"only {rows} rows: the model may learn them by heart; watch the held-out loss"
+    return f"{rows} rows are few: watch the held-out loss" if rows < FEW_ROWS else None

@@ -70,8 +70,9 @@ def _masked(row: Rendered, encoded: Encoded, end: int | None) -> MaskedRow:
 def _token_spans(row: Rendered, offsets: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Find the tokens of each learned span.
 
-    Of a template's text a token is learned if any of its characters is, as transformers' assistant mask has it. Of a
-    completion it must begin there: a token that begins in the prompt is known when the answer is asked for.
+    Of a template's text a token is learned if any of its characters is, as transformers' assistant mask has it; but
+    where the template marks nothing, not one that only begins with the blanks behind a turn and is the next one's. Of
+    a completion it must begin there: a token that begins in the prompt is known when the answer is asked for.
     """
     # (0, 0) marks what the tokenizer added. Other empty offsets are white space that it trims from them.
     real = [place for place, offset in enumerate(offsets) if offset != (0, 0)]
@@ -80,5 +81,7 @@ def _token_spans(row: Rendered, offsets: list[tuple[int, int]]) -> Iterator[tupl
     for begin, stop in row.learned:
         low = bisect_right(lasts, begin) if row.templated else bisect_left(firsts, begin)
         high = bisect_left(firsts, stop)
+        if row.templated and not row.marked and low < high and lasts[high - 1] > stop:
+            high -= not row.text[firsts[high - 1] : stop].strip()
         if low < high:
             yield real[low], real[high - 1] + 1

@@ -22,6 +22,8 @@ class Rendered(NamedTuple):
     """Character spans."""
     templated: bool
     """A template writes its own special tokens; plain text gets the tokenizer's, and an end token."""
+    marked: bool = False
+    """Whether the template itself marks what is learned."""
     rewritten: bool = False
     """Whether a part of an answer stands in no learned span as it stands in the row."""
 
@@ -64,7 +66,7 @@ class RowRenderer:
         rewritten = any(
             passage.strip() not in said for message in answers for passage in (message.content, message.reasoning)
         )
-        return Rendered(text, learned, templated=True, rewritten=rewritten)
+        return Rendered(text, learned, templated=True, marked=marks is not None, rewritten=rewritten)
 
 
 def _untellable(conversation: Conversation, number: int) -> Refusal:

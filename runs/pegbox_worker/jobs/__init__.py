@@ -7,6 +7,7 @@ from __future__ import annotations
 
 JOBS = {
     "certify": "pegbox_worker.jobs.certify:run",
+    "fetch-rows": "pegbox_worker.jobs.fetch_rows:run",
     "measure": "pegbox_worker.jobs.measure:run",
     "simulate": "pegbox_worker.jobs.simulate:run",
     "torch-facts": "pegbox_worker.jobs.torch_facts:run",

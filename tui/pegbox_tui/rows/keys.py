@@ -17,7 +17,7 @@ KEYS = (
     ("Home, End", "first row, last row"),
     ("n, Shift+N", "next row of the chosen finding, row before"),
     ("m", "brackets in place of colors"),
-    ("Tab", "to the details or the row, where up and down scroll"),
+    ("Tab", "to the details or the row; up and down scroll"),
     ("t", "leave, and take the recommended length"),
     ("q, Escape", "leave"),
 )

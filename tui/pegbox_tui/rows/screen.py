@@ -21,7 +21,7 @@ from pegbox_tui.rows.browsing import BrowsedRow, BrowsedRows, Look
 from pegbox_tui.rows.keys import KeysScreen
 from pegbox_tui.rows.mask_text import bracket_legend, bracketed, legend, mask_text, tokens_in_words
 from pegbox_tui.rows.messages import Examination, RowBrowsed, RowsExamined
-from pegbox_tui.rows.report_parts import headline, histogram
+from pegbox_tui.rows.report_parts import bar, headline, histogram
 from pegbox_tui.rows.sections import Section, sections
 
 PAGE = 10
@@ -38,7 +38,7 @@ class RowsScreen(Screen[int | None]):
     """Draws one examination and one row at a time. Dismissed with the length the person takes, or None."""
 
     CSS_PATH = "rows.tcss"
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (WIDE, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - the base class declares it so
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,j", "leaf(1)", "Next", key_display="→", priority=True),
         Binding("left,k", "leaf(-1)", "Before", key_display="←", priority=True),
@@ -210,7 +210,9 @@ class RowsScreen(Screen[int | None]):
             self.query_one("#headline", Static).update(f"{name} can't be read")
             self.query_one("#detail-text", Static).update(Text(printable(refusal), "red"))
             return
-        self.query_one("#headline", Static).update(f"reading {name}: {self.state.done:.0%}")
+        self.query_one("#headline", Static).update(f"reading {name}")
+        done = Text.assemble((bar(self.state.done), "cyan"), f" {100 * self.state.done:.0f} %")
+        self.query_one("#detail-text", Static).update(done if self.state.done else "")
 
     def _draw_row(self) -> None:
         row = self.row

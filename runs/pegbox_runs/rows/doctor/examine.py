@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from pegbox_methods.recipe import RowSource, Split
 from pegbox_runs.models import FoundModel
 from pegbox_runs.rows.doctor.examined import Examined
+from pegbox_runs.rows.example import Example
+from pegbox_runs.rows.report import Lengths, Report, RowFinding, SplitFacts
+
+if TYPE_CHECKING:
+    from pegbox_runs.rows.doctor.looking import Looked
+    from pegbox_runs.rows.survey.survey import Survey
+
+COUNTED_ROWS = 20_000
+"""Rows whose tokens are counted at most; a share of theirs is known within less than 1 %."""
 
 
 def examine(
@@ -27,4 +38,93 @@ def examine(
     `progress`: told the share done, from 0 to 1, now and then; may raise to end the examination.
     Raises: Refusal: nothing of the source can be read.
     """
-    raise NotImplementedError
+    from pegbox_runs.rows.doctor.advice import advised
+    from pegbox_runs.rows.doctor.balance import balance_of
+    from pegbox_runs.rows.doctor.findings import worst_first
+    from pegbox_runs.rows.doctor.looking import look_at
+
+    begin = time.monotonic()
+    looked = look_at(asked, held_out, split, balance=balance, progress=progress)
+    surveyed = looked.survey
+    findings = list(looked.findings())
+    lengths = None
+    if model is not None and len(surveyed):
+        lengths, special = _tokens(surveyed, model, micro_batch)
+        findings += special
+    sides = _sides(looked, split, seed)
+    report = Report(
+        source=asked.file,
+        files=len(surveyed.source.files),
+        bytes=surveyed.source.bytes,
+        format=surveyed.understanding.format,
+        evidence=surveyed.understanding.evidence,
+        rows=len(surveyed),
+        rejected=surveyed.rejected_count,
+        findings=worst_first(findings),
+        balance=balance_of(surveyed, balance) if balance else None,
+        split=sides,
+        advice=advised(sides.trained, sides.held_out) if sides else advised(len(surveyed), 0),
+        model=None if model is None else model.name,
+        lengths=lengths,
+        seconds=time.monotonic() - begin,
+    )
+    return Examined(asked, held_out, split, report, surveyed, looked.found, looked)
+
+
+def _tokens(surveyed: Survey, model: FoundModel, micro_batch: int) -> tuple[Lengths, list[RowFinding]]:
+    """Count the tokens of all rows, or of some drawn by chance, and look for special ones that stand in texts."""
+    import numpy as np
+
+    from pegbox_runs.rows.lengths import count_lengths
+
+    chosen = np.arange(len(surveyed))
+    if len(chosen) > COUNTED_ROWS:
+        chosen = np.sort(np.random.default_rng(0).choice(len(surveyed), COUNTED_ROWS, replace=False))
+    examples = {index: example for index, _, example in surveyed.rows(chosen)}
+    lengths = count_lengths(list(examples.values()), model.folder, len(surveyed), micro_batch)
+    return lengths, list(_special(surveyed, examples, model))
+
+
+def _special(surveyed: Survey, examples: Mapping[int, Example], model: FoundModel) -> Iterator[RowFinding]:
+    import numpy as np
+
+    from pegbox_runs.light_tokenizer import LightTokenizer
+    from pegbox_runs.rows.doctor.findings import finding
+    from pegbox_runs.rows.mask_view import special_in_text
+
+    try:
+        tokenizer = LightTokenizer(model.folder)
+    except (OSError, ValueError):  # the lengths say that they are estimates, and why
+        return
+    said = {index: special_in_text(example, tokenizer) for index, example in examples.items()}
+    sampled = "" if len(examples) == len(surveyed) else f" Looked for in {len(examples):,} rows drawn by chance."
+    yield from finding(
+        surveyed,
+        np.array([index for index, word in said.items() if word], dtype=np.int64),
+        lambda index, _: said[index] or "",
+        name="special-tokens",
+        title="special tokens written in texts",
+        level="yellow",
+        text="The model takes them for the ends and beginnings of turns, so that a row can break out of its own." + sampled,
+        todo="Remove them, or write them in another way.",
+    )
+
+
+def _sides(looked: Looked, split: Split, seed: int) -> SplitFacts | None:
+    """Say how many rows would be trained and held out."""
+    from pegbox_runs.rows.split import held_out_rows
+
+    found = looked.survey
+    if looked.held_out is not None:
+        also = 0 if looked.leaks is None else len(looked.leaks.exact)
+        by = f"a file of their own; {also:,} rows that are also in it aren't trained" if also else "a file of their own"
+        return SplitFacts(trained=len(found) - also, held_out=len(looked.held_out), by=by)
+    if len(found) < 2:
+        return None
+    sides = held_out_rows(found.hashes, split.share, seed, groups=found.group, strata=found.stratum)
+    held = int(sides.sum())
+    by = "nothing is held out"
+    if split.share:
+        by = "content, equal rows together" if split.by is None else f"the column {split.by!r}, equal values together"
+        by += f"; the same share of each {split.stratify!r}" if split.stratify else ""
+    return SplitFacts(trained=len(found) - held, held_out=held, by=by)

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pegbox_methods.recipe import RowSource
+from pegbox_methods.recipe import RowSource, Split
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.rows.example import Example
 from pegbox_runs.rows.place import Place
 from pegbox_runs.rows.report import Report
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from pegbox_runs.rows.doctor.looking import Looked
+    from pegbox_runs.rows.doctor.similarity import Indices
     from pegbox_runs.rows.survey.survey import Survey
 
 
@@ -23,10 +23,13 @@ class Examined:
     """A source that the doctor has seen."""
 
     asked: RowSource
+    held_out: RowSource | None
+    split: Split
     report: Report
     survey: Survey
-    found: Mapping[str, np.ndarray]
-    """By a finding's name: the rows that it concerns, as indices into the survey's arrays; those that `fix` treats."""
+    found: Mapping[str, Indices]
+    """By a finding's name: the rows that it concerns, as indices into the survey's arrays."""
+    looked: Looked
 
     def row(self, number: int) -> tuple[Place, Example]:
         """Read the good row of a number, from 1, again.

@@ -33,7 +33,9 @@ AROUND = 30
 def find_controls(text: str) -> str | None:
     """Show where a text holds a control character, or a mark of byte order within; None if it doesn't."""
     found = _CONTROL.search(text)
-    return _passage(text, found.start()) if found else None
+    if found is None or ("\x80" <= found[0] <= "\x9f" and find_damage(text) is not None):
+        return None  # wrongly decoded letters leave such ones behind, and are told of as what they are
+    return _passage(text, found.start())
 
 
 def find_damage(text: str) -> str | None:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from pegbox_runs.rows.doctor.mending import find_controls, find_damage
 from pegbox_runs.rows.doctor.secrets import MARKS, find_secret
+from pegbox_runs.rows.report import Level
 from pegbox_runs.rows.survey.texts import Texts
 
 Fix = Literal["leaves out", "mends"] | None
@@ -28,6 +29,7 @@ class RowCheck(NamedTuple):
     """Whether a closer look is worth its time, told from the row's texts and its JSON in UTF-8."""
     find: Callable[[Texts], str | None]
     """What is wrong there, to be shown; None if nothing is."""
+    level: Level = "yellow"
     fix: Fix = None
     source: str = ""
 
@@ -159,6 +161,7 @@ ROW_CHECKS = (
         "Add the answers, or cut the last turns.",
         lambda texts, _: not texts.answered,
         _unanswered,
+        level="green",
     ),
     RowCheck(
         "one-word-answers",
@@ -175,6 +178,7 @@ ROW_CHECKS = (
         "Keep them if that is wanted; otherwise leave them out.",
         _holding(b" AI", b"sorry, but I", b"anguage model"),
         _refusal,
+        level="green",
     ),
 )
 BITS = {check.name: 1 << place for place, check in enumerate(ROW_CHECKS)}

@@ -52,7 +52,7 @@ def survey(
     source_parts = parts(source, part_bytes)
     plan = Plan(understand(_sample(source), asked.format, asked.columns, source=printable(asked.file)), (by, stratify, balance), checks)
     if processes is None:
-        processes = min(cores(), len(source_parts)) if source.bytes >= BIG_BYTES else 1
+        processes = processes_for(source, len(source_parts))
     limit = asked.limit if limit is None else limit
     gathered = _Gathered(source, plan)
     with workforce(plan, processes) as force:
@@ -61,6 +61,11 @@ def survey(
             if progress is not None:
                 progress(done / len(source_parts))
     return gathered.survey()
+
+
+def processes_for(source: Source, count: int) -> int:
+    """Say how many processes should read a source of so many parts."""
+    return min(cores(), count) if source.bytes >= BIG_BYTES else 1
 
 
 def _portions(force: Workforce, source_parts: list[Part], limit: int | None) -> Iterator[tuple[Part, Portion]]:
