@@ -52,13 +52,13 @@ def show_report(
             console.print(_indented(finding_part(finding)))
     if report.lengths is not None:
         _lengths(console, report, report.lengths)
-    if report.balance is not None:
+    if report.balance is not None and report.rows:
         _title(console, f"Balance of {one_line(report.balance.column, 40)}")
         console.print(_indented(balance_part(report.balance)))
     if report.split is not None:
         _title(console, "Split")
         console.print(_indented(split_part(report.split)))
-    if report.advice:
+    if report.advice and report.rows:
         _title(console, "Advice")
         console.print(_indented(advice_part(report.advice)))
     if rejected:

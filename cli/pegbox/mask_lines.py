@@ -12,6 +12,9 @@ from pegbox_runs.printable import printable
 from pegbox_tui.rows.browsing import BrowsedRow
 from pegbox_tui.rows.mask_text import bracket_legend, bracketed, legend, mask_text, tokens_in_words
 
+MOST_TOKENS = 50_000
+"""Tokens that are printed of one row."""
+
 
 def show_rows(rows: Sequence[BrowsedRow], *, of: int, console: Console) -> None:
     """Print rows under their places; the legend stands last, once."""
@@ -21,7 +24,12 @@ def show_rows(rows: Sequence[BrowsedRow], *, of: int, console: Console) -> None:
         if row.shown is None:
             console.print(Padding(Text(printable(row.fault), "red"), (0, 0, 0, 1)))
         else:
-            console.print(Padding(mask_text(row.shown) if colors else bracketed(row.shown), (0, 0, 0, 1)))
+            console.print(
+                Padding(
+                    mask_text(row.shown, most=MOST_TOKENS) if colors else bracketed(row.shown, most=MOST_TOKENS),
+                    (0, 0, 0, 1),
+                )
+            )
             for note in row.shown.notes:
                 console.print(Padding(Text(printable(note), "yellow"), (0, 0, 0, 1)))
         console.print()

@@ -15,8 +15,9 @@ class FastRowTokenizer:
     def __init__(self, tokenizer: Any) -> None:
         """Take a fast tokenizer; slow ones can't tell which characters a token stands for."""
         self._tokenizer = tokenizer
-        self.special = frozenset(tokenizer.all_special_ids)
-        self.special_texts = any_of(map(str, tokenizer.all_special_tokens))
+        added = {i: token.content for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+        self.special = frozenset(added)
+        self.special_texts = any_of(added.values())
         self.end: int | None = tokenizer.eos_token_id
         self.template = ChatTemplate.of(tokenizer.chat_template, tokenizer.special_tokens_map)
 

@@ -17,6 +17,7 @@ from pegbox.commands import data
 from pegbox.data_view import show_report
 from pegbox_runs.models import BUNDLED
 from pegbox_runs.rows.place import Rejected
+from tests.commands import pegbox
 from tests.made_up_report import HOSTILE, SHOWN_HOSTILE, MadeUpRows, made_up_report
 
 ROWS = str(BUNDLED / "rows.jsonl")
@@ -80,7 +81,7 @@ def test_people_are_told_findings_first_the_worst_first() -> None:
     said = report_of()
     assert max(map(len, said.splitlines())) <= 80
     assert "not fit to train on: a finding is in the way; 1 is worth a look" in said
-    places = [said.index(word) for word in (" bad ", "rows that train nothing", "look exact duplicates", "note rows")]
+    places = [said.index(word) for word in (" bad  2 rows", "rows that train nothing", "look 41 rows", "note 30 rows")]
     assert places == sorted(places)
     for words in ("2 rows (0.3 %)", "41 rows (6.8 %)", "rows.jsonl, line 77", "as line 60", "→ Keep one of each."):
         assert words in said
@@ -245,3 +246,105 @@ def test_the_options_reach_the_examination(made_up: Callable[..., MadeUpRows], m
     assert (second.micro_batch, second.length) == (8, 99)
     assert third.split.stratify == "label"
     assert third.model.name == "bundled"
+
+
+def test_the_bundled_rows_are_described_at_80_columns(home: Path) -> None:
+    done = pegbox("data", ROWS, "--model", "bundled", home=home, COLUMNS="80")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "400 rows" in done.stdout
+    assert "format messages: " in done.stdout
+    for said in ("fit to train on", "Tokens in a row", "← advised", "training.length = ", "shuffled", "360 trained"):
+        assert said in done.stdout
+    assert all(len(line) <= 80 for line in done.stdout.splitlines()[1:])
+
+
+def test_without_a_model_no_tokens_are_told(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", ROWS, "--json"]) == 0
+    record = json.loads(capfd.readouterr().out)
+    assert (record["lengths"], record["model"]) == (None, None)
+    assert record["rows"] == 400
+
+
+def test_json_of_real_rows_holds_every_rejected_row_and_nothing_else_is_printed(tmp_path: Path, home: Path) -> None:
+    file = write_rows(tmp_path, *good_rows(20), *["not json"] * 15)
+    done = pegbox("data", file, "--model", "bundled", "--rows", "2", "--json", home=home)
+    assert (done.returncode, done.stderr) == (1, "")
+    record = json.loads(done.stdout)
+    assert (record["rows"], record["rejected"]) == (20, 15)
+    assert [row["number"] for row in record["rejected_rows"]] == list(range(21, 36))
+    assert {"file", "number", "unit", "keys", "reason"} == set(record["rejected_rows"][0])
+    assert record["findings"][0]["name"] == "rejected-rows"
+    (first, second) = record["shown_rows"]
+    assert (first["number"], second["number"]) == (1, 2)
+    trained = "".join(token["text"] for token in first["shown"]["tokens"] if token.get("trained"))
+    assert trained == good_rows(20)[0]["messages"][1]["content"] + "<|im_end|>"
+
+
+def test_a_shown_row_is_cut_at_the_length_given(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", ROWS, "--model", "bundled", "--row", "2", "--length", "40", "--json"]) == 0
+    (row,) = json.loads(capfd.readouterr().out)["shown_rows"]
+    tokens = row["shown"]["tokens"]
+    assert [bool(token.get("cut")) for token in tokens] == [place >= 40 for place in range(len(tokens))]
+    assert main(["data", ROWS, "--model", "bundled", "--row", "2", "--length", "10"]) == 1
+    assert "Nothing of this row is trained." in capfd.readouterr().out
+
+
+def test_rows_beyond_the_last_are_refused_and_too_many_are_cut_short(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = write_rows(tmp_path, *good_rows(3))
+    assert main(["data", file, "--model", "bundled", "--row", "4"]) == 2
+    assert "the good rows go from 1 to 3" in capfd.readouterr().err
+    assert main(["data", file, "--model", "bundled", "--rows", "9"]) == 0
+    assert capfd.readouterr().out.count("tokens, ") == 3
+
+
+def test_hostile_rows_are_shown_and_never_act(tmp_path: Path, home: Path) -> None:
+    file = write_rows(
+        tmp_path,
+        conversation(HOSTILE, f"{HOSTILE}\ttab"),
+        {HOSTILE: HOSTILE},
+        "\x1b[2J[red]",
+        conversation(HOSTILE, ""),
+        name="[red]\x1b[31m\u202e.jsonl",
+    )
+    for more in ((), ("--rejected",), ("--row", "1"), ("--json",)):
+        done = pegbox("data", file, "--model", "bundled", *more, home=home)
+        assert done.returncode == 1, done.stderr
+        assert not set("\x1b\x00\x07") & set(done.stdout + done.stderr)
+        if "--json" not in more:
+            assert not ACTING & set(done.stdout)
+            assert "[link=file:///etc]y[/link]" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("org/name", "the Hub can't be reached"),
+        ("nowhere.jsonl", "there is no such file"),
+        ("\x1b[31m/nowhere.jsonl", "there is no such file"),
+    ],
+)
+def test_rows_that_are_nowhere_are_refused_in_one_sentence(home: Path, file: str, said: str) -> None:
+    for more in ((), ("--json",)):
+        done = pegbox("data", file, *more, home=home)
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert "\x1b" not in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+        assert bool(more) == bool(done.stdout)
+
+
+def test_the_data_command_loads_nothing_heavy(tmp_path: Path, home: Path) -> None:
+    import subprocess
+    import sys
+
+    program = (
+        f"import sys; from pegbox.__main__ import main; main(['data', {ROWS!r}, '--model', 'bundled', '--row', '1']); "
+        "sys.exit(sorted({'torch', 'transformers', 'datasets', 'trl', 'textual', 'pandas'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

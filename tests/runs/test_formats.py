@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Mapping
 from typing import Any
 
@@ -359,15 +360,25 @@ def test_only_the_first_thousand_rows_are_looked_at() -> None:
 def test_a_column_that_only_appears_after_the_sample_is_read_all_the_same() -> None:
     read = reader(understood({"instruction": "Why?", "output": "Because."}))
     assert read({"instruction": "Why?", "output": "Because.", "system": "Be brief."}) == with_system("Be brief.")
-    plain = reader(understood({"prompt": "Why?", "completion": "Because."}))
-    with pytest.raises(Unfit, match='it has "system" beside its prompt'):
-        plain({"prompt": "Why?", "completion": "Because.", "system": "Be brief."})
+
+
+@pytest.mark.parametrize("key", ["system", "input", "history", "reasoning"])
+def test_plain_texts_beside_which_something_else_appears_are_refused(key: str) -> None:
+    plain = {"prompt": "Why?", "completion": "Because."}
+    assert f'it has "{key}" beside its prompt, for which there is no place' in why_unfit({**plain, key: "x y"}, plain)
+    assert reader(understood(plain))({**plain, key: ""}) == Completion("Why?", "Because.")
+
+
+def test_plain_texts_that_are_asked_for_leave_the_rest_aside() -> None:
+    row = {"prompt": "Why?", "completion": "Because.", "system": "Be brief."}
+    assert one(row, "prompt-completion") == ("prompt-completion", Completion("Why?", "Because."))
+    assert '"system" is left aside' in understood(row, asked="prompt-completion").evidence
 
 
 def test_evidence_names_what_is_read_and_what_is_not() -> None:
     row = {"instruction": "Why?", "context": "x", "response": "Because.", "category": "qa", "\x1b[2J": 1}
     assert understood(row).evidence == (
-        '1 of 1 rows looked at have "instruction" and "response"; "context" is what the question is about; '
+        '1 of 1 rows looked at have "instruction" and "response"; "context" holds what the question is about; '
         r'not read: "category", "\x1b[2J"'
     )
     assert 'a list of turns with "from" and "value"' in understood({"conversations": SHARED}).evidence
@@ -538,9 +549,15 @@ def test_deep_nesting_in_arguments_is_refused_and_never_crashes() -> None:
     assert why_unfit({"messages": "[" * 100_000}).endswith("it holds no list of messages")
 
 
-def test_rows_with_ever_new_keys_are_read_without_being_remembered() -> None:
+def test_rows_with_ever_new_keys_are_not_all_remembered() -> None:
     read = reader(understood({"text": "a"}))
-    assert all(read({"text": "a", str(number): number}) == PlainText("a") for number in range(2500))
+    tracemalloc.start()
+    try:
+        assert all(read({"text": "a", str(number): number}) == PlainText("a") for number in range(5000))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
 
 
 def test_keys_with_escape_sequences_are_shown_and_never_act() -> None:

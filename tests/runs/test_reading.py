@@ -20,7 +20,8 @@ from pyarrow import parquet
 
 from pegbox_methods.recipe import RowSource
 from pegbox_runs.rows.place import RawRow, Rejected
-from pegbox_runs.rows.reading import Part, parts, read_part, read_source
+from pegbox_runs.rows.reading import Part, parts, read_part, read_source, text_table
+from pegbox_runs.rows.reading import json_lines as json_lines_module
 from pegbox_runs.rows.reading.streams import ROW_BYTES
 from pegbox_runs.rows.source import Source, find_source
 
@@ -143,6 +144,18 @@ def test_parts_give_the_rows_and_line_numbers_of_the_whole(
     assert in_parts(path, part_bytes) == list(read_source(source(path)))
 
 
+def test_lines_too_long_to_load_are_told_alike_however_the_parts_are_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_lines_module, "ROW_BYTES", 20)
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(GOOD + b"x" * 50 + b"\n" + GOOD + b"y" * 21 + b"\n" + b"z" * 20 + b"\n" + GOOD + b"x" * 60)
+    whole = list(read_source(source(path)))
+    assert [row.number for row in whole if isinstance(row, Rejected)] == [2, 4, 5, 7]
+    for part_bytes in range(1, 70):
+        assert in_parts(path, part_bytes) == whole
+
+
 def in_parts(path: Path, part_bytes: int) -> list[RawRow | Rejected]:
     """Read a file part by part, each sent through JSON, and give the rows their places in the file."""
     rows: list[RawRow | Rejected] = []
@@ -175,9 +188,7 @@ def test_parquet_is_cut_into_row_groups_with_places_of_the_file(tmp_path: Path) 
 @pytest.mark.parametrize("name", ["rows.json", "rows.csv", "rows.jsonl.gz", "rows.arrow"])
 def test_what_cannot_be_cut_is_one_part(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    kind, _, packing = name.removeprefix("rows").partition(".gz")
-    del packing
-    content = KINDS[kind](ROWS)
+    content = KINDS[name.removeprefix("rows").removesuffix(".gz")](ROWS)
     path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     assert len(parts(source(path), 10)) == 1
     assert in_parts(path, 10) == list(read_source(source(path)))
@@ -293,20 +304,21 @@ def test_a_half_written_packed_file_gives_all_that_was_whole(
     ]
 
 
-def test_nothing_of_a_half_written_zstd_file_is_lost_wherever_it_breaks_off(tmp_path: Path) -> None:
-    blocks = pyarrow.BufferOutputStream()
-    ends, content = [], b""
-    with pyarrow.CompressedOutputStream(blocks, "zstd") as stream:
+@pytest.mark.parametrize("packing", [".gz", ".zst"])
+def test_nothing_of_a_half_written_packed_file_is_lost_wherever_it_breaks_off(tmp_path: Path, packing: str) -> None:
+    packed: Any = io.BytesIO() if packing == ".gz" else pyarrow.BufferOutputStream()
+    opened = (
+        gzip.GzipFile(fileobj=packed, mode="wb") if packing == ".gz" else pyarrow.CompressedOutputStream(packed, "zstd")
+    )
+    ends = []
+    with opened as stream:
         for n in range(40):
-            row = b'{"n": %d, "t": "%s"}\n' % (n, b"x" * (n * 997 % 5000))
-            stream.write(row)
+            stream.write(b'{"n": %d, "t": "%s"}\n' % (n, b"x" * (n * 997 % 5000)))
             stream.flush()
-            ends.append(blocks.tell())
-            content += row
-        whole = len(ends)
-    packed = blocks.getvalue().to_pybytes()
-    for count in range(1, whole):
-        lines, said = looked_at(tmp_path / "rows.jsonl.zst", packed[: ends[count - 1]])
+            ends.append(packed.tell())
+    content = bytes(packed.getvalue())
+    for count, end in enumerate(ends, start=1):
+        lines, said = looked_at(tmp_path / f"rows.jsonl{packing}", content[:end])
         assert lines == list(range(1, count + 1))
         assert [number for number, _ in said] == [count + 1]
 
@@ -493,6 +505,21 @@ def test_a_bad_row_of_csv_costs_the_line_on_which_it_begins(
     tmp_path: Path, content: bytes, lines: list[int], said: Said
 ) -> None:
     assert looked_at(tmp_path / "rows.csv", content) == (lines, said)
+
+
+def test_a_line_of_csv_too_long_to_load_costs_itself_and_a_quote_that_runs_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_table, "ROW_BYTES", 40)
+    long = b"x" * 100 + b"\n"
+    lines, said = looked_at(tmp_path / "rows.csv", b"a,b\n1,2\n" + long + b'3,"4\n5,6\n' + long + b"7,8\n")
+    assert lines == [2, 5, 7]
+    assert [number for number, _ in said] == [3, 4, 6]
+    assert said[0][1] == said[2][1] == "is 101 bytes long; a row may have 16,777,216"
+    assert said[1][1] == "opens a quote, and then line 6 is 101 bytes long; a row may have 16,777,216"
+    lines, said = looked_at(tmp_path / "rows.csv", b'a,b\n1,"2\n' + b"3,4444444444\n" * 5)
+    assert lines == [3, 4, 5, 6, 7]
+    assert said == [(2, "opens a quote that isn't closed within 40 letters")]
 
 
 def test_a_rejected_row_of_a_table_is_named_with_its_columns(tmp_path: Path) -> None:

@@ -1,10 +1,9 @@
-"""Rows: read from any accepted file, recognised, and refused with place, keys and what would be accepted."""
+"""Rows: read from any accepted file, or refused with place and what would be accepted, and parted."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,69 +15,12 @@ from pyarrow import parquet
 
 from pegbox_methods.recipe import Model, Recipe, Rows, Split
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.rows.example import Completion, Conversation, Example, Message, PlainText
+from pegbox_runs.rows.example import Example, PlainText
 from pegbox_runs.rows.files import read_rows
 from pegbox_runs.rows.formats import read_examples
 from pegbox_runs.rows.loading import load_rows
 from pegbox_runs.rows.split import split
 from tests.alpaca import BESIDE
-
-ASKED = Conversation((Message("user", "Why?"), Message("assistant", "Because.")))
-
-
-def one(row: dict[str, Any]) -> tuple[str, Example]:
-    name, (example,) = read_examples("rows.jsonl", [("line 1", row)], "auto")
-    return name, example
-
-
-@pytest.mark.parametrize(
-    ("row", "name", "example"),
-    [
-        (
-            {"messages": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because."}]},
-            "messages",
-            ASKED,
-        ),
-        (
-            {"conversations": [{"from": "human", "value": "Why?"}, {"from": "gpt", "value": "Because."}]},
-            "sharegpt",
-            ASKED,
-        ),
-        ({"instruction": "Why?", "input": "", "output": "Because."}, "alpaca", ASKED),
-        ({"instruction": "Why?", "output": "Because."}, "alpaca", ASKED),
-        (
-            {
-                "instruction": "And?",
-                "input": "x",
-                "output": "So.",
-                "system": "Be brief.",
-                "history": [["Why?", "Because."]],
-            },
-            "alpaca",
-            Conversation(
-                (
-                    Message("system", "Be brief."),
-                    *ASKED.messages,
-                    Message("user", "And?\n\nx"),
-                    Message("assistant", "So."),
-                )
-            ),
-        ),
-        ({"prompt": "Why?", "completion": " Because."}, "prompt-completion", Completion("Why?", " Because.")),
-        (
-            {
-                "prompt": [{"role": "user", "content": "Why?"}],
-                "completion": [{"role": "assistant", "content": "Because."}],
-            },
-            "prompt-completion",
-            ASKED,
-        ),
-        ({"text": "All of it."}, "text", PlainText("All of it.")),
-    ],
-)
-def test_each_format_is_recognised_by_its_keys(row: dict[str, Any], name: str, example: Example) -> None:
-    assert one(row) == (name, example)
-
 
 ROWS = [{"instruction": f"Question {i}, with a comma?", "input": "", "output": f"Answer\n{i} “ü”"} for i in range(5)]
 
@@ -165,59 +107,6 @@ def test_a_file_that_is_not_there_is_refused_with_the_nearest_name(tmp_path: Pat
         read_rows(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("row", "says"),
-    [
-        ({"question": "Why?", "reply": "x"}, 'in no known format; its keys are "question", "reply"'),
-        ({}, "its keys are none"),
-        ({"messages": []}, "it holds no list of messages"),
-        ({"messages": "hello"}, "it holds no list of messages"),
-        ({"messages": [{"role": "user", "content": "Why?"}]}, "no message is the assistant's"),
-        ({"messages": [{"role": "assistant", "content": " "}]}, "the assistant's answer is empty"),
-        ({"messages": [{"role": "oracle", "content": "x"}]}, "message 1 has the role 'oracle'"),
-        ({"messages": [{"role": "assistant", "content": None}]}, "isn't a text"),
-        ({"messages": [{"speaker": "assistant"}]}, 'message 1 lacks "role" or "content"'),
-        ({"instruction": "Why?", "output": ""}, 'its "output" is empty'),
-        ({"instruction": "Why?", "output": 3}, 'its "output" isn\'t a text'),
-        ({"instruction": "And?", "output": "x", "history": [["a"]]}, "history isn't a list of [question, answer]"),
-        ({"prompt": "Why?", "completion": ""}, 'its "completion" is empty'),
-        ({"text": None}, 'its "text" isn\'t a text'),
-        ({"text": "broken \ud83d emoji"}, "it holds half a character"),
-        ({"messages": [{"role": ["user"], "content": "x"}]}, "message 1 has the role"),
-        ({"messages": [{"role": "assistant", "content": "", "tool_calls": [{}]}]}, "message 1 calls a tool"),
-        ({"instruction": "And?", "output": "x", "history": 3}, "history isn't a list"),
-        ({"prompt": [{"role": "user", "content": "x"}], "completion": 3}, 'its "completion" isn\'t'),
-    ],
-)
-def test_a_row_that_does_not_fit_is_named_with_its_place_and_keys(row: dict[str, Any], says: str) -> None:
-    with pytest.raises(Refusal) as caught:
-        read_examples("rows.jsonl", [("line 7", row)], "auto")
-    assert "line 7" in caught.value.sentence
-    assert says in caught.value.sentence
-
-
-def test_an_unknown_format_says_what_would_be_accepted() -> None:
-    with pytest.raises(Refusal) as caught:
-        one({"q": 1})
-    for name in ("messages", "sharegpt", "alpaca", "prompt-completion", "text"):
-        assert f"{name}:" in caught.value.sentence
-
-
-def test_escape_sequences_in_a_key_are_shown_and_never_act() -> None:
-    with pytest.raises(Refusal) as caught:
-        one({"\x1b[31mred": 1})
-    assert "\x1b" not in caught.value.sentence
-    assert r"\x1b[31mred" in caught.value.sentence
-
-
-def test_only_the_first_ten_bad_rows_are_listed() -> None:
-    rows: Sequence[Any] = [("line 1", {"text": "a"}), *((f"line {i}", {"text": ""}) for i in range(2, 20))]
-    with pytest.raises(Refusal) as caught:
-        read_examples("rows.jsonl", rows, "auto")
-    assert "18 of 19 rows" in caught.value.sentence
-    assert "... and 8 more" in caught.value.sentence
-
-
 texts = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20).filter(lambda text: text.strip())
 examples = st.lists(texts.map(PlainText), max_size=40)
 
@@ -242,24 +131,6 @@ def test_the_order_of_rows_does_not_change_their_side(rows: list[Example], seed:
 def test_another_seed_holds_out_other_rows() -> None:
     rows: list[Example] = [PlainText(str(i)) for i in range(100)]
     assert split(rows, 0.2, 1)[1] != split(rows, 0.2, 2)[1]
-
-
-@given(st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
-def test_any_question_and_answer_survive_each_conversational_format(pairs: list[tuple[str, str]]) -> None:
-    messages = [turn for q, a in pairs for turn in (("user", q), ("assistant", a))]
-    expected = Conversation(tuple(Message(role, text) for role, text in messages))
-    chat = {"messages": [{"role": role, "content": text} for role, text in messages]}
-    share = {
-        "conversations": [{"from": {"user": "human", "assistant": "gpt"}[r], "value": text} for r, text in messages]
-    }
-    alpaca = {
-        "instruction": pairs[-1][0],
-        "input": "",
-        "output": pairs[-1][1],
-        "history": [list(pair) for pair in pairs[:-1]],
-    }
-    for row in (chat, share, alpaca):
-        assert one(json.loads(json.dumps(row)))[1] == expected
 
 
 def recipe_for(path: Path, **split_values: Any) -> Recipe:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,19 +32,15 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 def data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put a data set with two subsets into a folder that goes for a Hub id."""
     folder = tmp_path / "data-set"
-    for subset in ("plain", "other"):
+    files = {"plain": ("train", "test"), "other": ("train",)}
+    configs = ""
+    for subset, splits in files.items():
         (folder / subset).mkdir(parents=True)
-        parquet.write_table(pyarrow.Table.from_pylist(ROWS), folder / subset / "train.parquet")
-        (folder / subset / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS[:3]))
-    (folder / "plain" / "test.jsonl").unlink()
-    (folder / "other" / "test.jsonl").unlink()
-    parquet.write_table(pyarrow.Table.from_pylist(ROWS[:3]), folder / "plain" / "test.parquet")
-    configs = "".join(
-        f"- config_name: {subset}\n  data_files:\n  - split: train\n    path: {subset}/train.parquet\n"
-        for subset in ("plain", "other")
-    )
-    test = "  - split: test\n    path: plain/test.parquet\n"
-    configs = configs.replace("- config_name: other", test + "- config_name: other")
+        configs += f"- config_name: {subset}\n  data_files:\n"
+        for split in splits:
+            rows = ROWS if split == "train" else ROWS[:3]
+            parquet.write_table(pyarrow.Table.from_pylist(rows), folder / subset / f"{split}.parquet")
+            configs += f"  - split: {split}\n    path: {subset}/{split}.parquet\n"
     (folder / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(fetch_rows, "commit_of", lambda name, revision: COMMIT)

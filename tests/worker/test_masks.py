@@ -32,6 +32,12 @@ def tokenizer_of(name: str) -> Any:
     return tokenizer_for(name)
 
 
+@functools.cache
+def trl_renderer(stem: str) -> RowRenderer:
+    return RowRenderer(ChatTemplate((TRL_TEMPLATES / f"{stem}.jinja").read_text(), {"eos_token": "</s>"}))
+
+
+@functools.cache
 def unmarked(name: str) -> Any:
     chosen = copy.deepcopy(tokenizer_of(name))
     chosen.chat_template = template_text(name)
@@ -194,10 +200,7 @@ TOOLS_OTHERWISE = {"diffusion_gemma": "the model hands over to a tool's answer b
 @pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("chat", CHATS.values(), ids=CHATS)
 def test_masks_of_models_own_templates_equal_those_of_trls_training_twins(name: str, chat: Conversation) -> None:
-    own, training = (
-        RowRenderer(ChatTemplate((TRL_TEMPLATES / f"{name}{twin}.jinja").read_text(), {"eos_token": "</s>"}))
-        for twin in ("", "_training")
-    )
+    own, training = trl_renderer(name), trl_renderer(f"{name}_training")
     try:
         wanted = training.render(chat)
     except NoTemplate as error:

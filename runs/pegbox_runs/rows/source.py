@@ -99,7 +99,6 @@ def find_source(asked: RowSource) -> Source:
         from pegbox_runs.rows.hub import hub_rows
 
         return _folder(asked, hub_rows(asked))
-    _refuse_kind(path)
     raise Refusal(f"{_shown(path)}: there is no such file or folder of rows.{_hint(path)}")
 
 
@@ -121,7 +120,10 @@ def _hint(path: Path) -> str:
         beside = [entry.name for entry in path.parent.iterdir() if kind_of(entry.name).form]
     except OSError:
         return ""
-    return f" {printable(did_you_mean(path.name, beside[:1000]))}." if beside else ""
+    if not beside:
+        return ""
+    hint = printable(did_you_mean(path.name, beside[:1000]))
+    return f" {hint[0].upper()}{hint[1:]}" + ("" if hint.endswith("?") else ".")
 
 
 def _folder(asked: RowSource, folder: Path) -> Source:

@@ -102,7 +102,7 @@ class TurnFinder:
         return Turns(text, tuple((places[a.literal] + a.offset, places[b.literal] + b.offset) for a, b in layout.answers))
 
     def _skeleton(self, conversation: Conversation) -> tuple[list[Hole], Conversation]:
-        """Put a stand-in for each passage. Blank ones stay, because templates ask whether there is any text."""
+        """Put a stand-in for each passage; a blank one stays where templates ask whether there is any text."""
         holes: list[Hole] = []
         messages = tuple(self._stood_in(number, m, holes) for number, m in enumerate(conversation.messages))
         return holes, Conversation(messages, conversation.tools)
@@ -121,9 +121,10 @@ class TurnFinder:
                 behind = stop
             return "".join(pieces)
 
-        empty = message.role == "assistant" and not message.content.strip() and not message.tool_calls
-        reasoning = passage(message.reasoning)
-        content = hole(message.content) if empty else passage(message.content)
+        reasoning, before = passage(message.reasoning), len(holes)
+        content = passage(message.content)
+        if len(holes) == before and message.role != "system" and not message.tool_calls:
+            content = hole(message.content)  # where an empty answer stands must be found too
         calls = tuple(msgspec.structs.replace(call, name=hole(call.name)) for call in message.tool_calls)
         return msgspec.structs.replace(message, content=content, reasoning=reasoning, tool_calls=calls)
 

@@ -16,6 +16,7 @@ KEYS = (
     ("PageDown, PageUp", "ten rows on, ten rows back"),
     ("Home, End", "first row, last row"),
     ("n, Shift+N", "next row of the chosen finding, row before"),
+    ("Space, b", "a page of a long row on, a page back"),
     ("m", "brackets in place of colors"),
     ("Tab", "to the details or the row; up and down scroll"),
     ("t", "leave, and take the recommended length"),

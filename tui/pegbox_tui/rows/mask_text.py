@@ -16,16 +16,24 @@ CONTEXT_SPECIAL = "#121212 on #949494"
 CUT = "strike #767676"
 TAB = "⇥   "
 NEWLINE = "↵"
-MOST_TOKENS = 8000
-"""Tokens drawn of one row: more take a terminal seconds."""
+MOST_TOKENS = 4000
+"""Tokens that a screen draws of one row: more take it a second."""
 
 
-def mask_text(row: ShownRow) -> Text:
+def mask_text(row: ShownRow, *, most: int = MOST_TOKENS) -> Text:
     """Color each token; line breaks are shown, and really broken."""
-    drawn = Text(overflow="fold")
-    for number, token in enumerate(row.tokens[:MOST_TOKENS]):
-        drawn.append(visible(token.text), style_of(token, number))
-    return drawn.append(_more(row))
+    begin, stop = window(row, most)
+    drawn = Text(_before(begin), overflow="fold")
+    for number in range(begin, stop):
+        drawn.append(visible(row.tokens[number].text), style_of(row.tokens[number], number))
+    return drawn.append(_behind(len(row.tokens) - stop))
+
+
+def window(row: ShownRow, most: int) -> tuple[int, int]:
+    """Choose which tokens of a long row are drawn: its beginning, or what is around where training begins."""
+    first = next((number for number, token in enumerate(row.tokens) if token.trained), 0)
+    begin = 0 if first < most * 3 // 4 else first - most // 4
+    return begin, min(len(row.tokens), begin + most)
 
 
 def style_of(token: ShownToken, number: int) -> str:
@@ -44,10 +52,12 @@ def legend() -> Text:
     return Text(" ").join(Text(said, style) for said, style in parts)
 
 
-def bracketed(row: ShownRow) -> Text:
+def bracketed(row: ShownRow, *, most: int = MOST_TOKENS) -> Text:
     """Put brackets around what is trained."""
-    tokens = (msgspec.structs.replace(token, text=visible(token.text)) for token in row.tokens[:MOST_TOKENS])
-    return Text(marked_text(msgspec.structs.replace(row, tokens=tuple(tokens))), overflow="fold").append(_more(row))
+    begin, stop = window(row, most)
+    tokens = tuple(msgspec.structs.replace(token, text=visible(token.text)) for token in row.tokens[begin:stop])
+    marked = marked_text(msgspec.structs.replace(row, tokens=tokens))
+    return Text.assemble(_before(begin), marked, _behind(len(row.tokens) - stop), overflow="fold")
 
 
 def bracket_legend() -> Text:
@@ -66,7 +76,9 @@ def tokens_in_words(row: ShownRow) -> str:
     return f"{row.length:,} tokens, {row.trained:,} trained{cut}"
 
 
-def _more(row: ShownRow) -> Text:
-    """Say that a row is longer than what is drawn."""
-    rest = len(row.tokens) - MOST_TOKENS
-    return Text(f"\n… and {rest:,} more tokens, not drawn" if rest > 0 else "", "yellow")
+def _before(tokens: int) -> str:
+    return f"({tokens:,} tokens before this are not drawn)\n" if tokens else ""
+
+
+def _behind(tokens: int) -> str:
+    return f"\n({tokens:,} more tokens are not drawn)" if tokens else ""

@@ -89,25 +89,28 @@ def facts(report: Report) -> str:
 def finding_part(finding: RowFinding) -> RenderableType:
     """Draw a finding: how many, what it is, up to three rows of it, and what to do."""
     examples = [example_line(shown.place, shown.text) for shown in finding.examples]
-    said = Group(_title(finding), Text(printable(finding.text)), *examples, *_todo(finding))
+    said = Group(_title(finding), Text(printable(finding.text)), *examples, _todo(finding), *_source(finding))
     return behind(Text(MARKS[finding.level], f"bold {finding.level}"), said)
 
 
 def finding_detail(finding: RowFinding) -> RenderableType:
     """Draw a finding where there is little room: what to do stands before the rows."""
     examples = [example_line(shown.place, shown.text) for shown in finding.examples]
-    return Group(_title(finding), Text(printable(finding.text)), *_todo(finding), *examples)
+    return Group(_title(finding), Text(printable(finding.text)), _todo(finding), *examples, *_source(finding))
 
 
 def _title(finding: RowFinding) -> Text:
-    many = f"  {rows_in_words(finding.rows)} ({percent(finding.share)})" if finding.rows else ""
-    return Text.assemble((printable(finding.title), "bold"), many)
+    many = f"{rows_in_words(finding.rows)} ({percent(finding.share)})  " if finding.rows else ""
+    return Text.assemble(many, (printable(finding.title), "bold"))
 
 
-def _todo(finding: RowFinding) -> Iterator[Text]:
-    """Say what to do, what --fix would do, and where a threshold comes from."""
+def _todo(finding: RowFinding) -> Text:
+    """Say what to do, and what --fix would do."""
     fix = (f" (--fix {FIXES[finding.fix]})", "cyan") if finding.fix is not None else ""
-    yield Text.assemble(("→ ", "bold"), printable(finding.todo), fix)
+    return Text.assemble(("→ ", "bold"), printable(finding.todo), fix)
+
+
+def _source(finding: RowFinding) -> Iterator[Text]:
     if finding.source:
         yield Text(f"[{printable(finding.source)}]", "dim")
 
@@ -236,7 +239,7 @@ def rejected_part(rejected: Sequence[Rejected]) -> RenderableType:
 
 def short(key: str) -> str:
     """Name a key of the recipe without its table."""
-    return printable(key.rpartition(".")[2].replace("_", " "))
+    return "held out" if key == "split.share" else printable(key.rpartition(".")[2].replace("_", " "))
 
 
 def behind(mark: RenderableType, said: RenderableType, width: int = 4) -> Table:

@@ -48,6 +48,8 @@ class RowsScreen(Screen[int | None]):
         Binding("end", "last", show=False, priority=True),
         Binding("n", "example(1)", "Of these"),
         Binding("N", "example(-1)", show=False),
+        Binding("space", "scroll_row(1)", show=False),
+        Binding("b", "scroll_row(-1)", show=False),
         Binding("m", "brackets", "Brackets"),
         Binding("t", "take", "Take length"),
         Binding("question_mark", "keys", "Keys", key_display="?"),
@@ -175,6 +177,11 @@ class RowsScreen(Screen[int | None]):
             self._leaf_to(numbers[bisect_right(numbers, self._wanted) % len(numbers)])
         else:
             self._leaf_to(numbers[bisect_left(numbers, self._wanted) - 1])
+
+    def action_scroll_row(self, pages: int) -> None:
+        """Scroll a long row by a page."""
+        row = self.query_one("#row-scroll", VerticalScroll)
+        row.scroll_relative(y=pages * max(1, row.size.height - 1), animate=False)
 
     def action_brackets(self) -> None:
         """Switch between colors and brackets."""

@@ -57,11 +57,11 @@ def sections(rows: BrowsedRows) -> Iterator[Section]:
         if lengths.padding:
             caption = Text(f"Of all positions, with {lengths.micro_batch} rows in a micro-batch:")
             yield _part("padding", caption, Text(), padding_part(lengths))
-    if report.balance is not None:
+    if report.balance is not None and report.rows:
         yield _part("balance", Text(one_line(report.balance.column, 60), "bold"), balance_part(report.balance))
     if report.split is not None:
         yield _part("split", split_part(report.split))
-    if report.advice:
+    if report.advice and report.rows:
         yield _part("advice", advice_part(report.advice))
     known = Text.assemble("format ", (printable(report.format), "bold"), f": {printable(report.evidence)}")
     yield _part("source", Text(printable(report.source), "bold"), Text(facts(report)), Text(), known, verdict(report))

@@ -23,13 +23,25 @@ _LEFT = np.uint64(32)
 
 def first_equal(survey: Survey) -> Indices:
     """Give for each row the index of the first one with the same content; its own if that is itself."""
-    order = np.lexsort((survey.key[:, 1], survey.key[:, 0]))  # stable: of equal rows the first comes first
+    first = np.arange(len(survey))
+    rows = repeated(survey.key[:, 0])  # few, so that the keys' other halves are sorted for these alone
+    order = rows[np.lexsort((survey.key[rows, 1], survey.key[rows, 0]))]  # stable: the first of equal ones comes first
     keys = survey.key[order]
     begins = np.ones(len(keys), dtype=bool)
     begins[1:] = (keys[1:] != keys[:-1]).any(axis=1)
-    first = np.empty(len(keys), dtype=np.int64)
     first[order] = order[begins][np.cumsum(begins) - 1]
     return first
+
+
+def repeated(values: NDArray[np.generic]) -> Indices:
+    """Give the indices of values that are there more than once, equal ones next to each other in their order."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    same = ordered[1:] == ordered[:-1]
+    member = np.zeros(len(values), dtype=bool)
+    member[1:] = same
+    member[:-1] |= same
+    return order[member]
 
 
 def first_alike(shelf: Shelf, distinct: Indices) -> Indices:
@@ -40,8 +52,7 @@ def first_alike(shelf: Shelf, distinct: Indices) -> Indices:
     """
     survey = shelf.survey
     assert survey.checked is not None
-    keys = survey.key[distinct]
-    by_content = np.lexsort((keys[:, 1], keys[:, 0]))
+    by_content = np.argsort(survey.key[distinct, 0], kind="stable")
     rows = distinct[by_content]
     labels = np.arange(len(rows))
     waiting: list[NDArray[np.uint64]] = []
@@ -97,20 +108,17 @@ def _band(checked: Checked, band: int) -> NDArray[np.uint32]:
 
 def _bucket_pairs(keys: NDArray[np.uint32]) -> Iterator[NDArray[np.uint64]]:
     """Pair rows that have a key in common: all pairs of few, of many each with the first."""
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    begins = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    sizes = np.diff(np.append(begins, len(ordered)))
-    shared = sizes > 1
-    begins, sizes = begins[shared], sizes[shared]
+    rows = repeated(keys)
+    begins = np.flatnonzero(np.concatenate([[True], keys[rows][1:] != keys[rows][:-1]])[: len(rows)])
+    sizes = np.diff(np.append(begins, len(rows)))
     member_sizes = np.repeat(sizes, sizes)
-    places = np.arange(len(member_sizes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    members = np.repeat(begins, sizes) + places
+    members = np.arange(len(rows))
+    places = members - np.repeat(begins, sizes)
     for step in range(1, ALL_PAIRS):
         near = (places >= step) & ((member_sizes <= ALL_PAIRS) | ((step == 1) & (member_sizes <= NEIGHBOURS)))
-        yield _pairs(order[members[near] - step], order[members[near]])
+        yield _pairs(rows[members[near] - step], rows[members[near]])
     far = (places > 0) & (member_sizes > ALL_PAIRS)
-    yield _pairs(order[members[far] - places[far]], order[members[far]])
+    yield _pairs(rows[members[far] - places[far]], rows[members[far]])
 
 
 def _pairs(left: Indices, right: Indices) -> NDArray[np.uint64]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pegbox_runs.printable import one_line
+from pegbox_runs.rows.doctor.duplicates import repeated
 from pegbox_runs.rows.doctor.row_checks import BITS, ROW_CHECKS
 from pegbox_runs.rows.doctor.secrets import without_secrets
 from pegbox_runs.rows.example import Example
@@ -124,16 +125,16 @@ def conflicting(survey: Survey) -> Indices:
     """Find rows that ask the same as another, and answer something else."""
     assert survey.checked is not None
     asked = survey.checked.asked
-    rows = np.flatnonzero(asked)
+    rows = repeated(asked)
+    rows = rows[asked[rows] > 0]
     if not len(rows):
         return rows
-    order = rows[np.lexsort((survey.key[rows, 1], survey.key[rows, 0], asked[rows]))]
-    same_question = asked[order][1:] == asked[order][:-1]
-    other_row = (survey.key[order][1:] != survey.key[order][:-1]).any(axis=1)
+    same_question = asked[rows][1:] == asked[rows][:-1]
+    other_row = (survey.key[rows][1:] != survey.key[rows][:-1]).any(axis=1)
     question = np.concatenate([[0], np.cumsum(~same_question)])
     differs = np.zeros(question[-1] + 1, dtype=bool)
     differs[question[1:][same_question & other_row]] = True
-    return np.sort(order[differs[question]])
+    return np.sort(rows[differs[question]])
 
 
 def conflict_findings(survey: Survey, rows: Indices) -> Iterator[RowFinding]:

@@ -41,7 +41,7 @@ def evidence(
     """Say in a clause what the decision rests on; `rows` are those of the format, of all that were looked at."""
     needed = [quoted(key) for column, key in columns.items() if column not in READ_AS]
     parts = [f"{len(rows):,} of {looked_at:,} rows looked at have {listed(needed)}{_inside(form, rows, columns)}"]
-    extras = [f"{quoted(columns[column])} is {meaning}" for column, meaning in READ_AS.items() if column in columns]
+    extras = [f"{quoted(columns[column])} holds {meaning}" for column, meaning in READ_AS.items() if column in columns]
     if extras:
         parts.append(listed(extras))
     if "completion" in columns and any(_several(row.get(columns["completion"])) for row in rows):

@@ -142,7 +142,7 @@ def _settle(
     if form == "prompt-completion" and any(isinstance(row.get(kept["prompt"]), str) for row, _ in chosen):
         beside = [kept[column] for column in PAIR_EXTRAS if column in kept]
         filled = [key for key in beside if any(not is_blank(row.get(key)) for row, _ in chosen)]
-        if filled:
+        if filled and not plain:
             return "instruction-response", kept, tuple(aside)
         aside += filled
         kept = {column: key for column, key in kept.items() if key not in filled}

@@ -173,18 +173,32 @@ def rejected(raw: RawRow, reason: str) -> Rejected:
 def _shingles(part: Part, numbers: NDArray[np.uint32], plan: Plan) -> Answer:
     read = reader(plan.understanding)
     wanted = set(numbers.tolist())
-    begins = [0]
     found: list[NDArray[np.uint32]] = []
+    texts: list[str] = []
+    letters = 0
     for item in read_part(part):
         if isinstance(item, Rejected) or item.place.number not in wanted:
             continue
-        hashes, _ = shingled([texts_of(read(item.fields)).body])
-        # Half of a hash is enough: two texts' few hundred shingles don't meet by chance in 2^32.
-        distinct = np.unique((hashes >> np.uint64(32)).astype(np.uint32))
-        found.append(distinct)
-        begins.append(begins[-1] + len(distinct))
-        if len(found) == len(wanted):
+        texts.append(texts_of(read(item.fields)).body)
+        letters += len(texts[-1])
+        if letters > BATCH_LETTERS:
+            found += _distinct(texts)
+            texts.clear()
+            letters = 0
+        if len(found) + len(texts) == len(wanted):
             break
+    found += _distinct(texts)
     if len(found) < len(wanted):
         return Failed("a file of rows has changed while it was looked at; begin again.", refusal=True)
-    return Shingles(np.array(begins, dtype="u8").tobytes(), b"".join(row.tobytes() for row in found))
+    begins = np.cumsum([0, *map(len, found)], dtype=np.uint64)
+    return Shingles(begins.tobytes(), b"".join(row.tobytes() for row in found))
+
+
+def _distinct(texts: list[str]) -> list[NDArray[np.uint32]]:
+    """Give each text's distinct shingles, sorted."""
+    if not texts:
+        return []
+    hashes, begins = shingled(texts)
+    # Half of a hash is enough: two texts' few hundred shingles don't meet by chance in 2^32.
+    halves = (hashes >> np.uint64(32)).astype(np.uint32)
+    return [np.unique(row) for row in np.split(halves, begins[1:-1].astype(np.int64))]
