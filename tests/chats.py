@@ -48,7 +48,9 @@ INJECTION = (
 
 CHATS = {
     "single": Conversation((ASKED, SAID)),
-    "several turns": Conversation((ASKED, SAID, MORE, SAID_MORE, Message("user", "Both?"), Message("assistant", "Yes."))),
+    "several turns": Conversation(
+        (ASKED, SAID, MORE, SAID_MORE, Message("user", "Both?"), Message("assistant", "Yes."))
+    ),
     "a system prompt": Conversation((Message("system", "Be brief."), ASKED, SAID, MORE, SAID_MORE)),
     "reasoning": Conversation(
         (ASKED, Message("assistant", "A.", reasoning="Hm, lists."), MORE, Message("assistant", "B.", reasoning="So.\n"))
@@ -77,11 +79,14 @@ CHATS = {
         TOOLS,
     ),
     "words beside a tool call": Conversation(
-        (ASKED, Message("assistant", "Let me look.", tool_calls=(CALL,)), ANSWERED, Message("assistant", "Cold.")), TOOLS
+        (ASKED, Message("assistant", "Let me look.", tool_calls=(CALL,)), ANSWERED, Message("assistant", "Cold.")),
+        TOOLS,
     ),
     "an empty last answer": Conversation((ASKED, SAID, MORE, Message("assistant", ""))),
     "an empty first answer": Conversation((ASKED, Message("assistant", " "), MORE, SAID_MORE)),
-    "not only letters": Conversation((Message("user", "Grüße 👋🏽 日本"), Message("assistant", "🙂 Ça va, 日本語 👨‍👩‍👧!"))),
+    "not only letters": Conversation(
+        (Message("user", "Grüße 👋🏽 日本"), Message("assistant", "🙂 Ça va, 日本語 👨‍👩‍👧!"))
+    ),
     "blanks around": Conversation(
         (Message("user", "\n  What?  "), Message("assistant", "  This. \n\n"), MORE, Message("assistant", "\n\tThat\t"))
     ),

@@ -51,7 +51,7 @@ def show_report(
                 console.print()
             console.print(_indented(finding_part(finding)))
     if report.lengths is not None:
-        _lengths(console, report, report.lengths)
+        _lengths(console, report.lengths)
     if report.balance is not None and report.rows:
         _title(console, f"Balance of {one_line(report.balance.column, 40)}")
         console.print(_indented(balance_part(report.balance)))
@@ -74,12 +74,12 @@ def _head(console: Console, report: Report, name: str) -> None:
     console.print(verdict(report))
 
 
-def _lengths(console: Console, report: Report, lengths: Lengths) -> None:
+def _lengths(console: Console, lengths: Lengths) -> None:
     _title(console, "Tokens in a row")
     console.print(_indented(histogram(lengths)))
     console.print()
     console.print(_indented(spread(lengths)))
-    console.print(_indented(counted(lengths, report)))
+    console.print(_indented(counted(lengths)))
     _title(console, "What a limit on the length costs")
     console.print(_indented(limits_part(lengths)))
     console.print()

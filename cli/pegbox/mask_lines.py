@@ -33,7 +33,8 @@ def show_rows(rows: Sequence[BrowsedRow], *, of: int, console: Console) -> None:
             for note in row.shown.notes:
                 console.print(Padding(Text(printable(note), "yellow"), (0, 0, 0, 1)))
         console.print()
-    console.print(legend() if colors else bracket_legend())
+    if any(row.shown is not None for row in rows):
+        console.print(legend() if colors else bracket_legend())
 
 
 def has_colors(console: Console) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +14,15 @@ from rich.style import Style
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
+from pegbox_methods.advice.data_card import AtLength
+from pegbox_methods.recipe import Model, RowSource, Split
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.models import BUNDLED
 from pegbox_tui.rows.app import RowsApp
 from pegbox_tui.rows.browsing import BrowsedRow
+from pegbox_tui.rows.examined_rows import RowsAsked, look_at
 from pegbox_tui.rows.keys import KeysScreen
+from pegbox_tui.rows.report_parts import MOST_LIMITS, bar, percent, telling
 from pegbox_tui.rows.screen import RowsScreen
 from tests.made_up_report import HOSTILE, LENGTHS, SHOWN_HOSTILE, MadeUpRows
 
@@ -312,3 +318,55 @@ async def test_the_keys_are_one_key_away() -> None:
         await pilot.press("escape")
         await pilot.pause()
         assert isinstance(app.screen, RowsScreen)
+
+
+async def test_real_rows_are_browsed_token_by_token(tmp_path: Path) -> None:
+    asked = RowsAsked(
+        source=RowSource(file=str(BUNDLED / "rows.jsonl"), limit=30),
+        split=Split(),
+        model=Model(name="bundled"),
+        length=40,
+    )
+    app = RowsApp("rows.jsonl", lambda told: look_at(asked, told))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await shows(pilot, 1)
+        assert "row 1 of 30 · rows.jsonl, line 1 · 62 tokens, 14 trained, 22 cut away" in drawn(app)
+        trained, context = styles_of(app, " os")[0], styles_of(app, " module")[0]
+        assert trained.bgcolor != context.bgcolor
+        assert styles_of(app, " environment")[0].strike
+        await pilot.press("end", "m")
+        await shows(pilot, 30)
+        assert "⟦Name: " in drawn(app)
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (0, "0 %"),
+        (1, "100 %"),
+        (1e-6, "<0.1 %"),
+        (1 - 1e-6, ">99.9 %"),
+        (0.0466, "4.7 %"),
+        (0.5, "50 %"),
+        (0.995, "99.5 %"),
+    ],
+)
+def test_shares_never_look_like_nothing_or_all(part: float, said: str) -> None:
+    assert percent(part) == said
+
+
+def test_bars_are_as_long_as_their_share() -> None:
+    assert bar(1.0, 10) == "█" * 10
+    assert bar(0.5, 10) == "█" * 5
+    assert bar(0.55, 10) == "█" * 5 + "▌"
+    assert bar(1e-9, 10) == "▏"
+    assert bar(0, 10) == ""
+
+
+def test_of_many_limits_those_around_the_recommended_one_are_told() -> None:
+    limits = [AtLength(length=64 * n, rows_truncated=0.1, trained_kept=0.9, mean_tokens=9.0) for n in range(1, 300)]
+    told = [one.length for one in telling(limits, 64 * 11)]
+    assert len(told) <= MOST_LIMITS
+    assert 64 * 11 in told
+    assert 1024 in told
+    assert told == sorted(told)

@@ -34,7 +34,9 @@ def tokenizer_of(name: str) -> Any:
 
 @functools.cache
 def trl_renderer(stem: str) -> RowRenderer:
-    return RowRenderer(ChatTemplate((TRL_TEMPLATES / f"{stem}.jinja").read_text(), {"eos_token": "</s>"}))
+    return RowRenderer(
+        ChatTemplate((TRL_TEMPLATES / f"{stem}.jinja").read_text(), {"bos_token": "<s>", "eos_token": "</s>"})
+    )
 
 
 @functools.cache
@@ -134,7 +136,7 @@ def test_the_light_tokenizer_gives_the_same_masks(tmp_path: Path, name: str) -> 
             try:
                 wanted = list(mask_rows([chat], full))
             except NoTemplate as error:
-                with pytest.raises(NoTemplate, match=re.escape(error.reason)):
+                with pytest.raises(NoTemplate, match=re.escape(error.sentence)):
                     list(mask_rows([chat], light))
                 continue
             assert list(mask_rows([chat], light)) == wanted
@@ -184,9 +186,7 @@ def characters(row: Rendered) -> set[int]:
 
 PAIRS = sorted(path.name.removesuffix("_training.jinja") for path in TRL_TEMPLATES.glob("*_training.jinja"))
 HEADER = "TRL marks the header too, which a prompt already holds when the model is asked"
-TEXTS = "the training template writes another text than the model's own: it keeps reasoning, or adds it"
-PARTS = "contents are lists of parts (images and texts); a row of text alone isn't rendered by it"
-OTHERWISE = {
+OTHERWISE_MARKED = {
     "deepseek_r1_distill": HEADER,
     "deepseekv3": HEADER,
     "gptoss": HEADER,
@@ -194,24 +194,39 @@ OTHERWISE = {
     "qwen2_5": "TRL marks the last line break of the header too, as in no other training template",
     "glm4moe": "TRL marks the next turn's header as the end of an answer, because the model knows no other",
 }
-TOOLS_OTHERWISE = {"diffusion_gemma": "the model hands over to a tool's answer by a token that TRL doesn't mark"}
+"""Pairs whose marks hold what we learn and more, by the reason."""
+OTHERWISE_WRITTEN = {"deepseek_r1_distill", "glm4moe", "qwen3", "qwen3_5_nothink", "qwen3_5_think", "qwen3_6"}
+"""Training templates that keep the reasoning of earlier turns, or add it, so that some texts differ from the own."""
+CONTENTS_OF_PARTS = {"idefics3", "llava_next", "smolvlm"}
+"""Templates that leave out an answer that is a text and not a list of texts and pictures."""
+HANDS_OVER = {"diffusion_gemma"}
+"""Behind a tool call the model writes the token that begins the tool's answer, and the template moves words beside a
+call behind that answer; TRL doesn't mark the token, and marks two passages."""
 
 
 @pytest.mark.parametrize("name", PAIRS)
-@pytest.mark.parametrize("chat", CHATS.values(), ids=CHATS)
-def test_masks_of_models_own_templates_equal_those_of_trls_training_twins(name: str, chat: Conversation) -> None:
+def test_masks_of_models_own_templates_equal_those_of_trls_training_twins(name: str) -> None:
     own, training = trl_renderer(name), trl_renderer(f"{name}_training")
-    try:
-        wanted = training.render(chat)
-    except NoTemplate as error:
-        pytest.skip(error.reason)
-    try:
-        found = own.render(chat)
-    except Refusal as error:
-        pytest.skip(error.sentence)
-    if found.text != wanted.text:
-        pytest.skip(TEXTS)
-    if name in OTHERWISE or (chat.tools and name in TOOLS_OTHERWISE):
-        assert characters(found) <= characters(wanted)
-        pytest.skip(OTHERWISE.get(name) or TOOLS_OTHERWISE[name])
-    assert characters(found) == characters(wanted)
+    compared = 0
+    for key, chat in CHATS.items():
+        try:
+            wanted = training.render(chat)
+            found = own.render(chat)
+        except NoTemplate:
+            continue
+        except Refusal as error:
+            assert "leaves turn" in error.sentence
+            assert name in CONTENTS_OF_PARTS or (name in HANDS_OVER and key == "words beside a tool call"), key
+            continue
+        if found.text != wanted.text:
+            assert name in OTHERWISE_WRITTEN, key
+        elif name in OTHERWISE_MARKED:
+            assert characters(found) < characters(wanted), key
+        elif name not in HANDS_OVER or not chat.tools:
+            assert characters(found) == characters(wanted), key
+            compared += 1
+    assert compared >= (0 if name in {*OTHERWISE_MARKED, *CONTENTS_OF_PARTS} else 2)
+
+
+def test_there_are_pairs_to_compare() -> None:
+    assert {"llama3", "qwen3", "gemma", "phi3", "phi3_5", "cohere"} <= set(PAIRS)

@@ -145,9 +145,9 @@ def test_the_longest_unused_rows_go_once_they_take_too_much(
 ) -> None:
     for length in (40, 48, 56):
         prepare_for(recipe(rows, training=Training(length=length)))
-    for age, folder in enumerate(sorted(folders(), key=lambda folder: folder.stat().st_mtime)):
+    oldest, *_ = by_age = sorted(folders(), key=lambda folder: (folder / "facts.json").stat().st_mtime)
+    for age, folder in enumerate(by_age):
         os.utime(folder / "facts.json", (time.time() - 90_000 + age, time.time() - 90_000 + age))
-        oldest = folder if not age else oldest
     size = sum(file.stat().st_size for file in folders()[0].iterdir())
     monkeypatch.setattr(prepared, "KEPT_BYTES", int(3.5 * size))
     prepare_for(recipe(rows))

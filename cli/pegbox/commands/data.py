@@ -42,7 +42,7 @@ def run(asked: argparse.Namespace) -> int:
             show_rows(shown, of=rows.report.rows, console=console)
         else:
             show_report(rows.report, rows.rejected, name=asked.file, console=console, all_rejected=asked.rejected)
-    trains_nothing = any(row.shown is not None and not row.shown.trained for row in shown)
+    trains_nothing = any(row.shown is None or not row.shown.trained for row in shown)
     return 0 if rows.report.fit and not trains_nothing else 1
 
 

@@ -115,7 +115,9 @@ def counted_rows(
         try:
             tokenizer = LightTokenizer(tokenizer)
         except (OSError, ValueError) as error:
-            return CountedRows([_by_letters(row) for row in examples], f"{LETTERS_PER_TOKEN} letters a token", str(error))
+            return CountedRows(
+                [_by_letters(row) for row in examples], f"{LETTERS_PER_TOKEN} letters a token", str(error)
+            )
     try:
         with rendering_limit(seconds):
             rows = exact_rows(examples, tokenizer)
@@ -166,7 +168,9 @@ def histogram(lengths: Sequence[int]) -> tuple[Bin, ...]:
 
 def _round_up(width: int) -> int:
     """Give the next width that reads well: 1, 2 or 5 times a power of 10, or a power of 2 up to 64."""
-    steps = sorted({2**power for power in range(7)} | {digit * 10**power for digit in (1, 2, 5) for power in range(2, 8)})
+    steps = sorted(
+        {2**power for power in range(7)} | {digit * 10**power for digit in (1, 2, 5) for power in range(2, 8)}
+    )
     return next(step for step in steps if step >= width)
 
 
@@ -176,8 +180,10 @@ def _why(best: AtLength) -> str:
         return f"the least that leaves {kept}; {100 * best.rows_truncated:.3g} % of the rows lose their end"
     if best.trained_kept < KEPT:
         return f"the longest that is looked at; it leaves {kept}"
-    return "the least that cuts no row, or nearly nothing that is trained" if best.trained_kept < 1 else (
-        "the least that cuts nothing that is trained"
+    return (
+        "the least that cuts no row, or nearly nothing that is trained"
+        if best.trained_kept < 1
+        else ("the least that cuts nothing that is trained")
     )
 
 
@@ -207,4 +213,3 @@ def _by_letters(example: Example) -> RowTokens:
     begin = len(prompt) // LETTERS_PER_TOKEN + around
     stop = begin + max(1, len(answer) // LETTERS_PER_TOKEN)
     return RowTokens(stop, ((begin, stop),))
-

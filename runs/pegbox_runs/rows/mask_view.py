@@ -136,7 +136,9 @@ def _notes(row: MaskedRow, tokens: tuple[ShownToken, ...], trained: int, length:
     if row.rewritten:
         notes.append("The chat template leaves out or changes a part of an answer, as some do with reasoning.")
     if special is not None:
-        notes.append(f"Its text holds the special token {one_line(special, SPECIAL_SHOWN)!r}, which acts as a real one.")
+        notes.append(
+            f"Its text holds the special token {one_line(special, SPECIAL_SHOWN)!r}, which acts as a real one."
+        )
     return notes
 
 

@@ -45,7 +45,9 @@ def mask_rows(examples: Iterable[Example], tokenizer: RowTokenizer) -> Iterator[
     source = iter(examples)
     while batch := [renderer.render(example) for example in islice(source, BATCH)]:
         by_kind = {
-            templated: iter(tokenizer.encode([row.text for row in batch if row.templated is templated], templated=templated))
+            templated: iter(
+                tokenizer.encode([row.text for row in batch if row.templated is templated], templated=templated)
+            )
             for templated in {row.templated for row in batch}
         }
         for row in batch:

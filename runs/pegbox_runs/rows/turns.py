@@ -99,7 +99,9 @@ class TurnFinder:
             places = _fitted(layout, holes, text)
         if places is None:
             return Turns(text, tuple(self._one_by_one(conversation, text)))
-        return Turns(text, tuple((places[a.literal] + a.offset, places[b.literal] + b.offset) for a, b in layout.answers))
+        return Turns(
+            text, tuple((places[a.literal] + a.offset, places[b.literal] + b.offset) for a, b in layout.answers)
+        )
 
     def _skeleton(self, conversation: Conversation) -> tuple[list[Hole], Conversation]:
         """Put a stand-in for each passage; a blank one stays where templates ask whether there is any text."""
@@ -112,19 +114,21 @@ class TurnFinder:
             holes.append(Hole(number, text))
             return _stand_in(len(holes) - 1)
 
-        def passage(text: str) -> str:
+        def passage(text: str, *, always: bool) -> str:
             pieces, behind = [], 0
             tags = [found for found in _TAG.finditer(text) if found[0] in self._tags]
             for begin, stop in [*(tag.span() for tag in tags), (len(text), len(text))]:
                 between = text[behind:begin]
-                pieces += [hole(between) if between.strip() else between, text[begin:stop]]
+                wanted = between.strip() or (always and begin == stop)
+                pieces += [hole(between) if wanted else between, text[begin:stop]]
                 behind = stop
             return "".join(pieces)
 
-        reasoning, before = passage(message.reasoning), len(holes)
-        content = passage(message.content)
-        if len(holes) == before and message.role != "system" and not message.tool_calls:
-            content = hole(message.content)  # where an empty answer stands must be found too
+        reasoning = passage(message.reasoning, always=False)
+        # Where an empty answer stands must be found too. Behind a user's last tag nothing may be put: Qwen 3 asks how
+        # a question ends.
+        answer = message.role == "assistant" or (message.role != "system" and not message.content.strip())
+        content = passage(message.content, always=answer and not message.tool_calls)
         calls = tuple(msgspec.structs.replace(call, name=hole(call.name)) for call in message.tool_calls)
         return msgspec.structs.replace(message, content=content, reasoning=reasoning, tool_calls=calls)
 
@@ -165,7 +169,9 @@ class TurnFinder:
             if message.role != "assistant":
                 continue
             own = whole[number]
-            known = number == 0 or whole[number - 1] is not None or not conversation.messages[number - 1].content.strip()
+            known = (
+                number == 0 or whole[number - 1] is not None or not conversation.messages[number - 1].content.strip()
+            )
             if not known or (own is None and (message.content.strip() or message.reasoning.strip())):
                 raise Untellable(number + 1)
             earlier = [found for found in whole[:number] if found]

@@ -126,15 +126,17 @@ def example_line(place: str, text: str) -> RenderableType:
 
 
 def histogram(lengths: Lengths, width: int = BAR) -> Table:
-    """Draw how many rows there are of each length."""
-    most = max((one.rows for one in lengths.histogram), default=1) or 1
-    digits = max((len(f"{one.stop - 1:,}") for one in lengths.histogram), default=1)
+    """Draw how many rows there are of each length, from the shortest row's to the longest one's."""
+    there = [place for place, one in enumerate(lengths.histogram) if one.rows]
+    bins = lengths.histogram[there[0] : there[-1] + 1] if there else ()
+    most = max((one.rows for one in bins), default=1)
+    digits = max((len(f"{one.stop - 1:,}") for one in bins), default=1)
     table = Table.grid(padding=(0, 1, 0, 0))
     for justify in ("right", "left", "left"):
         table.add_column(no_wrap=True, justify=justify)
-    for one in lengths.histogram:
-        there = Text.assemble((bar(one.rows / most, width), "cyan"), f" {one.rows:,}" if one.rows else "")
-        table.add_row(Text(f"{one.begin:,}"), Text(f"– {one.stop - 1:>{digits},}"), there)
+    for one in bins:
+        drawn = Text.assemble((bar(one.rows / most, width), "cyan"), f" {one.rows:,}" if one.rows else "")
+        table.add_row(Text(f"{one.begin:,}"), Text(f"– {one.stop - 1:>{digits},}"), drawn)
     return table
 
 
@@ -172,12 +174,9 @@ def spread(lengths: Lengths) -> Text:
     return Text(said)
 
 
-def counted(lengths: Lengths, report: Report) -> Text:
-    """Say what counted the tokens, and of how many rows."""
-    sample = (
-        "" if lengths.rows_counted >= report.rows else f", on {rows_in_words(lengths.rows_counted)} drawn by chance"
-    )
-    said = Text(printable(f"Counted with {lengths.counted_with}{sample}."), "dim")
+def counted(lengths: Lengths) -> Text:
+    """Say what counted the tokens, and on how many rows."""
+    said = Text(printable(f"Counted with {lengths.counted_with}."), "dim")
     if lengths.estimate is not None:
         said.append(printable(f" An estimate: {lengths.estimate}."), "yellow")
     return said

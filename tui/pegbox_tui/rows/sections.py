@@ -51,7 +51,7 @@ def sections(rows: BrowsedRows) -> Iterator[Section]:
     for finding in report.findings:
         yield Section(f"finding-{finding.name}", _label(finding), finding_detail(finding), finding.name)
     if (lengths := report.lengths) is not None:
-        yield _part("lengths", histogram(lengths, 20), Text(), spread(lengths), counted(lengths, report))
+        yield _part("lengths", histogram(lengths, 20), Text(), spread(lengths), counted(lengths))
         chosen = Text.assemble(("training.length", "bold"), f" = {lengths.recommended}: {printable(lengths.why)}")
         yield _part("length limits", limits_part(lengths), Text(), chosen)
         if lengths.padding:

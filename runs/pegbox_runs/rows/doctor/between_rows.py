@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pegbox_runs.printable import printable
-from pegbox_runs.rows.doctor.duplicates import alike_in, first_alike, first_equal
+from pegbox_runs.rows.doctor.duplicates import Repeats, alike_in, alike_rows, equal_rows
 from pegbox_runs.rows.doctor.findings import finding
 from pegbox_runs.rows.doctor.similarity import Indices, Shelf
 from pegbox_runs.rows.example import Example
@@ -28,25 +28,18 @@ class Doubles:
 
     def __init__(self, shelf: Shelf, leaving: Indices) -> None:
         """Compare the rows; those that leave for another reason aren't looked at for near duplicates."""
-        survey = shelf.survey
-        self.first_equal = first_equal(survey)
-        everything = np.arange(len(survey))
-        self.equal = np.flatnonzero(self.first_equal != everything)
-        staying = np.ones(len(survey), dtype=bool)
-        staying[self.equal] = False
+        self.equal = equal_rows(shelf.survey)
+        staying = np.ones(len(shelf.survey), dtype=bool)
+        staying[self.equal.rows] = False
         staying[leaving] = False
-        self.distinct = np.flatnonzero(staying)
-        self.first_alike = everything.copy()
-        if len(self.distinct) > 1:
-            self.first_alike[self.distinct] = first_alike(shelf, self.distinct)
-        self.alike = np.flatnonzero(self.first_alike != everything)
+        self.alike = alike_rows(shelf, np.flatnonzero(staying))
 
     def findings(self, survey: Survey) -> Iterator[RowFinding]:
         """Tell of equal rows and of near duplicates."""
         yield from finding(
             survey,
-            self.equal,
-            lambda index, example: _like(survey, int(self.first_equal[index]), "the same as", example),
+            self.equal.rows,
+            lambda index, example: _like(survey, first_of(self.equal, index), "the same as", example),
             name="exact-duplicates",
             title="exact duplicates",
             level="yellow",
@@ -57,8 +50,8 @@ class Doubles:
         )
         yield from finding(
             survey,
-            self.alike,
-            lambda index, example: _like(survey, int(self.first_alike[index]), "much like", example),
+            self.alike.rows,
+            lambda index, example: _like(survey, first_of(self.alike, index), "much like", example),
             name="near-duplicates",
             title="near duplicates",
             level="yellow",
@@ -77,18 +70,18 @@ class Leaks:
         assert survey.checked is not None
         assert theirs.checked is not None
         self.others = theirs
-        ours = first_equal(survey)
-        distinct = np.flatnonzero(ours == np.arange(len(survey)))
-        other_distinct = np.flatnonzero(first_equal(theirs) == np.arange(len(theirs)))
+        distinct, other_distinct = _distinct(survey, repeats := equal_rows(survey)), _distinct(theirs, equal_rows(theirs))
         match = np.full(len(survey), -1, dtype=np.int64)
         match[distinct] = _equal_in(survey, distinct, theirs, other_distinct)
+        exact = match >= 0
         left = distinct[match[distinct] < 0]
-        self.exact = np.flatnonzero(match[ours] >= 0)
         match[left] = alike_in(shelf, left, others, other_distinct)
-        self.match = match[ours]
-        self.rows = np.flatnonzero(self.match >= 0)
+        match[repeats.rows], exact[repeats.rows] = match[repeats.first], exact[repeats.first]
+        self.exact = np.flatnonzero(exact)
+        self.rows = np.flatnonzero(match >= 0)
+        self.match = match[self.rows]
         same = np.isin(survey.checked.asked, theirs.checked.asked[theirs.checked.asked > 0])
-        self.asked = np.flatnonzero(same & (self.match < 0))
+        self.asked = np.flatnonzero(same & (match < 0))
 
     def findings(self, survey: Survey) -> Iterator[RowFinding]:
         """Tell of rows that are in both sources."""
@@ -96,7 +89,7 @@ class Leaks:
         yield from finding(
             survey,
             self.rows,
-            lambda index, example: _like(self.others, int(self.match[index]), "in the evaluation as", example),
+            lambda index, example: _like(self.others, self._match_of(index), "in the evaluation as", example),
             name="leaks",
             title="rows that are also in the evaluation",
             level="yellow",
@@ -116,6 +109,20 @@ class Leaks:
             text="The same is asked there, with another answer; what is learned here counts there.",
             todo="Hold such rows out together: set split.by, or leave them out of the training.",
         )
+
+    def _match_of(self, index: int) -> int:
+        return int(self.match[np.searchsorted(self.rows, index)])
+
+
+def first_of(repeats: Repeats, index: int) -> int:
+    """Give the row that one of them repeats."""
+    return int(repeats.first[np.searchsorted(repeats.rows, index)])
+
+
+def _distinct(survey: Survey, repeats: Repeats) -> Indices:
+    staying = np.ones(len(survey), dtype=bool)
+    staying[repeats.rows] = False
+    return np.flatnonzero(staying)
 
 
 def _equal_in(survey: Survey, rows: Indices, others: Survey, other_rows: Indices) -> Indices:

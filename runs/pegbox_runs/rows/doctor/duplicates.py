@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pegbox_runs.rows.doctor.similarity import Indices, Shelf, similarities
 from pegbox_runs.rows.survey.shingles import BANDS, SIMILARITY
-from pegbox_runs.rows.survey.survey import Checked, Survey
+from pegbox_runs.rows.survey.survey import Survey
 
 ALL_PAIRS = 8
 """Rows with one key that are all compared with each other."""
@@ -21,16 +22,30 @@ PAIRS_AT_ONCE = 2_000_000
 _LEFT = np.uint64(32)
 
 
-def first_equal(survey: Survey) -> Indices:
-    """Give for each row the index of the first one with the same content; its own if that is itself."""
-    first = np.arange(len(survey))
+class Repeats(NamedTuple):
+    """Rows that repeat an earlier one."""
+
+    rows: Indices
+    """Ascending; without the first of each kind."""
+    first: Indices
+    """For each of them that first one."""
+
+    @classmethod
+    def of(cls, rows: Indices, first: Indices) -> Repeats:
+        """Leave out those that are their own first, and sort."""
+        again = np.flatnonzero(rows != first)
+        order = again[np.argsort(rows[again], kind="stable")]
+        return cls(rows[order], first[order])
+
+
+def equal_rows(survey: Survey) -> Repeats:
+    """Find rows with the same content as an earlier one."""
     rows = repeated(survey.key[:, 0])  # few, so that the keys' other halves are sorted for these alone
     order = rows[np.lexsort((survey.key[rows, 1], survey.key[rows, 0]))]  # stable: the first of equal ones comes first
     keys = survey.key[order]
     begins = np.ones(len(keys), dtype=bool)
     begins[1:] = (keys[1:] != keys[:-1]).any(axis=1)
-    first[order] = order[begins][np.cumsum(begins) - 1]
-    return first
+    return Repeats.of(order, order[begins][np.cumsum(begins) - 1])
 
 
 def repeated(values: NDArray[np.generic]) -> Indices:
@@ -44,30 +59,28 @@ def repeated(values: NDArray[np.generic]) -> Indices:
     return order[member]
 
 
-def first_alike(shelf: Shelf, distinct: Indices) -> Indices:
-    """Give for each of the distinct rows the first one that it is a near duplicate of, directly or through others.
+def alike_rows(shelf: Shelf, distinct: Indices) -> Repeats:
+    """Find rows, among distinct ones, that are near duplicates of an earlier one, directly or through others.
 
     Which pairs are compared depends on the rows' contents alone, not on their order.
-    Returns: indices into the survey, as `distinct` has them.
+    Raises: Refusal: a file has changed since its survey.
     """
     survey = shelf.survey
     assert survey.checked is not None
-    by_content = np.argsort(survey.key[distinct, 0], kind="stable")
-    rows = distinct[by_content]
+    rows = distinct[np.argsort(survey.key[distinct, 0], kind="stable")]  # by content
     labels = np.arange(len(rows))
     waiting: list[NDArray[np.uint64]] = []
-    for band in range(BANDS):
-        pairs = np.concatenate(list(_bucket_pairs(_band(survey.checked, band)[rows])))
-        pairs = pairs[labels[_lefts(pairs)] != labels[_rights(pairs)]]
-        waiting.append(pairs)
-        if sum(map(len, waiting)) > PAIRS_AT_ONCE or band == BANDS - 1:
+    for band, keys in enumerate(survey.checked.bands, start=1):
+        pairs = np.concatenate(list(_bucket_pairs(keys[rows])))
+        waiting.append(pairs[labels[_lefts(pairs)] != labels[_rights(pairs)]])
+        if sum(map(len, waiting)) > PAIRS_AT_ONCE or band == BANDS:
             labels = _joined(labels, _verified(np.unique(np.concatenate(waiting)), rows, shelf))
             waiting.clear()
-    first_of_label = np.full(len(rows), np.iinfo(np.int64).max)
-    np.minimum.at(first_of_label, labels, rows)
-    first = np.empty(len(rows), dtype=np.int64)
-    first[by_content] = first_of_label[labels]
-    return first
+    members = repeated(labels)
+    label_of_member, first_member = np.unique(labels[members], return_inverse=True)
+    first = np.full(len(label_of_member), np.iinfo(np.int64).max)
+    np.minimum.at(first, first_member, rows[members])
+    return Repeats.of(rows[members], first[first_member])
 
 
 def alike_in(shelf: Shelf, rows: Indices, others: Shelf, other_rows: Indices) -> Indices:
@@ -77,9 +90,9 @@ def alike_in(shelf: Shelf, rows: Indices, others: Shelf, other_rows: Indices) ->
     found = np.full(len(rows), -1, dtype=np.int64)
     waiting: list[NDArray[np.uint64]] = []
     for band in range(BANDS):
-        theirs = _band(others.survey.checked, band)[other_rows]
+        theirs = others.survey.checked.bands[band][other_rows]
         left = np.flatnonzero(found < 0)
-        waiting += _pairs_across(theirs, _band(shelf.survey.checked, band)[rows], left)
+        waiting += _pairs_across(theirs, shelf.survey.checked.bands[band][rows], left)
         if sum(map(len, waiting)) > PAIRS_AT_ONCE or band == BANDS - 1:
             pairs = np.unique(np.concatenate(waiting))
             waiting.clear()
@@ -99,11 +112,6 @@ def _pairs_across(theirs: NDArray[np.uint32], ours: NDArray[np.uint32], left: In
     for place in range(ALL_PAIRS):
         some = np.flatnonzero(counts > place)
         yield _pairs(order[begins[some] + place], left[some])
-
-
-def _band(checked: Checked, band: int) -> NDArray[np.uint32]:
-    """Join one band of all parts."""
-    return np.concatenate([part[band] for part in checked.bands])
 
 
 def _bucket_pairs(keys: NDArray[np.uint32]) -> Iterator[NDArray[np.uint64]]:

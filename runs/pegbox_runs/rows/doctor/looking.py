@@ -90,7 +90,7 @@ def look_at(
             rows |= {"leaks": leaks.rows, "asked-in-evaluation": leaks.asked}
         none = np.zeros(0, dtype=np.int64)
         doubles = Doubles(shelf, reduce(np.union1d, (rows.get(name, none) for name in (*LEFT_OUT, "leaks")), none))
-    rows |= {"exact-duplicates": doubles.equal, "near-duplicates": doubles.alike}
+    rows |= {"exact-duplicates": doubles.equal.rows, "near-duplicates": doubles.alike.rows}
     return Looked(found, others, rows, doubles, leaks)
 
 

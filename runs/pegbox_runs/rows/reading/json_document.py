@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,6 @@ ROWS_KEYS = ("data", "rows", "examples", "instances", "train")
 _GAP = re.compile(rb"[\s,]*")
 _SPACE = re.compile(r"[ \t\n\r]*")
 
-Spans = list[tuple[int, int]]
-"""Where each row begins and ends in the file's bytes."""
-
 
 def read_json_document(path: Path, packing: str, file: str, tally: Tally) -> Iterator[RawRow | Rejected]:
     """Read a .json file, whichever of the four it is; a list's memory is that of the file.
@@ -41,12 +38,11 @@ def read_json_document(path: Path, packing: str, file: str, tally: Tally) -> Ite
         with open_bytes(path, packing) as stream:
             yield from read_json_lines(stream, file, tally)
         return
-    with open_bytes(path, packing) as stream:
-        content, broken = _whole(stream)
+    content, broken = _whole(path, packing)
     if len(content) > DOCUMENT_BYTES:
         raise Broken(f"is a list of more than {DOCUMENT_BYTES:,} bytes, which is loaded whole; save it as JSON lines")
     content = content.removeprefix(UTF8_BOM)
-    if not content.strip():
+    if content.isspace() or not content:
         if broken:
             raise Broken(broken)
         return
@@ -83,23 +79,26 @@ def _is_list_of_rows(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
-def _whole(stream: io.BufferedReader) -> tuple[bytes, str]:
-    """Load all bytes, up to one more than is allowed. Returns: (bytes, why they break off or empty)."""
+def _whole(path: Path, packing: str) -> tuple[bytes, str]:
+    """Load all bytes, up to one more than is allowed. Returns: (bytes, why they break off or empty). Raises: Broken."""
     blocks: list[bytes] = []
     size = 0
-    try:
-        while size <= DOCUMENT_BYTES and (block := stream.read1(1024 * 1024)):
-            blocks.append(block)
-            size += len(block)
-    except Broken as error:
-        return b"".join(blocks), str(error)
+    with open_bytes(path, packing) as stream:
+        if not packing:  # in one piece, where joining would need twice the memory
+            return stream.read(min(path.stat().st_size, DOCUMENT_BYTES) + 1), ""
+        try:
+            while size <= DOCUMENT_BYTES and (block := stream.read1(1024 * 1024)):
+                blocks.append(block)
+                size += len(block)
+        except Broken as error:
+            return b"".join(blocks), str(error)
     return b"".join(blocks), ""
 
 
 def _list_begin(content: bytes) -> int | None:
     """Find the bracket that opens the list of rows; None: there is no list."""
-    if content.lstrip().startswith(b"["):
-        return content.index(b"[")
+    if opening := re.match(rb"\s*\[", content):
+        return opening.end() - 1
     keys = b"|".join(key.encode() for key in ROWS_KEYS)
     # Only before the first bracket, so that a row's own fields are never taken for it.
     opening = re.match(rb'\s*\{[^\[{]*?"(?:' + keys + rb')"\s*:\s*(\[)\s*\{', content)
@@ -128,8 +127,12 @@ def _fault(content: bytes) -> str:
     return why_not(content)
 
 
-def _spans(content: bytes, begin: int) -> tuple[Spans, str]:
-    """Find the rows of a list. Returns: (where they lie, why the list breaks off there or empty)."""
+def _spans(content: bytes, begin: int) -> tuple[array[int], str]:
+    """Find the rows of a list.
+
+    Returns: (where in the bytes the first row begins and ends, then the second, and so on; why the list breaks off
+    there, or empty).
+    """
     whole = not content[:begin].strip()
     if whole:
         try:
@@ -141,26 +144,27 @@ def _spans(content: bytes, begin: int) -> tuple[Spans, str]:
     return _one_by_one(content, begin, whole=whole)
 
 
-def _placed(content: bytes, begin: int, raw: list[msgspec.Raw]) -> Spans:
+def _placed(content: bytes, begin: int, raw: list[msgspec.Raw]) -> array[int]:
     """Find valid elements again: between them there is nothing but space and one comma."""
-    spans: Spans = []
+    spans: array[int] = array("Q")
     position = begin + 1
     for element in raw:
         gap = _GAP.match(content, position)
         position = gap.end() if gap else position
-        spans.append((position, position + len(memoryview(element))))
-        position = spans[-1][1]
+        spans.append(position)
+        position += len(memoryview(element))
+        spans.append(position)
     return spans
 
 
-def _one_by_one(content: bytes, begin: int, *, whole: bool) -> tuple[Spans, str]:
+def _one_by_one(content: bytes, begin: int, *, whole: bool) -> tuple[array[int], str]:
     """Go from element to element with Python's own JSON, which says where it fails; slow, and for bad files only.
 
     `whole` is whether the list is all there is in the file.
     """
     text = content.decode(errors="surrogateescape")
     decoder = json.JSONDecoder(strict=False, parse_int=str, parse_float=str)
-    spans: Spans = []
+    spans: array[int] = array("Q")
     place, passed = begin + 1, begin + 1  # in characters, in bytes; before the bracket they are the same
     if not content[:begin].isascii():
         place = len(content[: begin + 1].decode(errors="surrogateescape"))
@@ -183,9 +187,9 @@ def _one_by_one(content: bytes, begin: int, *, whole: bool) -> tuple[Spans, str]
                     raise json.JSONDecodeError("Expecting ',' delimiter", text, place)
                 forward(_after_space(text, place + 1))
             _, end = decoder.raw_decode(text, place)
-            first = passed
+            spans.append(passed)
             forward(end)
-            spans.append((first, passed))
+            spans.append(passed)
     except json.JSONDecodeError as error:
         at = f"at line {error.lineno}, column {error.colno}"
         if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
@@ -200,10 +204,10 @@ def _after_space(text: str, place: int) -> int:
     return space.end() if space else place
 
 
-def _rows(content: bytes, spans: Spans, file: str, fault: str) -> Iterator[RawRow | Rejected]:
-    by_line = content.count(b"\n") >= len(spans)
+def _rows(content: bytes, spans: array[int], file: str, fault: str) -> Iterator[RawRow | Rejected]:
+    by_line = content.count(b"\n") >= len(spans) // 2
     line, passed = 1, 0
-    for number, (begin, end) in enumerate(spans, start=1):
+    for number, (begin, end) in enumerate(zip(spans[::2], spans[1::2], strict=True), start=1):
         if by_line:
             line += content.count(b"\n", passed, begin)
             passed = begin
@@ -212,4 +216,4 @@ def _rows(content: bytes, spans: Spans, file: str, fault: str) -> Iterator[RawRo
         if taken is not None:
             yield taken
     if fault:
-        yield Rejected(file, len(spans) + 1, "row", (), fault)
+        yield Rejected(file, len(spans) // 2 + 1, "row", (), fault)

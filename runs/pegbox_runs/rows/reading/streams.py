@@ -123,7 +123,7 @@ class _Gunzip:
 
     def read(self, most: int) -> bytes:
         # Not `GzipFile.read`, which loses what it has already unpacked when it meets a break.
-        return self._unpacked.read(most)
+        return self._unpacked.read1(most)
 
     def close(self) -> None:
         self._file.close()

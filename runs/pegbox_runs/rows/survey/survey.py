@@ -28,7 +28,7 @@ class Checked:
     asked: NDArray[np.uint64]
     """A hash of what stands before the last answer; 0: nothing does."""
     bands: tuple[NDArray[np.uint32], ...]
-    """Keys by which near duplicates find each other, part by part; each (bands, rows of the part)."""
+    """Keys by which near duplicates find each other: twelve of each row."""
     balance: NDArray[np.uint64] | None
     """A hash of the column whose values are counted; 0: the row lacks it."""
 

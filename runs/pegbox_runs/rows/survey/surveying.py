@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -103,15 +104,15 @@ def _sample(source: Source) -> list[RawRow]:
 
 
 class _Gathered:
-    """What came back so far."""
+    """What came back so far. Byte arrays grow in place, so that nothing is ever held twice."""
 
     def __init__(self, source: Source, plan: Plan) -> None:
         self.source = source
         self.plan = plan
         self.rows = 0
         self.parts: list[SurveyedPart] = []
-        self.chunks: dict[str, list[bytes]] = {name: [] for name in COLUMNS}
-        self.bands: list[NDArray[np.uint32]] = []
+        self.columns = {name: bytearray() for name in COLUMNS}
+        self.bands = [bytearray() for _ in range(BANDS)]
         self.rejected: list[Rejected] = list(source.problems)
         self.rejected_count = len(source.problems)
         self.conversational = False
@@ -126,13 +127,13 @@ class _Gathered:
         self.parts.append(SurveyedPart(part, part.file, self.rows, self.lines, portion.unit))
         for name, chunk in portion.arrays.items():
             if name == "bands":
-                self.bands.append(np.frombuffer(chunk, dtype="u4").reshape(BANDS, good))
-            elif name == "number":
-                self.chunks[name].append((np.frombuffer(chunk, dtype="u4") + np.uint32(self.lines)).tobytes())
+                for place, band in enumerate(self.bands):
+                    band += memoryview(chunk)[place * 4 * good : (place + 1) * 4 * good]
+            elif name == "number" and self.lines:
+                self.columns[name] += (np.frombuffer(chunk, dtype="u4") + np.uint32(self.lines)).tobytes()
             else:
-                self.chunks[name].append(chunk)
-        room = MOST_REJECTED - len(self.rejected)
-        for row in portion.rejected[: max(0, room)]:
+                self.columns[name] += chunk
+        for row in portion.rejected[: max(0, MOST_REJECTED - len(self.rejected))]:
             moved = None if row.number is None else row.number + self.lines
             self.rejected.append(msgspec.structs.replace(row, number=moved))
         self.rejected_count += portion.rejected_count
@@ -141,24 +142,24 @@ class _Gathered:
         self.lines += portion.lines
 
     def survey(self) -> Survey:
-        """Join the arrays, each part's memory freed as it goes."""
+        """Give it all as arrays."""
         by, stratify, balance = self.plan.columns
         checked = None
         if self.plan.checks:
             checked = Checked(
-                self._joined("flags"),
-                self._joined("asked"),
-                tuple(self.bands),
-                self._joined("balance") if balance else None,
+                self._array("flags"),
+                self._array("asked"),
+                tuple(np.frombuffer(band, dtype="u4") for band in self.bands),
+                self._array("balance") if balance else None,
             )
         return Survey(
             source=self.source,
             plan=self.plan,
-            key=self._joined("key").reshape(-1, 2),
-            group=self._joined("group") if by else None,
-            stratum=self._joined("stratum") if stratify else None,
-            number=self._joined("number"),
-            letters=self._joined("letters"),
+            key=self._array("key").reshape(-1, 2),
+            group=self._array("group") if by else None,
+            stratum=self._array("stratum") if stratify else None,
+            number=self._array("number"),
+            letters=self._array("letters"),
             parts=tuple(self.parts),
             rejected=tuple(self.rejected),
             rejected_count=self.rejected_count,
@@ -166,7 +167,5 @@ class _Gathered:
             checked=checked,
         )
 
-    def _joined(self, name: str) -> NDArray[np.generic]:
-        joined = np.frombuffer(b"".join(self.chunks[name]), dtype=COLUMNS[name])
-        self.chunks[name].clear()
-        return joined
+    def _array(self, name: str) -> NDArray[Any]:
+        return np.frombuffer(self.columns[name], dtype=COLUMNS[name])
