@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from pegbox_runs.printable import one_line, printable
+from pegbox_runs.rows.doctor.fix_report import Fixed, report_paths
 from pegbox_runs.rows.place import Rejected
 from pegbox_runs.rows.report import Lengths, Report
 from pegbox_tui.rows.report_parts import (
@@ -21,6 +24,7 @@ from pegbox_tui.rows.report_parts import (
     limits_part,
     padding_part,
     rejected_part,
+    rows_in_words,
     split_part,
     spread,
     verdict,
@@ -63,6 +67,32 @@ def show_report(
         console.print(_indented(advice_part(report.advice)))
     if rejected:
         _rejected(console, rejected, all_of_them=all_rejected)
+
+
+def show_fixed(fixed: Fixed, *, console: Console) -> None:
+    """Say what was written where, and which rows aren't in it as they were."""
+    _title(console, "Cleaned copy")
+    # Paths are never folded: they are to be copied.
+    written = Text.assemble(" ", (printable(fixed.target), "bold"), f": {rows_in_words(fixed.rows_after)}")
+    console.print(written, soft_wrap=True)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for justify in ("left", "right", "left"):
+        table.add_column(no_wrap=True, justify=justify)
+    for done, counts in (("left out", fixed.left_out), ("mended", fixed.mended)):
+        for finding, rows in counts.items():
+            table.add_row(done, f"{rows:,}", printable(finding))
+    console.print(_indented(table if table.row_count else Text("nothing was left out or mended")))
+    if fixed.kept:
+        console.print(_indented(Text(f"kept as they are: {printable(', '.join(fixed.kept))}")))
+    each = printable(str(report_paths(Path(fixed.target))[1]))
+    console.print(Text.assemble(" each row and its reason: ", (each, "bold")), soft_wrap=True)
+    console.print(Text(f" {printable(fixed.source)} is untouched", "dim"), soft_wrap=True)
+
+
+def show_next(command: str, *, console: Console) -> None:
+    """Offer a command. It is never folded, so that it can be copied."""
+    _title(console, "Next")
+    console.print(Text(f" {printable(command)}", "cyan"), soft_wrap=True)
 
 
 def _head(console: Console, report: Report, name: str) -> None:

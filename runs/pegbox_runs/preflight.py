@@ -20,7 +20,8 @@ from pegbox_runs.conditions import conditions_here
 from pegbox_runs.environment import Environment, describe
 from pegbox_runs.models import FoundModel, find_model
 from pegbox_runs.printable import printable
-from pegbox_runs.rows.loading import LoadedRows, load_rows
+from pegbox_runs.rows.hub import commit_of
+from pegbox_runs.rows.loading import FoundRows, LoadedRows, load_rows
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def check(recipe: Recipe, *, file: str) -> CheckedRecipe:
             f"{model.name}: the tokenizer has no chat template, and the rows are conversations. Take the model's "
             "instruct variant, name a Jinja file as model.chat_template, or bring rows as prompt/completion or text."
         )
-    return CheckedRecipe(_pinned(full, model), card, model, rows)
+    return CheckedRecipe(_pinned_rows(_pinned(full, model), rows.found), card, model, rows)
 
 
 def _misfits(recipe: Recipe, card: Card, model: FoundModel, file: str) -> Iterator[Fault]:
@@ -118,3 +119,13 @@ def _pinned(recipe: Recipe, model: FoundModel) -> Recipe:
     if not model.from_hub or model.folder.parent.name != "snapshots":
         return recipe
     return msgspec.structs.replace(recipe, model=msgspec.structs.replace(recipe.model, revision=model.folder.name))
+
+
+def _pinned_rows(recipe: Recipe, found: FoundRows) -> Recipe:
+    """Write down which commit of each Hub data set was read; one that lies in files keeps what it says."""
+    commits = [commit_of(source.source.folder) for source in found.sources]
+    mine, *mixed = (
+        source if commit is None else msgspec.structs.replace(source, revision=commit)
+        for source, commit in zip((recipe.rows, *recipe.rows.mix), commits, strict=True)
+    )
+    return msgspec.structs.replace(recipe, rows=msgspec.structs.replace(mine, mix=tuple(mixed)))

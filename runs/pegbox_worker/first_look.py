@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from pegbox_runs.rows.masking import IGNORED
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from pegbox_methods.torch_half import Attached
+from pegbox_runs.rows.masking import IGNORED
 from pegbox_worker.token_rows import TokenRows
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from pegbox_worker.tokens import IGNORED
+from pegbox_runs.rows.masking import IGNORED
 
 CHUNK_ROWS = 512
 """Positions scored at once: bounds the logits to 512 x vocabulary numbers of 4 bytes."""

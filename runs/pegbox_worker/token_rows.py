@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pyarrow
 from datasets import Dataset, disable_progress_bars
+
 from pegbox_runs.rows.masking import IGNORED, MaskedRow
 
 BATCH_ROWS = 1000
@@ -125,6 +126,14 @@ def write_token_rows(rows: Iterable[MaskedRow], path: Path, *, length: int, ends
             columns = [[ids for ids, _ in kept], [labels for _, labels in kept], [len(ids) for ids, _ in kept]]
             stream.write_batch(pyarrow.record_batch(columns, schema=SCHEMA))
     return tally.result()
+
+
+def token_rows(rows: Iterable[MaskedRow], length: int, ends: Set[int]) -> TokenRows:
+    """Cut rows at `length` tokens and keep them in memory, counted as `write_token_rows` counts them."""
+    tally = _Tally(length, ends)
+    kept = [cut for row in rows if (cut := tally.take(row)) is not None]
+    table = TokenRows.of([ids for ids, _ in kept], [labels for _, labels in kept]).table
+    return TokenRows(table, tally.result().facts)
 
 
 class _Tally:

@@ -14,9 +14,9 @@ from transformers.trainer_utils import EvalLoopOutput
 from trl import SFTTrainer
 
 from pegbox_methods.torch_half import Stateful
+from pegbox_runs.rows.masking import IGNORED
 from pegbox_worker.checkpoint import load_state, load_weights, save_method
 from pegbox_worker.labelled_loss import LabelledLoss
-from pegbox_worker.tokens import IGNORED
 
 
 class TakenStep(NamedTuple):

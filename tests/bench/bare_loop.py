@@ -21,10 +21,11 @@ from pegbox_methods.recipe_file import complete_recipe, read_recipe
 from pegbox_methods.registry import find_card
 from pegbox_runs.models import find_model
 from pegbox_runs.rows.loading import load_rows
+from pegbox_runs.rows.masking import IGNORED
 from pegbox_worker.base_model import load_model, load_tokenizer
 from pegbox_worker.labelled_loss import LabelledLoss
 from pegbox_worker.precision import decide
-from pegbox_worker.tokens import IGNORED, tokenize
+from pegbox_worker.tokens import tokenize
 
 Loss = Callable[[dict[str, Any]], torch.Tensor]
 

@@ -35,7 +35,7 @@ from pegbox_worker.base_model import admit_bitsandbytes, load_model, load_packed
 from pegbox_worker.first_look import show_rows
 from pegbox_worker.labelled_loss import labelled_loss_of
 from pegbox_worker.precision import decide
-from pegbox_worker.tokens import TokenRows
+from pegbox_worker.token_rows import TokenRows
 from tests.smollm2 import smollm2
 
 ROWS, LENGTH = 2, 128
@@ -63,7 +63,7 @@ def steps_of(name: str, model_name: str) -> Callable[[], float]:
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
     set_seed(0)
     attached = load_torch_half(card).attach(base, recipe)
-    rows = TokenRows(ids.tolist(), ids.tolist(), truncated=0, tokens_lost=0, dropped=0, without_end=0)
+    rows = TokenRows.of(ids.tolist(), ids.tolist())
     show_rows(attached, rows, ROWS, 0, CPU)
     tuned: Any = attached.model.train()
     keep_float32(tuned)

@@ -24,11 +24,10 @@ import psutil
 from pegbox_methods.events import Started, Step
 from pegbox_runs.launch import worker_environment
 from pegbox_runs.rows.example import Conversation
-from pegbox_runs.rows.files import read_rows
-from pegbox_runs.rows.formats import read_examples
 from pegbox_runs.viewing import follow
 from tests.alpaca import alpaca_rows
 from tests.commands import start_detached, wait_for, write_recipe_text
+from tests.example_rows import examples_of
 from tests.smollm2 import smollm2
 
 STEPS = 14
@@ -70,7 +69,7 @@ def worker(recipe: Path, home: Path) -> dict[str, float]:
 
 def one_row_many_times(folder: Path) -> Path:
     """Write a file of one real row, 300 times: a question of some length, and an answer of five hundred characters."""
-    _, examples = read_examples("rows", read_rows(alpaca_rows()), "auto")
+    examples = examples_of(alpaca_rows())
     chats = [example for example in examples if isinstance(example, Conversation)]
     chosen = min(chats, key=lambda chat: abs(len(chat.messages[-1].content) - ANSWER_CHARACTERS))
     path = folder / "rows.jsonl"

@@ -152,11 +152,12 @@ def test_no_color_and_dumb_terminals_get_brackets(environment: dict[str, str]) -
     assert "⟦trained⟧" in said
 
 
-def test_a_row_that_cant_be_shown_says_why() -> None:
+def test_a_row_that_cant_be_shown_says_why_and_has_no_legend() -> None:
     row = MadeUpRows().row(1)
     broken = type(row)(1, "rows.jsonl, line 1", None, f"the template fails: {HOSTILE}")
     said = drawn(lambda c: mask_lines.show_rows([broken], of=600, console=c))
     assert unfolded(f"the template fails: {SHOWN_HOSTILE}") in unfolded(said)
+    assert "context" not in said
 
 
 def test_json_is_the_report_as_it_is_and_the_rows_beside_it(
@@ -256,7 +257,7 @@ def test_the_bundled_rows_are_described_at_80_columns(home: Path) -> None:
     assert "format messages: " in done.stdout
     for said in ("fit to train on", "Tokens in a row", "← advised", "training.length = ", "shuffled", "360 trained"):
         assert said in done.stdout
-    assert all(len(line) <= 80 for line in done.stdout.splitlines()[1:])
+    assert all(len(line) <= 80 for line in done.stdout.rpartition("Next")[0].splitlines())
 
 
 def test_without_a_model_no_tokens_are_told(capfd: pytest.CaptureFixture[str]) -> None:
@@ -334,6 +335,77 @@ def test_rows_that_are_nowhere_are_refused_in_one_sentence(home: Path, file: str
         assert "\x1b" not in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
         assert bool(more) == bool(done.stdout)
+
+
+def test_fix_writes_a_cleaned_copy_and_says_what_it_did(tmp_path: Path, home: Path) -> None:
+    rows = good_rows(20)
+    damaged = conversation("What does \x07 ring?", "It rings a bell, once and loudly.")
+    file = write_rows(tmp_path, *rows, rows[0], "not json", damaged)
+    before = Path(file).read_bytes()
+    target = tmp_path / "cleaned.jsonl"
+    done = pegbox("data", file, "--fix", str(target), home=home, COLUMNS="80")
+    assert done.returncode == 1, done.stderr
+    assert Path(file).read_bytes() == before
+    copied = [json.loads(line) for line in target.read_text().splitlines()]
+    assert copied == [*rows, conversation("What does  ring?", "It rings a bell, once and loudly.")]
+    for said in (
+        f"{target}: 21 rows",
+        "left out  1  exact-duplicates",
+        "1  rejected-rows",
+        "mended    1  control-char",
+    ):
+        assert said in done.stdout
+    assert f"{target}.report.md\n" in done.stdout
+    assert Path(f"{target}.report.md").is_file()
+    assert f"{file} is untouched" in done.stdout
+    assert pegbox("data", str(target), home=home).returncode == 0
+
+
+def test_fix_as_json_tells_what_it_wrote_and_keeps_what_it_should(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows = good_rows(20)
+    file, target = write_rows(tmp_path, *rows, rows[0]), tmp_path / "cleaned.jsonl"
+    assert main(["data", file, "--fix", str(target), "--keep", "exact-duplicates", "--json"]) == 0
+    fixed = json.loads(capfd.readouterr().out)["fixed"]
+    assert (fixed["target"], fixed["rows_after"], fixed["left_out"]) == (str(target), 21, {})
+    assert fixed["kept"] == ["exact-duplicates"]
+
+
+def test_fix_writes_over_nothing_and_refuses_names_it_doesnt_know(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file, target = write_rows(tmp_path, *good_rows(20)), tmp_path / "cleaned.jsonl"
+    assert main(["data", file, "--fix", str(target), "--keep", "exact-duplicate"]) == 2
+    assert 'did you mean "exact-duplicates"' in capfd.readouterr().err
+    assert not target.exists()
+    target.write_text("mine")
+    assert main(["data", file, "--fix", str(target)]) == 2
+    assert "there is such a file already" in capfd.readouterr().err
+    assert target.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "pegbox data rows.jsonl --fix cleaned.jsonl"),
+        (["--eval", "e.jsonl"], "pegbox data rows.jsonl --eval e.jsonl --fix cleaned.jsonl"),
+    ],
+)
+def test_the_next_command_mends_what_can_be_mended(
+    made_up: Callable[..., MadeUpRows], capfd: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    made_up()
+    main(["data", "rows.jsonl", *options])
+    assert capfd.readouterr().out.endswith(f" {said}\n")
+
+
+def test_the_next_command_shows_rows_where_there_is_nothing_to_mend(
+    made_up: Callable[..., MadeUpRows], capfd: pytest.CaptureFixture[str]
+) -> None:
+    made_up(findings=())
+    main(["data", "two words.jsonl", "--model", "bundled"])
+    assert capfd.readouterr().out.endswith(" pegbox data 'two words.jsonl' --model bundled --screen\n")
 
 
 def test_the_data_command_loads_nothing_heavy(tmp_path: Path, home: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"torch", "transformers", "datasets", "trl", "peft", "accelerate", "bitsandbytes", "pandas", "numpy"}
+HEAVY = {"torch", "transformers", "datasets", "trl", "peft", "accelerate", "bitsandbytes", "pandas"}
 WINGS = {
     "pegbox": ROOT / "cli" / "pegbox",
     "pegbox_tui": ROOT / "tui" / "pegbox_tui",
@@ -51,6 +51,12 @@ def test_no_module_above_the_process_border_loads_anything_heavy(package: str, t
     names = modules_of(package)
     assert names
     assert not loaded_by(f"import {', '.join(names)}", tmp_path) & HEAVY
+
+
+def test_looking_at_runs_and_at_this_machine_loads_nothing_that_reads_rows(tmp_path: Path) -> None:
+    commands = ", ".join(f"pegbox.commands.{name}" for name in ("doctor", "methods", "runs", "stop", "watch"))
+    loaded = loaded_by(f"import {commands}, pegbox_tui.app, pegbox_tui.dashboard.screen", tmp_path)
+    assert not loaded & {"numpy", "pyarrow", "tokenizers", "jinja2", "ftfy", "rensa"}
 
 
 def test_the_front_door_loads_no_wing_and_no_library(tmp_path: Path) -> None:

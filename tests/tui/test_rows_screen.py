@@ -22,6 +22,7 @@ from pegbox_tui.rows.app import RowsApp
 from pegbox_tui.rows.browsing import BrowsedRow
 from pegbox_tui.rows.examined_rows import RowsAsked, look_at
 from pegbox_tui.rows.keys import KeysScreen
+from pegbox_tui.rows.messages import RowBrowsed
 from pegbox_tui.rows.report_parts import MOST_LIMITS, bar, percent, telling
 from pegbox_tui.rows.screen import RowsScreen
 from tests.made_up_report import HOSTILE, LENGTHS, SHOWN_HOSTILE, MadeUpRows
@@ -127,6 +128,16 @@ async def test_leafing_fast_ends_at_the_row_that_was_wanted_last() -> None:
         await shows(pilot, 1)
         await pilot.press(*["right"] * 40)
         await shows(pilot, 41)
+
+
+async def test_a_row_that_comes_late_is_not_shown() -> None:
+    rows = MadeUpRows()
+    app = app_of(rows)
+    async with app.run_test() as pilot:
+        await shows(pilot, 1)
+        app.rows_screen.post_message(RowBrowsed(rows.row(7)))
+        await pilot.pause()
+        assert "row 1 of 600" in drawn(app)
 
 
 async def test_n_goes_round_the_rows_of_the_chosen_finding() -> None:
@@ -337,6 +348,36 @@ async def test_real_rows_are_browsed_token_by_token(tmp_path: Path) -> None:
         await pilot.press("end", "m")
         await shows(pilot, 30)
         assert "⟦Name: " in drawn(app)
+
+
+async def test_n_finds_the_real_rows_of_a_finding(tmp_path: Path) -> None:
+    lines = (BUNDLED / "rows.jsonl").read_text().splitlines()[:20]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(["not json", *lines, lines[4], lines[9]]) + "\n")
+    asked = RowsAsked(source=RowSource(file=str(file)), split=Split(), model=Model(name="bundled"))
+    app = RowsApp("rows.jsonl", lambda told: look_at(asked, told))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await shows(pilot, 1)
+        choices = app.screen.query_one("#sections", OptionList)
+        choices.highlighted = choices.get_option_index("finding-exact-duplicates")
+        await pilot.pause()
+        for number in (21, 22, 21):
+            await pilot.press("n")
+            await shows(pilot, number)
+        assert "row 21 of 22 · rows.jsonl, line 22" in drawn(app)
+
+
+async def test_where_no_row_can_be_taken_the_report_stands_alone(tmp_path: Path) -> None:
+    app = app_of(MadeUpRows(rows=0, lengths=None, split=None))
+    async with app.run_test() as pilot:
+        for _ in range(500):
+            if app.screen_stack[1].query("#sections") and "rows that train" in drawn(app):
+                break
+            await pilot.pause(0.01)
+        await pilot.press("right", "end", "m", "space")
+        await pilot.pause()
+        assert "0 rows" in drawn(app)
+        assert "row 1" not in drawn(app).partition("─")[2]
 
 
 @pytest.mark.parametrize(

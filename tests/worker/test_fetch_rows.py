@@ -15,10 +15,11 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import OfflineModeIsEnabled
 from pyarrow import parquet
 
-from pegbox_methods.recipe import RowSource
+from pegbox_methods.recipe import Model, Recipe, Rows, RowSource
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.preflight import check
 from pegbox_runs.rows import hub
-from pegbox_runs.rows.hub import FetchedRows, FetchRows, hub_rows
+from pegbox_runs.rows.hub import FetchedRows, FetchRows, commit_of, hub_rows
 from pegbox_runs.rows.place import RawRow
 from pegbox_runs.rows.reading import read_source
 from pegbox_runs.rows.source import find_source
@@ -182,6 +183,16 @@ def test_a_whole_split_that_is_here_serves_any_limit(home: Path) -> None:
     assert ".." not in folder.parts
     asked = RowSource(file="org/name", revision="refs/../x", hub_subset="..", limit=7)
     assert hub_rows(asked, fetch=never) == folder
+
+
+def test_rows_fetched_as_a_branch_are_found_by_its_commit_and_a_run_pins_it(home: Path, tmp_path: Path) -> None:
+    folder = hub_rows(RowSource(file="org/name"), fetch=made_up)
+    assert commit_of(folder) == COMMIT
+    assert hub_rows(RowSource(file="org/name", revision=COMMIT, limit=3), fetch=never) == folder
+    with pytest.raises(AssertionError, match="fetched again"):
+        hub_rows(RowSource(file="org/name", revision="0" * 40), fetch=never)
+    recipe = Recipe(model=Model(name="bundled"), rows=Rows(file="org/name"))
+    assert check(recipe, file="recipe.toml").recipe.rows.revision == COMMIT
 
 
 def test_rows_that_did_not_come_whole_leave_nothing_behind(home: Path) -> None:

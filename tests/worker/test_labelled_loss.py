@@ -8,8 +8,8 @@ import pytest
 import torch
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
 
+from pegbox_runs.rows.masking import IGNORED
 from pegbox_worker.labelled_loss import LabelledLoss, labelled_loss_of
-from pegbox_worker.tokens import IGNORED
 
 
 def batch() -> dict[str, torch.Tensor]:

@@ -17,11 +17,11 @@ from pegbox_methods.recipe import Evaluation, Method, Model, Recipe, Rows, Train
 from pegbox_methods.recipe_file import complete_recipe
 from pegbox_methods.registry import find_card
 from pegbox_runs.measured import Measurement, MeasureRequest
+from pegbox_runs.rows.masking import IGNORED
 from pegbox_worker import assembly
 from pegbox_worker.jobs import measure
 from pegbox_worker.measure.meters import CardMeter, ProcessMeter
 from pegbox_worker.measure.rows import STEPS, evaluation_rows, ordinary_tokens, probe_rows
-from pegbox_worker.tokens import IGNORED
 from pegbox_worker.trainer import MeasuredTrainer
 
 CPU = torch.device("cpu")

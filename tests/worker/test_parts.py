@@ -25,6 +25,7 @@ from pegbox_worker.plan import plan
 from pegbox_worker.precision import decide
 from pegbox_worker.reporter import Control, Reporter
 from pegbox_worker.stop_flag import StopFlag
+from pegbox_worker.trainer import TakenStep
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda", 0)

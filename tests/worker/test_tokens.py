@@ -13,9 +13,9 @@ from trl import SFTConfig, SFTTrainer
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.models import BUNDLED
 from pegbox_runs.rows.example import Completion, Conversation, Example, Message, PlainText
-from pegbox_runs.rows.files import read_rows
-from pegbox_runs.rows.formats import read_examples
-from pegbox_worker.tokens import IGNORED, question_of, tokenize
+from pegbox_runs.rows.masking import IGNORED
+from pegbox_worker.tokens import question_of, tokenize
+from tests.example_rows import examples_of
 
 CHAT = Conversation(
     (
@@ -38,7 +38,7 @@ def test_every_answer_and_its_end_token_are_learned_and_nothing_else(tokenizer: 
 
 
 def test_masks_equal_the_templates_own_generation_marks(tokenizer: Any) -> None:
-    _, examples = read_examples("rows", read_rows(BUNDLED / "rows.jsonl"), "auto")
+    examples = examples_of(BUNDLED / "rows.jsonl")
     examples = [CHAT, *examples]
     ours = tokenize(examples, tokenizer, 1024)
     for example, ids, labels in zip(examples, ours.input_ids, ours.labels, strict=True):
@@ -53,7 +53,7 @@ def test_masks_equal_the_templates_own_generation_marks(tokenizer: Any) -> None:
 
 
 def test_masks_equal_trls_assistant_only_path(tokenizer: Any, model: Any) -> None:
-    _, examples = read_examples("rows", read_rows(BUNDLED / "rows.jsonl", limit=20), "auto")
+    examples = examples_of(BUNDLED / "rows.jsonl", limit=20)
     rows = [{"messages": [{"role": m.role, "content": m.content} for m in e.messages]} for e in [CHAT, *examples]]  # type: ignore[union-attr]
     trainer = SFTTrainer(
         model=model,
@@ -89,16 +89,16 @@ def test_templated_and_plain_rows_may_stand_side_by_side_in_order(tokenizer: Any
 def test_what_the_length_limit_costs_is_counted(tokenizer: Any) -> None:
     whole = tokenize([CHAT], tokenizer, 1024)
     cut = tokenize([CHAT], tokenizer, len(whole.input_ids[0]) - 5)
-    assert (cut.truncated, cut.dropped) == (1, 0)
-    assert cut.tokens_lost == whole.tokens_trained - cut.tokens_trained > 0
-    assert whole.truncated == whole.tokens_lost == whole.without_end == 0
+    assert (cut.facts.truncated, cut.facts.dropped) == (1, 0)
+    assert cut.facts.tokens_lost == whole.facts.tokens_trained - cut.facts.tokens_trained > 0
+    assert whole.facts.truncated == whole.facts.tokens_lost == whole.facts.without_end == 0
     nothing = tokenize([CHAT], tokenizer, 8)
-    assert (nothing.dropped, nothing.input_ids) == (1, [])
+    assert (nothing.facts.dropped, nothing.input_ids) == (1, [])
 
 
 def test_an_answer_cut_before_its_end_is_counted_as_without_end(tokenizer: Any) -> None:
     rows = tokenize([Completion("a", " b c d e f g h")], tokenizer, 8)
-    assert rows.without_end == 1
+    assert rows.facts.without_end == 1
 
 
 def test_a_template_that_refuses_a_role_is_told(tokenizer: Any) -> None:
@@ -187,20 +187,20 @@ def test_an_end_token_that_the_tokenizer_adds_itself_is_learned(tokenizer: Any) 
     rows = tokenize([PlainText("a b c")], adding, 64)
     assert rows.input_ids[0].count(tokenizer.eos_token_id) == 1
     assert rows.labels[0][-1] == tokenizer.eos_token_id
-    assert rows.without_end == 0
+    assert rows.facts.without_end == 0
 
 
 def test_an_answer_may_end_with_another_token_than_the_tokenizers_own(tokenizer: Any) -> None:
     other = copy.deepcopy(tokenizer)
     other.eos_token = "<|endoftext|>"
     ends = {tokenizer.eos_token_id}
-    assert tokenize([CHAT], other, 1024).without_end == 1
-    assert tokenize([CHAT], other, 1024, ends).without_end == 0
+    assert tokenize([CHAT], other, 1024).facts.without_end == 1
+    assert tokenize([CHAT], other, 1024, ends).facts.without_end == 0
 
 
 def test_a_template_that_leaves_out_reasoning_is_counted(tokenizer: Any) -> None:
     forgetting = copy.deepcopy(tokenizer)
     forgetting.chat_template = DEFAULT_SYSTEM.replace("{{ m.content }}", "{{ m.content.split('</think>')[-1] }}")
     thinking = Conversation((Message("user", "Why?"), Message("assistant", "<think>long</think>Because.")))
-    assert tokenize([thinking], forgetting, 1024).rewritten == 1
-    assert tokenize([CHAT], forgetting, 1024).rewritten == 0
+    assert tokenize([thinking], forgetting, 1024).facts.rewritten == 1
+    assert tokenize([CHAT], forgetting, 1024).facts.rewritten == 0

@@ -7,20 +7,18 @@ from typing import Any
 
 import pytest
 import torch
-from datasets import Dataset
 from peft import LoraConfig, get_peft_model
 from transformers import Trainer
 
 from pegbox_methods.recipe import Evaluation, Model, Output, Recipe, Rows, Training
 from pegbox_runs.models import BUNDLED
-from pegbox_runs.rows.files import read_rows
-from pegbox_runs.rows.formats import read_examples
 from pegbox_worker.arguments import training_arguments
 from pegbox_worker.labelled_loss import LabelledLoss
 from pegbox_worker.plan import plan
 from pegbox_worker.precision import NumberFormat
 from pegbox_worker.tokens import tokenize
 from pegbox_worker.trainer import MeasuredTrainer
+from tests.example_rows import examples_of
 
 CPU = torch.device("cpu")
 FLOAT32 = NumberFormat("float32", torch.float32, torch.float32)
@@ -37,9 +35,9 @@ def make_trainer(
         evaluation=Evaluation(every=2),
         output=Output(checkpoints=1),
     )
-    _, examples = read_examples("rows", read_rows(BUNDLED / "rows.jsonl", limit=48), "auto")
+    examples = examples_of(BUNDLED / "rows.jsonl", 48)
     rows = [tokenize(part, tokenizer, 256) for part in (examples[:40], examples[40:])]
-    trained, held_out = (Dataset.from_dict({"input_ids": r.input_ids, "labels": r.labels}) for r in rows)
+    trained, held_out = (part.table for part in rows)
     torch.manual_seed(0)
     tuned = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear"))
     arguments = training_arguments(recipe, plan(recipe, 40), FLOAT32, CPU, evaluating=True, folder=folder)

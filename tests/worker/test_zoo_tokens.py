@@ -28,12 +28,14 @@ from pegbox_methods.zoo.ln_tuning.half_torch import norm_names
 from pegbox_methods.zoo.trainable_tokens.half_torch import SharedHead
 from pegbox_runs.models import BUNDLED, read_config
 from pegbox_runs.rows.loading import load_rows
+from pegbox_runs.rows.masking import IGNORED
 from pegbox_worker import labelled_loss
 from pegbox_worker.base_model import load_model, load_tokenizer
 from pegbox_worker.checkpoint import load_state, load_weights, save_method
 from pegbox_worker.first_look import show_rows
 from pegbox_worker.samples import Sampler
-from pegbox_worker.tokens import IGNORED, TokenRows, tokenize
+from pegbox_worker.token_rows import TokenRows
+from pegbox_worker.tokens import tokenize
 from tests.commands import events_of
 from tests.methods_at_work import CPU, FOUND, IDS, attach, logits, one_thread, packed_base, plain_base, recipe, run_job
 

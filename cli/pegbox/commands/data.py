@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,12 +15,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from pegbox.answer import answer_json, say
-from pegbox.data_view import people_console, show_report
+from pegbox.data_view import people_console, show_fixed, show_next, show_report
 from pegbox.mask_lines import show_rows
+from pegbox_methods.home import user_path
 from pegbox_methods.recipe import RowSource
 from pegbox_methods.recipe_file import recipe_from_table
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.printable import one_line
+from pegbox_runs.rows.doctor.fix_report import Fixed
 from pegbox_tui.rows.browsing import BrowsedRow
 from pegbox_tui.rows.examined_rows import ExaminedRows, RowsAsked, look_at
 
@@ -33,7 +36,7 @@ def run(asked: argparse.Namespace) -> int:
     with _progress() as told:
         rows = look_at(rows_asked, told)
     shown = [rows.row(number) for number in _numbers(asked, rows)]
-    fixed = None
+    fixed = _fixed(rows, asked)
     if asked.json:
         answer_json(_record(rows, shown, fixed))
     else:
@@ -42,6 +45,10 @@ def run(asked: argparse.Namespace) -> int:
             show_rows(shown, of=rows.report.rows, console=console)
         else:
             show_report(rows.report, rows.rejected, name=asked.file, console=console, all_rejected=asked.rejected)
+        if fixed is not None:
+            show_fixed(fixed, console=console)
+        elif not shown:
+            show_next(_next(asked, rows), console=console)
     trains_nothing = any(row.shown is None or not row.shown.trained for row in shown)
     return 0 if rows.report.fit and not trains_nothing else 1
 
@@ -89,8 +96,28 @@ def _refuse(asked: argparse.Namespace) -> None:
         raise Refusal(f"--rows {asked.rows}: show 1 or more.")
     if asked.keep and asked.fix is None:
         raise Refusal("--keep names findings that --fix leaves alone; give --fix FILE too.")
+    if asked.fix is not None and user_path(asked.fix).exists():
+        raise Refusal(f"--fix {asked.fix}: there is such a file already; name another one.")
     if asked.screen and (asked.json or asked.fix is not None or not _is_terminal()):
         raise Refusal("--screen needs a terminal at both ends, and goes with neither --json nor --fix.")
+
+
+def _fixed(rows: ExaminedRows, asked: argparse.Namespace) -> Fixed | None:
+    """Write the cleaned copy, where one was asked for. Raises: Refusal: it can't be written."""
+    if asked.fix is None:
+        return None
+    from pegbox_runs.rows.doctor.fixing import fix
+
+    return fix(rows.examined, user_path(asked.fix), keep=asked.keep)
+
+
+def _next(asked: argparse.Namespace, rows: ExaminedRows) -> str:
+    """Give the command that helps most now."""
+    words = ["pegbox", "data", asked.file]
+    if any(finding.fix for finding in rows.report.findings) and rows.report.rows:
+        words += ["--eval", asked.eval] if asked.eval else []
+        return shlex.join([*words, "--fix", "cleaned.jsonl"])
+    return shlex.join([*words, "--model", asked.model or "MODEL", *(["--screen"] if asked.model else [])])
 
 
 def _is_terminal() -> bool:
@@ -131,7 +158,7 @@ def _numbers(asked: argparse.Namespace, rows: ExaminedRows) -> list[int]:
     return list(range(1, min(asked.rows or 0, rows.report.rows) + 1))
 
 
-def _record(rows: ExaminedRows, shown: list[BrowsedRow], fixed: object) -> dict[str, Any]:
+def _record(rows: ExaminedRows, shown: list[BrowsedRow], fixed: Fixed | None) -> dict[str, Any]:
     """Make the record of --json: the report as it is, and all that people may have asked for beside it."""
     whole = {**msgspec.to_builtins(rows.report), "fit": rows.report.fit, "rejected_rows": rows.rejected}
     if shown:

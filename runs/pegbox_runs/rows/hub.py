@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from glob import escape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -61,6 +62,8 @@ def hub_rows(asked: RowSource, *, fetch: Fetch | None = None) -> Path:
     for here in (whole, folder):
         if (here / NOTE).is_file():
             return here
+    if (branch := _fetched_under_another_name(asked, (whole, folder))) is not None:
+        return branch
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder.parent) as aside:
@@ -84,6 +87,24 @@ def hub_rows(asked: RowSource, *, fetch: Fetch | None = None) -> Path:
             "there, or name another place with PEGBOX_HOME."
         ) from None
     return folder
+
+
+def commit_of(folder: Path) -> str | None:
+    """Give the commit that a folder's rows were fetched at; None: they aren't from the Hub."""
+    try:
+        return msgspec.json.decode((folder / NOTE).read_bytes(), type=FetchedRows).commit
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _fetched_under_another_name(asked: RowSource, wanted: tuple[Path, Path]) -> Path | None:
+    """Find the rows of a commit where they were fetched under a branch's name."""
+    for path in wanted:
+        subset, split = path.parts[-2:]
+        for note in sorted(path.parents[2].glob(f"*/{escape(subset)}/{escape(split)}/{NOTE}")):
+            if asked.revision is not None and commit_of(note.parent) == asked.revision:
+                return note.parent
+    return None
 
 
 def _folder(asked: RowSource, split: str) -> Path:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from pegbox_worker.tokens import IGNORED
+from pegbox_runs.rows.masking import IGNORED
 
 EQUAL = 1e-4
 """Largest difference of two logits, relative to the largest logit, that rounding in float32 explains."""

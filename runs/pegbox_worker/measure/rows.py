@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from pegbox_runs.rows.masking import IGNORED
 
 from pegbox_methods.recipe import Recipe
 from pegbox_runs.measured import PartName
+from pegbox_runs.rows.masking import IGNORED
 from pegbox_worker.token_rows import TokenRows
 
 STEPS: tuple[PartName, ...] = (

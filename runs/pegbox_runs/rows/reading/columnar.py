@@ -96,8 +96,9 @@ def _rows(batch: Any, file: str, before: int) -> Iterator[RawRow | Rejected]:
         except UNREADABLE:
             yield from _row_by_row(portion, file, before + begin)
             continue
+        nested = any(pyarrow.types.is_nested(kind) for kind in portion.schema.types)
         for number, fields in enumerate(rows, start=before + begin + 1):
-            yield RawRow(Place(file, number, "row"), fields)
+            yield RawRow(Place(file, number, "row"), _without_filling(fields) if nested else fields)
 
 
 def _row_by_row(portion: Any, file: str, before: int) -> Iterator[RawRow | Rejected]:
@@ -110,7 +111,21 @@ def _row_by_row(portion: Any, file: str, before: int) -> Iterator[RawRow | Rejec
             keys = tuple(portion.schema.names[:30])
             yield Rejected(file, number, "row", keys, f"can't be read: {_said(error)}")
         else:
-            yield RawRow(Place(file, number, "row"), fields)
+            yield RawRow(Place(file, number, "row"), _without_filling(fields))
+
+
+def _without_filling(fields: dict[str, Any]) -> dict[str, Any]:
+    """Take the nulls out of objects inside a row.
+
+    Arrow gives each object the keys of all: a tool call with one argument would come back with everybody's, as nulls.
+    """
+    return {key: _unfilled(value) for key, value in fields.items()}
+
+
+def _unfilled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unfilled(inner) for key, inner in value.items() if inner is not None}
+    return [_unfilled(item) for item in value] if isinstance(value, list) else value
 
 
 def _refuse_twins(names: list[str]) -> None:
