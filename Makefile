@@ -37,6 +37,7 @@ bench: $(READY) ## print both sides of each performance claim, from one run
 	$(BIN)/python -m tests.bench.fold_million
 	$(BIN)/python -m tests.bench.advice_time
 	$(BIN)/python -m tests.bench.forecast_time
+	$(BIN)/python -m tests.bench.rows_checked
 	$(BIN)/python -m tests.bench.first_step
 	$(BIN)/python -m tests.bench.step_cost
 	$(BIN)/python -m tests.bench.method_step_time

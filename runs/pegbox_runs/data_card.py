@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 from pegbox_methods.advice.data_card import DataCard
-from pegbox_runs.light_tokenizer import RENDERING_SECONDS
+from pegbox_methods.recipe import RowSource
 from pegbox_runs.models import FoundModel
-from pegbox_runs.rows.files import read_rows
-from pegbox_runs.rows.formats import read_examples
 from pegbox_runs.rows.lengths import at_lengths, counted_rows, percentiles
+from pegbox_runs.rows.loading import refuse_rejected
+from pegbox_runs.rows.masking import RENDERING_SECONDS
+from pegbox_runs.rows.source import find_source
+from pegbox_runs.rows.survey.surveying import survey
 
 SAMPLE = 1000
 """Rows whose tokens are counted at most; a share of theirs is known within about 3 %."""
@@ -21,19 +24,22 @@ def data_card(path: Path, model: FoundModel, *, sample: int = SAMPLE) -> DataCar
 
     Raises: Refusal: the file can't be read, or rows don't fit its format.
     """
-    name, examples = read_examples(str(path), read_rows(path), "auto")
-    chosen = examples
-    if len(examples) > sample:
-        chosen = random.Random(0).sample(examples, sample)  # noqa: S311 - the same card for the same file
+    asked = RowSource(file=str(path))
+    rows = survey(find_source(asked), asked=asked, checks=False)
+    refuse_rejected([rows], asked.file)
+    numbers: Sequence[int] = range(len(rows))
+    if len(rows) > sample:
+        numbers = random.Random(0).sample(numbers, sample)  # noqa: S311 - the same card for the same file
+    chosen = [example for _, _, example in rows.rows(numbers)]
     counted = counted_rows(chosen, model.folder, RENDERING_SECONDS)
     counted_with = counted.counted_with
-    if len(chosen) < len(examples):
-        counted_with += f", on {len(chosen)} of {len(examples)} rows drawn by chance"
+    if len(chosen) < len(rows):
+        counted_with += f", on {len(chosen)} of {len(rows)} rows drawn by chance"
     total = sum(counted.lengths)
     return DataCard(
         file=str(path),
-        format=name,
-        rows=len(examples),
+        format=rows.understanding.format,
+        rows=len(rows),
         rows_counted=len(chosen),
         percentiles=percentiles(counted.lengths),
         mean_tokens=total / len(chosen),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pegbox_runs.models import TOKENIZER
-from pegbox_runs.rows.chat_template import RENDERING_SECONDS, ChatTemplate, NoTemplate, rendering_limit
+from pegbox_runs.rows.chat_template import ChatTemplate
 from pegbox_runs.rows.row_tokenizer import Encoded, any_of
 
 SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
@@ -73,6 +73,3 @@ def _text(token: Any) -> str:
     """Give a special token's text, which may be wrapped in a description."""
     found = token.get("content") if isinstance(token, dict) else token
     return found if isinstance(found, str) else ""
-
-
-__all__ = ["RENDERING_SECONDS", "LightTokenizer", "NoTemplate", "rendering_limit"]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 SEED = 5
 WORDS = 20_000
-SYLLABLES = "ba de fi go hu ka le mi no pu ra se ti vo wu za bel dor fin gal hem kor lan mor nis pol ras sen tor vin".split()
+SYLLABLES = [first + last for first in "bdfghklmnprstvwz" for last in ("a", "e", "i", "o", "u", "an", "ol")]
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -22,7 +22,8 @@ class Planted(NamedTuple):
     secret: float = 0.0005
     damage: float = 0.001
     control: float = 0.0005
-    empty: float = 0.0005
+    broken: float = 0.0005
+    """Without an answer."""
     foreign: float = 0.02
     """With letters beyond ASCII, and nothing wrong."""
 
@@ -36,7 +37,7 @@ def vocabulary(chance: random.Random) -> list[str]:
 def rows(count: int, planted: Planted | None = None) -> Iterator[tuple[str, dict[str, str]]]:
     """Give rows, each with the word for what it is: `plain` for those with nothing wrong."""
     planted = planted or Planted()
-    chance = random.Random(SEED)
+    chance = random.Random(SEED)  # noqa: S311 - the same rows every time
     words = vocabulary(chance)
     kinds, weights = list(planted._fields), list(planted)
     kept: list[dict[str, str]] = []
@@ -57,8 +58,8 @@ def rows(count: int, planted: Planted | None = None) -> Iterator[tuple[str, dict
             row["output"] += " schön für größere".encode().decode("latin-1")
         elif kind == "control":
             row["output"] += " \x1b[31mrot\x00"
-        elif kind == "empty":
-            row = {"conversation": "", **row}
+        elif kind == "broken":
+            del row["output"]
         elif kind == "foreign":
             row["output"] += " und schöne Grüße, déjà vu, привет, 日本語"
         elif chance.random() < 0.05:

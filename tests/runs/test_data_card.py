@@ -16,12 +16,11 @@ from pegbox_methods.recipe import Model
 from pegbox_methods.refusal import Refusal
 from pegbox_runs import data_card as data_card_module
 from pegbox_runs.data_card import data_card
-from pegbox_runs.light_tokenizer import LightTokenizer, NoTemplate, rendering_limit
+from pegbox_runs.light_tokenizer import LightTokenizer
 from pegbox_runs.models import BUNDLED, FoundModel, find_config, find_model
 from pegbox_runs.rows.example import Completion, Conversation, Example, Message, PlainText
-from pegbox_runs.rows.files import read_rows
-from pegbox_runs.rows.formats import read_examples
 from pegbox_runs.rows.lengths import RowTokens, exact_rows
+from tests.example_rows import examples_of
 
 ROWS = BUNDLED / "rows.jsonl"
 
@@ -45,9 +44,10 @@ def copied(folder: Path, *left_out: str) -> FoundModel:
 def test_its_tokens_and_labels_are_those_that_the_worker_trains() -> None:
     from transformers import AutoTokenizer
 
-    from pegbox_worker.tokens import IGNORED, tokenize
+    from pegbox_runs.rows.masking import IGNORED
+    from pegbox_worker.tokens import tokenize
 
-    examples: list[Example] = list(read_examples("rows", read_rows(ROWS, 60), "auto")[1])
+    examples: list[Example] = examples_of(ROWS, 60)
     examples += [Completion("One and one is", " two."), PlainText("Nothing but a text."), Completion("", "Alone.")]
     examples.append(
         Conversation(
@@ -133,28 +133,13 @@ def test_a_template_that_never_ends_is_stopped_and_the_card_says_so(
     endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     (model.folder / "chat_template.jinja").write_text(endless)
     monkeypatch.setattr(data_card_module, "RENDERING_SECONDS", 0.3)
-    former, begin = signal.getsignal(signal.SIGALRM), time.monotonic()
+    former, begin = signal.getsignal(signal.SIGVTALRM), time.monotonic()
     card = data_card(ROWS, model)
     assert time.monotonic() - begin < 10
-    assert card.estimate == "the chat template takes more than 0.3 s"
+    assert card.estimate == "the chat template takes more than 0.3 s for 400 rows"
     assert "tokens around each turn" in card.counted_with
     assert card.mean_tokens == pytest.approx(data_card(ROWS, bundled()).mean_tokens, rel=0.2)
-    assert signal.getsignal(signal.SIGALRM) is former
-
-
-def test_an_alarm_that_was_set_before_rendering_still_rings() -> None:
-    rung: list[int] = []
-    former = signal.signal(signal.SIGALRM, lambda number, _: rung.append(number))
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
-        with pytest.raises(NoTemplate), rendering_limit(0.05):
-            time.sleep(5)
-        assert rung == []
-        time.sleep(0.5)
-        assert rung == [signal.SIGALRM]
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
+    assert signal.getsignal(signal.SIGVTALRM) is former
 
 
 def test_rows_are_counted_outside_the_main_thread_too() -> None:

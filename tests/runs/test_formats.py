@@ -12,7 +12,7 @@ import pytest
 from pegbox_methods.recipe import Column, RowsFormat
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.rows.example import Completion, Conversation, Example, Message, PlainText, ToolCall
-from pegbox_runs.rows.formats import Understanding, Unfit, read_examples, reader, understand
+from pegbox_runs.rows.formats import Understanding, Unfit, reader, understand
 
 Row = dict[str, Any]
 
@@ -563,12 +563,3 @@ def test_rows_with_ever_new_keys_are_not_all_remembered() -> None:
 def test_keys_with_escape_sequences_are_shown_and_never_act() -> None:
     reason = why_unfit({"\x1b[31mq": 3, "answer": "x"}, prompt="\x1b[31mq", completion="answer")
     assert reason == r'its "\x1b[31mq" is a number, not a text'
-
-
-def test_rows_that_do_not_fit_are_listed_with_place_and_keys() -> None:
-    rows = [("line 1", {"text": "a"}), *((f"line {i}", {"text": "", "id": i}) for i in range(2, 20))]
-    with pytest.raises(Refusal) as caught:
-        read_examples("rows.jsonl", rows, "auto")
-    assert "18 of 19 rows don't fit the format 'text'" in caught.value.sentence
-    assert 'line 2: its "text" is empty; its keys are "text", "id"' in caught.value.sentence
-    assert "... and 8 more" in caught.value.sentence

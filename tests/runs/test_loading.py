@@ -141,9 +141,7 @@ def test_rejected_rows_are_refused_with_their_places_or_left_out_if_allowed(writ
         load(file)
     loaded = load(file, allow=("rejected-rows",))
     assert len(loaded.trained) + len(loaded.held_out) == 3
-    assert loaded.remarks[0].startswith(
-        "1 rows can't be taken and are left out; 3 are good. The first: a.jsonl, line 2"
-    )
+    assert loaded.remarks[0].startswith("1 row can't be taken and is left out; 3 are good. The first: a.jsonl, line 2")
 
 
 def test_only_the_first_ten_rejected_rows_are_named(write: Any) -> None:

@@ -7,25 +7,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers.trainer_pt_utils import get_length_grouped_indices
-from trl import pack_dataset
 
 from pegbox_methods.advice.data_card import KEPT
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.light_tokenizer import LightTokenizer
 from pegbox_runs.models import BUNDLED
 from pegbox_runs.rows.example import Completion, Conversation, Message, PlainText
-from pegbox_runs.rows.files import read_rows
-from pegbox_runs.rows.formats import read_examples
 from pegbox_runs.rows.lengths import count_lengths, histogram
 from pegbox_runs.rows.masking import mask_rows
-from pegbox_runs.rows.padding import best_fit_decreasing, grouped, padded_share, paddings
+from pegbox_runs.rows.padding import grouped, padded_share, paddings
+from tests.example_rows import examples_of
 
 MODEL = BUNDLED / "model"
-EXAMPLES = read_examples("rows", read_rows(BUNDLED / "rows.jsonl", 120), "auto")[1]
+EXAMPLES = examples_of(BUNDLED / "rows.jsonl", 120)
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=80)
 
 
@@ -95,24 +92,16 @@ def test_grouping_is_that_of_transformers(lengths: list[int], batch: int, seed: 
     assert grouped([lengths[place] for place in order], batch) == [lengths[place] for place in theirs]
 
 
-@settings(max_examples=15, deadline=None)
-@given(lengths=LENGTHS)
-def test_packing_fills_sequences_as_full_as_trls(lengths: list[int]) -> None:
-    rows = Dataset.from_dict({"input_ids": [[1] * length for length in lengths]})
-    theirs = pack_dataset(rows, seq_length=60, strategy="bfd")
-    assert sorted(best_fit_decreasing(lengths, 60)) == sorted(len(row) for row in theirs["input_ids"])
-
-
 def test_the_share_of_padding_is_counted_by_micro_batches() -> None:
     assert padded_share([4, 4, 1, 3, 2], 2) == pytest.approx(1 - 14 / (8 + 6 + 2))
     assert padded_share([7] * 9, 4) == 0
 
 
 def test_grouping_wastes_less_than_shuffling_and_packing_least() -> None:
-    chance = random.Random(1)
+    chance = random.Random(1)  # noqa: S311 - the same rows in every run
     lengths = [chance.choice([20, 60, 200, 500]) + chance.randrange(20) for _ in range(2000)]
     shares = {found.order: found.share for found in paddings(lengths, 1024, 2000, 4, 4)}
-    assert shares["packed"] < shares["grouped"] < shares["shuffled"]
+    assert shares["packed"] == 0 < shares["grouped"] < shares["shuffled"]
     assert 0.3 < shares["shuffled"] < 0.7
 
 

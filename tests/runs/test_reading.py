@@ -585,3 +585,11 @@ def test_a_file_that_goes_away_between_finding_and_reading_is_a_problem_not_a_cr
     (problem,) = read_source(found)
     assert isinstance(problem, Rejected)
     assert problem.reason == "can't be opened: No such file or directory"
+
+
+def test_a_tool_call_in_parquet_has_its_own_arguments_and_not_everybodys(tmp_path: Path) -> None:
+    calls = [{"name": "weather", "arguments": {"city": "Graz"}}, {"name": "add", "arguments": {"a": 1, "b": 2}}]
+    rows = [{"calls": [call], "left": None} for call in calls]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    found = [item.fields for item in read_source(find_source(RowSource(file=str(tmp_path / "rows.parquet"))))]
+    assert found == rows

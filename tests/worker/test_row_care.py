@@ -108,5 +108,5 @@ def test_rows_that_can_not_be_taken_are_left_out_only_if_the_recipe_says_so(tmp_
     with pytest.raises(Refusal, match=r"1 of 21 rows can't be taken(.|\n)*rows.jsonl, line 21"):
         run(tmp_path, rows)
     events = run(tmp_path, rows, allow=("rejected-rows",))
-    assert "1 rows can't be taken" in next(e.text for e in only(events, Notice) if e.about == "rows")
+    assert "1 row can't be taken" in next(e.text for e in only(events, Notice) if e.about == "rows")
     assert only(events, Finished)

@@ -1,13 +1,9 @@
-"""A model's chat template: turns written as text, exactly as transformers writes them, and what they mark as learned."""
+"""A model's chat template: turns written as text, as transformers writes them, and what is marked as learned."""
 
 from __future__ import annotations
 
 import json
-import signal
-import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,8 +20,6 @@ if TYPE_CHECKING:
 Spans = tuple[tuple[int, int], ...]
 """Ranges: the first place, and the one behind the last."""
 
-RENDERING_SECONDS = 5.0
-"""For all rows together; an honest template takes less than a millisecond a row."""
 SAID = 200
 """Letters of a template's own complaint that are told."""
 
@@ -108,13 +102,18 @@ class ChatTemplate:
                     recording.length += len(block)
             finally:
                 _recording.reset(token)
+        except jinja2.exceptions.TemplateSyntaxError as error:
+            raise NoTemplate(f"the chat template is broken at line {error.lineno}: {_said(error)}") from None
         except jinja2.exceptions.TemplateError as error:
             roles = one_line(", ".join(message.role for message in messages), SAID)
-            raise NoTemplate(f"the chat template refuses the roles {roles}: {one_line(str(error), SAID)}") from None
+            raise NoTemplate(f"the chat template refuses the roles {roles}: {_said(error)}") from None
         except (TypeError, ValueError, KeyError, ArithmeticError, RecursionError, MemoryError, AttributeError) as error:
-            said = one_line(str(error), SAID)
-            raise NoTemplate(f"the chat template fails: {type(error).__name__}: {said}") from None
+            raise NoTemplate(f"the chat template fails: {type(error).__name__}: {_said(error)}") from None
         return RenderedText("".join(recording.blocks), tuple(recording.spans) if marked else None)
+
+
+def _said(error: Exception) -> str:
+    return one_line(str(error), SAID).rstrip(".")
 
 
 def as_template_takes_it(message: Message) -> dict[str, Any]:
@@ -138,32 +137,6 @@ def as_template_takes_it(message: Message) -> dict[str, Any]:
     if message.tool_call_id:
         turn["tool_call_id"] = message.tool_call_id
     return turn
-
-
-@contextmanager
-def rendering_limit(seconds: float) -> Iterator[None]:
-    """Stop rendering that takes too long: the sandbox bounds one range, and not two nested ones.
-
-    Works in the main thread on POSIX; elsewhere nothing is stopped. An alarm that was set before rings at its time.
-    Raises: NoTemplate.
-    """
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise NoTemplate(f"the chat template takes more than {seconds:g} s")
-
-    begin, former = time.monotonic(), signal.signal(signal.SIGALRM, stop)
-    pending, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL if former is None else former)
-        if pending:
-            left = pending - (time.monotonic() - begin)
-            signal.setitimer(signal.ITIMER_REAL, max(left, 0.001), interval)
 
 
 class _Recording:

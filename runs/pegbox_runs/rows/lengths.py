@@ -11,9 +11,9 @@ from pathlib import Path
 from pegbox_methods.advice.data_card import KEPT, AtLength, shortest
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.light_tokenizer import LightTokenizer
-from pegbox_runs.rows.chat_template import RENDERING_SECONDS, NoTemplate, Spans, rendering_limit
+from pegbox_runs.rows.chat_template import NoTemplate, Spans
 from pegbox_runs.rows.example import Completion, Conversation, Example, PlainText
-from pegbox_runs.rows.masking import IGNORED, mask_rows
+from pegbox_runs.rows.masking import IGNORED, RENDERING_SECONDS, mask_rows
 from pegbox_runs.rows.padding import paddings
 from pegbox_runs.rows.report import Bin, Lengths
 from pegbox_runs.rows.row_tokenizer import RowTokenizer
@@ -110,7 +110,7 @@ def count_lengths(
 def counted_rows(
     examples: Sequence[Example], tokenizer: RowTokenizer | Path, seconds: float = RENDERING_SECONDS
 ) -> CountedRows:
-    """Count each row's tokens as training will make them, else guess; rendering may take so many `seconds`."""
+    """Count each row's tokens as training will make them, else guess; rendering a batch may take so many `seconds`."""
     if isinstance(tokenizer, Path):
         try:
             tokenizer = LightTokenizer(tokenizer)
@@ -119,8 +119,7 @@ def counted_rows(
                 [_by_letters(row) for row in examples], f"{LETTERS_PER_TOKEN} letters a token", str(error)
             )
     try:
-        with rendering_limit(seconds):
-            rows = exact_rows(examples, tokenizer)
+        rows = exact_rows(examples, tokenizer, seconds)
     except Refusal as error:
         texts = exact_rows([_untemplated(example) for example in examples], tokenizer)
         turns = [len(example.messages) if isinstance(example, Conversation) else 0 for example in examples]
@@ -130,9 +129,11 @@ def counted_rows(
     return CountedRows(rows, "the model's tokenizer and chat template", None)
 
 
-def exact_rows(examples: Sequence[Example], tokenizer: RowTokenizer) -> list[RowTokens]:
-    """Count tokens as training will make them. Raises: Refusal: the chat template fails on a row."""
-    return [_counted(row.labels) for row in mask_rows(examples, tokenizer)]
+def exact_rows(
+    examples: Sequence[Example], tokenizer: RowTokenizer, seconds: float = RENDERING_SECONDS
+) -> list[RowTokens]:
+    """Count tokens as training will make them. Raises: Refusal: the chat template fails on a row, or never ends."""
+    return [_counted(row.labels) for row in mask_rows(examples, tokenizer, seconds)]
 
 
 def at_lengths(counted: CountedRows) -> tuple[AtLength, ...]:
@@ -167,11 +168,12 @@ def histogram(lengths: Sequence[int]) -> tuple[Bin, ...]:
 
 
 def _round_up(width: int) -> int:
-    """Give the next width that reads well: 1, 2 or 5 times a power of 10, or a power of 2 up to 64."""
-    steps = sorted(
-        {2**power for power in range(7)} | {digit * 10**power for digit in (1, 2, 5) for power in range(2, 8)}
+    """Give the next width that reads well: a power of 2 up to 64, above that 1, 2 or 5 times a power of 10."""
+    widths: tuple[int, ...] = (
+        *(2**power for power in range(7)),
+        *(digit * 10**power for power in range(2, 8) for digit in (1, 2, 5)),
     )
-    return next(step for step in steps if step >= width)
+    return next(known for known in widths if known >= width)
 
 
 def _why(best: AtLength) -> str:
@@ -180,11 +182,7 @@ def _why(best: AtLength) -> str:
         return f"the least that leaves {kept}; {100 * best.rows_truncated:.3g} % of the rows lose their end"
     if best.trained_kept < KEPT:
         return f"the longest that is looked at; it leaves {kept}"
-    return (
-        "the least that cuts no row, or nearly nothing that is trained"
-        if best.trained_kept < 1
-        else ("the least that cuts nothing that is trained")
-    )
+    return "the least that cuts nothing that is trained"
 
 
 def _counted(labels: Sequence[int]) -> RowTokens:

@@ -134,7 +134,7 @@ def load_rows(recipe: Recipe, found: FoundRows | None = None) -> LoadedRows:
     surveys = [_surveyed(source, recipe) for source in found.sources]
     other = None if found.held_out is None else survey(found.held_out.source, asked=found.held_out.asked, checks=False)
     seen = surveys if other is None else [*surveys, other]
-    remarks = _without_rejected(seen, recipe)
+    remarks = _left_out(seen, recipe)
     held = _held_out(recipe, surveys) if other is None else [np.zeros(len(one), dtype=bool) for one in surveys]
     barred = _keys([(one, side) for one, side in zip(surveys, held, strict=True)] if other is None else [(other, None)])
     free = [~side & ~np.isin(one.hashes, barred) for one, side in zip(surveys, held, strict=True)]
@@ -169,24 +169,37 @@ def _surveyed(found: FoundSource, recipe: Recipe) -> Survey:
     )
 
 
-def _without_rejected(surveys: Sequence[Survey], recipe: Recipe) -> list[str]:
-    """Refuse rows that can't be taken, unless the recipe says to leave them out. Returns: what to tell of them.
+def refuse_rejected(surveys: Sequence[Survey], file: str) -> None:
+    """Refuse sources with rows that can't be taken, the first ten named.
 
     Raises: Refusal.
     """
     count = sum(one.rejected_count for one in surveys)
     if not count:
-        return []
+        return
     named = [rejected for one in surveys for rejected in one.rejected][:NAMED]
-    listed = "\n".join(_told(rejected) for rejected in named)
     more = f"\n... and {count - len(named)} more" if count > len(named) else ""
-    good = sum(map(len, surveys))
-    if "rejected-rows" in recipe.rows.allow:
-        return [f"{count} rows can't be taken and are left out; {good} are good. The first: {_told(named[0])}."]
     raise Refusal(
-        f"{recipe.rows.file}: {count} of {count + good} rows can't be taken. Mend them, or leave them out with "
-        f'rows.allow = ["rejected-rows"]; `pegbox data` lists them all and can write a cleaned copy:\n{listed}{more}'
+        f"{file}: {count} of {count + sum(map(len, surveys))} rows can't be taken. Mend them, or leave them out with "
+        'rows.allow = ["rejected-rows"]; `pegbox data` lists them all and can write a cleaned copy:\n'
+        + "\n".join(map(_told, named))
+        + more
     )
+
+
+def _left_out(surveys: Sequence[Survey], recipe: Recipe) -> list[str]:
+    """Tell of rows that can't be taken, where the recipe lets them be left out.
+
+    Raises: Refusal: it doesn't.
+    """
+    count = sum(one.rejected_count for one in surveys)
+    if "rejected-rows" not in recipe.rows.allow:
+        refuse_rejected(surveys, recipe.rows.file)
+    if not count:
+        return []
+    first = next(rejected for one in surveys for rejected in one.rejected)
+    rows = "1 row can't be taken and is" if count == 1 else f"{count} rows can't be taken and are"
+    return [f"{rows} left out; {sum(map(len, surveys))} are good. The first: {_told(first)}."]
 
 
 def _told(rejected: Rejected) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import chain
 from typing import Literal
 
 import msgspec
@@ -88,12 +89,12 @@ def padding_fault(
     kept = [_labels(row) for row in before]
     made = [_labels(row) for row in after]
     if len(after) != len(before):
-        kept, made = [sum(kept, [])], [sum(made, [])]
+        kept, made = [list(chain.from_iterable(kept))], [list(chain.from_iterable(made))]
     for number, (wanted, found) in enumerate(zip(kept, made, strict=True)):
         if wanted != found:
             sentence = (
-                f"Padding eats labels: a row that trains {len(wanted)} tokens trains {len(found)} after it was put into "
-                "a batch. This is a fault of the tokenizer's padding token or of a plugin's collator, and not of the "
+                f"Padding eats labels: a row that trains {len(wanted)} tokens trains {len(found)} after it was put "
+                "into a batch. This is a fault of the tokenizer's padding token or of a plugin's collator, not of the "
                 "rows; name a padding token that isn't an end token."
             )
             shown = "" if show is None or len(after) != len(before) else _shown(show(number))

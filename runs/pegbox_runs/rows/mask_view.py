@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from pegbox_runs.printable import one_line, printable
-from pegbox_runs.rows.chat_template import NoTemplate
 from pegbox_runs.rows.example import Conversation, Example
 from pegbox_runs.rows.masking import IGNORED, MaskedRow, mask_rows
 from pegbox_runs.rows.row_tokenizer import RowTokenizer
@@ -147,6 +146,3 @@ def _folded(text: str, width: int) -> list[str]:
     if width <= 0:
         return lines
     return [line[at : at + width] for line in lines for at in range(0, max(len(line), 1), width)]
-
-
-__all__ = ["NoTemplate", "ShownRow", "ShownToken", "marked_text", "show_row", "shown", "special_in_text"]

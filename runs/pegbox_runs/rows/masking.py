@@ -7,14 +7,18 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from pegbox_runs.rows.chat_template import NoTemplate
 from pegbox_runs.rows.example import Example
 from pegbox_runs.rows.rendering import Rendered, RowRenderer
 from pegbox_runs.rows.row_tokenizer import Encoded, RowTokenizer
+from pegbox_runs.rows.time_limit import TookTooLong, time_limit
 
 IGNORED = -100
 """The label of a token that is context only; torch's and TRL's convention."""
 BATCH = 1000
 """Rows that are tokenized at once, and held in memory at most."""
+RENDERING_SECONDS = 20.0
+"""For a batch; an honest template takes less than a millisecond a row."""
 
 
 class MaskedRow(NamedTuple):
@@ -36,14 +40,16 @@ class MaskedRow(NamedTuple):
         return len(self.labels) - self.labels.count(IGNORED)
 
 
-def mask_rows(examples: Iterable[Example], tokenizer: RowTokenizer) -> Iterator[MaskedRow]:
-    """Render, tokenize and label examples, in order and a batch at a time.
+def mask_rows(
+    examples: Iterable[Example], tokenizer: RowTokenizer, seconds: float = RENDERING_SECONDS
+) -> Iterator[MaskedRow]:
+    """Render, tokenize and label examples, in order and a batch at a time, whose rendering may take so many `seconds`.
 
-    Raises: Refusal: the chat template fails on a row, or leaves it open which part of it is an answer.
+    Raises: Refusal: the chat template fails on a row, leaves it open which part of it is an answer, or never ends.
     """
     renderer = RowRenderer(tokenizer.template)
     source = iter(examples)
-    while batch := [renderer.render(example) for example in islice(source, BATCH)]:
+    while batch := _rendered(list(islice(source, BATCH)), renderer, seconds):
         by_kind = {
             templated: iter(
                 tokenizer.encode([row.text for row in batch if row.templated is templated], templated=templated)
@@ -52,6 +58,14 @@ def mask_rows(examples: Iterable[Example], tokenizer: RowTokenizer) -> Iterator[
         }
         for row in batch:
             yield _masked(row, next(by_kind[row.templated]), tokenizer.end)
+
+
+def _rendered(examples: list[Example], renderer: RowRenderer, seconds: float) -> list[Rendered]:
+    try:
+        with time_limit(seconds):
+            return [renderer.render(example) for example in examples]
+    except TookTooLong:
+        raise NoTemplate(f"the chat template takes more than {seconds:g} s for {len(examples)} rows") from None
 
 
 def _masked(row: Rendered, encoded: Encoded, end: int | None) -> MaskedRow:
@@ -72,18 +86,19 @@ def _masked(row: Rendered, encoded: Encoded, end: int | None) -> MaskedRow:
 def _token_spans(row: Rendered, offsets: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Find the tokens of each learned span.
 
-    Of a template's text a token is learned if any of its characters is, as transformers' assistant mask has it; but
-    where the template marks nothing, not one that only begins with the blanks behind a turn and is the next one's. Of
-    a completion it must begin there: a token that begins in the prompt is known when the answer is asked for.
+    A token is learned if any of its characters is, as transformers' assistant mask has it; but where the template marks
+    nothing, not one that only begins with the blanks behind a turn and is the next one's. In front of a completion only
+    blanks may be part of such a token: of any other text the model is asked to go on with the token's rest.
     """
     # (0, 0) marks what the tokenizer added. Other empty offsets are white space that it trims from them.
     real = [place for place, offset in enumerate(offsets) if offset != (0, 0)]
     firsts = [offsets[place][0] for place in real]
     lasts = [offsets[place][1] for place in real]
     for begin, stop in row.learned:
-        low = bisect_right(lasts, begin) if row.templated else bisect_left(firsts, begin)
-        high = bisect_left(firsts, stop)
+        low, high = bisect_right(lasts, begin), bisect_left(firsts, stop)
+        if not row.templated and low < high and row.text[firsts[low] : begin].strip():
+            low += 1
         if row.templated and not row.marked and low < high and lasts[high - 1] > stop:
             high -= not row.text[firsts[high - 1] : stop].strip()
-        if low < high:
+        if begin < stop and low < high:
             yield real[low], real[high - 1] + 1

@@ -30,7 +30,7 @@ class Taken:
     copies: NDArray[np.int64]
     """How often each of its rows is seen, in its order."""
     wanted: int
-    """Rows, with their copies, that the weight or the share asks for; more than there are where a share is too large."""
+    """Rows, copies counted, that the weight or the share asks for; more than there are where a share is too large."""
 
     @property
     def rows(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from bisect import bisect_left, insort
 from collections.abc import Sequence
 from itertools import chain, cycle, islice
 
@@ -26,10 +25,9 @@ def paddings(
     cut = [min(length, limit) for length in lengths]
     rows = list(islice(cycle(cut), min(max(total_rows, len(cut)), max(MOST_ROWS, len(cut)))))
     chance.shuffle(rows)
-    packed = best_fit_decreasing(rows, limit)
-    chance.shuffle(packed)
-    orders = {"grouped": grouped(rows, micro_batch * accumulation), "shuffled": rows, "packed": packed}
-    return tuple(Padding(order, padded_share(order_rows, micro_batch)) for order, order_rows in orders.items())
+    orders = {"grouped": grouped(rows, micro_batch * accumulation), "shuffled": rows}
+    shares = [Padding(order, padded_share(order_rows, micro_batch)) for order, order_rows in orders.items()]
+    return (*shares, Padding("packed", 0.0))  # a micro-batch of packed sequences goes through the model as one row
 
 
 def padded_share(lengths: Sequence[int], micro_batch: int) -> float:
@@ -48,20 +46,3 @@ def grouped(shuffled: Sequence[int], batch: int) -> list[int]:
         longest = max(range(len(portions)), key=lambda portion: portions[portion][0])
         portions[0][0], portions[longest][0] = portions[longest][0], portions[0][0]
     return list(chain.from_iterable(portions))
-
-
-def best_fit_decreasing(lengths: Sequence[int], limit: int) -> list[int]:
-    """Fill sequences of at most `limit` tokens: the longest row first, each into the fullest sequence that has room.
-
-    Returns: the sequences' lengths. No row is longer than the limit.
-    """
-    rooms: list[int] = []  # of the open sequences, sorted
-    full: list[int] = []
-    for length in sorted((length for length in lengths if length), reverse=True):
-        place = bisect_left(rooms, length)
-        room = rooms.pop(place) if place < len(rooms) else limit
-        if room > length:
-            insort(rooms, room - length)
-        else:
-            full.append(limit)
-    return [*full, *(limit - room for room in rooms)]

@@ -1,7 +1,7 @@
 """Which rows are held out: by their content, so that order, machine and duplicates don't matter.
 
-Rows that must stay together (equal ones, those of one group) are a unit. Units are ranked by a seeded hash, and those of
-the lowest ranks are held out until the share is met as closely as units allow.
+Rows that must stay together (equal ones, those of one group) are a unit. Units are ranked by a seeded hash, and those
+of the lowest ranks are held out until the share is met as closely as units allow.
 """
 
 from __future__ import annotations

@@ -7,20 +7,18 @@ rendering.
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import takewhile
 from typing import NamedTuple
 
 import msgspec
 
 from pegbox_runs.rows.chat_template import ChatTemplate, NoTemplate, Spans
 from pegbox_runs.rows.example import Conversation, Message
+from pegbox_runs.rows.turn_ends import Spoken, alike_from_start, behind_header, through_close, without_thought
+from pegbox_runs.rows.turn_layout import Hole, Layout, Point, fitted, owners_of
 
 KEPT_LAYOUTS = 1000
 _ONCE = str(secrets.randbelow(10**12))
@@ -28,10 +26,6 @@ _ONCE = str(secrets.randbelow(10**12))
 _STAND_IN = re.compile(f"\uf8f0{_ONCE}-([0-9]+)\uf8f1")
 _TAG = re.compile(r"</?[A-Za-z_]+>")
 """Words such as <think> at which some templates part a content."""
-_ATOM = re.compile(r"<[^<>\s]{1,40}>|\[[^\[\]\s]{1,40}\]|.", re.DOTALL)
-"""A token of a template's own, or one character: two of its texts may begin alike within such a token."""
-_OPENED_THOUGHT = re.compile(r"<think>\s*(</think>\s*)?\Z")
-"""What stands open for the answer at the end of a prompt; TRL's training templates learn it with the answer."""
 
 
 class Untellable(Exception):
@@ -50,31 +44,6 @@ class Turns(NamedTuple):
     """One span for each assistant's turn, in order: behind its header, up to where the next turn begins."""
 
 
-class Hole(NamedTuple):
-    """A passage that people wrote."""
-
-    message: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A conversation with stand-ins, rendered."""
-
-    literals: tuple[str, ...]
-    """The template's own texts, one more than there are holes."""
-    holes: tuple[int, ...]
-    """Which passage stands between them."""
-    answers: tuple[tuple[Point, Point], ...]
-
-
-class Point(NamedTuple):
-    """A place in a template's own text."""
-
-    literal: int
-    offset: int
-
-
 class TurnFinder:
     """Finds the answers of conversations that one template writes."""
 
@@ -89,29 +58,48 @@ class TurnFinder:
 
         Raises: NoTemplate: the template refuses the turns. Untellable.
         """
-        holes, skeleton = self._skeleton(conversation)
+        for sharing in (False, True):
+            spans = self._spans(*self._skeleton(conversation, sharing=sharing), text)
+            if spans is not None:
+                return Turns(text, spans)
+        return Turns(text, tuple(self._one_by_one(conversation, text)))
+
+    def _spans(self, holes: Sequence[Hole], skeleton: Conversation, text: str) -> Spans | None:
         layout = self._layouts.get(skeleton)
-        places = None if layout is None else _fitted(layout, holes, text)
+        places = None if layout is None else fitted(layout, holes, text)
         if layout is None or places is None:  # the day may have changed since, which some templates write
             layout = self._layouts[skeleton] = self._layout(skeleton, holes)
             if len(self._layouts) > KEPT_LAYOUTS:
                 self._layouts.popitem(last=False)
-            places = _fitted(layout, holes, text)
+            places = fitted(layout, holes, text)
         if places is None:
-            return Turns(text, tuple(self._one_by_one(conversation, text)))
-        return Turns(
-            text, tuple((places[a.literal] + a.offset, places[b.literal] + b.offset) for a, b in layout.answers)
-        )
+            return None
+        return tuple((places[a.literal] + a.offset, places[b.literal] + b.offset) for a, b in layout.answers)
 
-    def _skeleton(self, conversation: Conversation) -> tuple[list[Hole], Conversation]:
-        """Put a stand-in for each passage; a blank one stays where templates ask whether there is any text."""
+    def _skeleton(self, conversation: Conversation, *, sharing: bool) -> tuple[list[Hole], Conversation]:
+        """Put a stand-in for each passage; a blank one stays where templates ask whether there is any text.
+
+        `sharing`: equal questions get the same stand-ins, as Mistral's template compares them with the last one.
+        """
         holes: list[Hole] = []
-        messages = tuple(self._stood_in(number, m, holes) for number, m in enumerate(conversation.messages))
-        return holes, Conversation(messages, conversation.tools)
+        messages: list[Message] = []
+        asked: dict[str, tuple[Message, list[Hole]]] = {}
+        for number, message in enumerate(conversation.messages):
+            if sharing and message.role == "user" and message.content in asked:
+                again, shared = asked[message.content]
+                messages.append(again)
+                for hole in shared:
+                    hole.messages.append(number)
+                continue
+            begin = len(holes)
+            messages.append(self._stood_in(number, message, holes))
+            if message.role == "user":
+                asked[message.content] = messages[-1], holes[begin:]
+        return holes, Conversation(tuple(messages), conversation.tools)
 
     def _stood_in(self, number: int, message: Message, holes: list[Hole]) -> Message:
         def hole(text: str) -> str:
-            holes.append(Hole(number, text))
+            holes.append(Hole([number], text))
             return _stand_in(len(holes) - 1)
 
         def passage(text: str, *, always: bool) -> str:
@@ -135,7 +123,7 @@ class TurnFinder:
     def _layout(self, skeleton: Conversation, holes: Sequence[Hole]) -> Layout:
         parts = _STAND_IN.split(self._template.render(skeleton.messages, tools=skeleton.tools).text)
         literals, inside = tuple(parts[::2]), tuple(map(int, parts[1::2]))
-        owners = [holes[hole].message for hole in inside]
+        owners = owners_of(inside, holes)
         answers = []
         for number, message in enumerate(skeleton.messages):
             if message.role == "assistant":
@@ -145,7 +133,7 @@ class TurnFinder:
                     raise Untellable(number + 1)  # the template leaves the answer out
                 before = own[0] if own else max((p + 1 for p, owner in enumerate(owners) if owner < number), default=0)
                 behind = own[-1] + 1 if own else before
-                spoken = _Spoken(literals[before], literals[behind], bool(own), number + 1 == len(skeleton.messages))
+                spoken = Spoken(literals[before], literals[behind], bool(own), number + 1 == len(skeleton.messages))
                 begin = self._begin(skeleton, number, spoken)
                 end = self._end(skeleton, number, spoken)
                 answers.append((Point(before, begin), Point(behind, end if own else max(begin, end))))
@@ -179,7 +167,7 @@ class TurnFinder:
             later = [begin for begin, _ in (found for found in whole[number + 1 :] if found)]
             begin, stop = own or (min(later, default=len(text)), behind)
             last = number + 1 == len(conversation.messages)
-            spoken = _Spoken(text[behind:begin], text[stop : min(later, default=len(text))], own is not None, last)
+            spoken = Spoken(text[behind:begin], text[stop : min(later, default=len(text))], own is not None, last)
             anchored = self._alone(conversation, max((n for n in range(number) if whole[n]), default=-1))
             first = behind + self._begin(anchored, number, spoken)
             end = stop + self._end(self._alone(conversation, number) if own else anchored, number, spoken)
@@ -203,18 +191,18 @@ class TurnFinder:
         fits = text.startswith(before) and text.endswith(behind) and len(before) + len(behind) <= len(text)
         return (len(before), len(text) - len(behind)) if len(parts) > 1 and fits else None
 
-    def _begin(self, conversation: Conversation, number: int, spoken: _Spoken) -> int:
+    def _begin(self, conversation: Conversation, number: int, spoken: Spoken) -> int:
         """Say where an answer begins in the template's text before it. Raises: Untellable."""
         turns, header = conversation.messages[:number], self._answer_header()
         prompt = self._tail(conversation, turns, prompting=True) if turns else None
-        begin = _behind_header(spoken, prompt, header)
+        begin = behind_header(spoken, prompt, header)
         if begin is None and spoken.own and (not turns or (prompt is None and not header)):
             begin = len(spoken.before)  # a system prompt of the template's own isn't learned
         if begin is None:
             raise Untellable(number + 1)
         return begin
 
-    def _end(self, conversation: Conversation, number: int, spoken: _Spoken) -> int:
+    def _end(self, conversation: Conversation, number: int, spoken: Spoken) -> int:
         """Say where an answer's turn ends in the template's text behind it."""
         if spoken.last:
             return len(spoken.behind)
@@ -225,7 +213,7 @@ class TurnFinder:
             turns = (Message("user", _stand_in(0)), Message("assistant", _stand_in(1)))
             following = self._tail(conversation, turns, prompting=True)
             closing = self._tail(conversation, turns, prompting=False)
-        return _through_close(spoken.behind, following, closing, self._answer_header())
+        return through_close(spoken.behind, following, closing, self._answer_header())
 
     def _tail(self, conversation: Conversation, turns: Sequence[Message], *, prompting: bool) -> str | None:
         """Give what the template writes behind the last passage of some turns; None: it refuses them."""
@@ -241,87 +229,10 @@ class TurnFinder:
             asked = Conversation((Message("user", _stand_in(0)),))
             plain = self._tail(asked, asked.messages, prompting=False)
             prompted = self._tail(asked, asked.messages, prompting=True)
-            alike = 0 if plain is None or prompted is None else _alike(plain, prompted)
-            self._header = _without_thought((prompted or "")[alike:])
+            alike = 0 if plain is None or prompted is None else alike_from_start(plain, prompted)
+            self._header = without_thought((prompted or "")[alike:])
         return self._header
-
-
-class _Spoken(NamedTuple):
-    """The template's texts around an answer."""
-
-    before: str
-    behind: str
-    own: bool
-    """Whether a passage of the answer stands between them; else they are one text."""
-    last: bool
 
 
 def _stand_in(number: int) -> str:
     return f"\uf8f0{_ONCE}-{number}\uf8f1"
-
-
-def _behind_header(spoken: _Spoken, prompt: str | None, header: str) -> int | None:
-    """Find where the header of an answer ends, by what a prompt for that answer ends with."""
-    before, begins = spoken.before, []
-    if prompt is not None:
-        prompt = _without_thought(prompt)
-        if before.startswith(prompt) or prompt.startswith(before):
-            begins.append(min(len(prompt), len(before)))
-    if header.strip() and (spoken.own or not begins):
-        # Some templates write a header there that they leave out of a prompt, as behind a tool's answer.
-        found = before.rfind(header) if spoken.own else before.find(header)
-        begins += [found + len(header)] if found >= 0 else []
-    return max(begins, default=None)
-
-
-def _through_close(behind: str, following: str | None, closing: str | None, header: str) -> int:
-    """Find where an answer's turn ends, by what the template writes behind it before another header, or at the end."""
-    following = None if following is None else _without_thought(following)
-    if following is not None and header and following.endswith(header):
-        close = following.removesuffix(header)
-        if behind.startswith(close):
-            return len(close)
-    return max(_alike(behind, tail) for tail in (closing, following, "") if tail is not None)
-
-
-def _without_thought(prompt: str) -> str:
-    return _OPENED_THOUGHT.sub("", prompt)
-
-
-def _alike(one: str, other: str) -> int:
-    """Count the characters with which both begin, in whole tokens of the template."""
-    same = os.path.commonprefix([one, other])
-    if len(same) in (len(one), len(other)):
-        return len(same)
-    pairs = zip(_ATOM.findall(one), _ATOM.findall(other), strict=False)
-    return sum(len(atom) for atom, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-
-
-def _fitted(layout: Layout, holes: Sequence[Hole], text: str) -> list[int] | None:
-    """Lay a layout over a text. Returns: where each literal begins; None: it doesn't fit."""
-    first = layout.literals[0]
-    if not text.startswith(first):
-        return None
-    places, behind = [0], len(first)
-    for hole, literal in zip(layout.holes, layout.literals[1:], strict=True):
-        for said in _ways(holes[hole].text):
-            stop = behind + len(said)
-            if text.startswith(said, behind) and text.startswith(literal, stop):
-                break
-        else:
-            return None
-        places.append(stop)
-        behind = stop + len(literal)
-    return places if behind == len(text) else None
-
-
-def _ways(text: str) -> Iterator[str]:
-    """List how templates write a passage: as it is, without blanks around it, or in JSON."""
-    yield text
-    yield text.strip()
-    yield text.strip("\n")
-    yield text.lstrip()
-    yield text.rstrip()
-    yield text.lstrip("\n")
-    yield text.rstrip("\n")
-    yield json.dumps(text, ensure_ascii=False)[1:-1]

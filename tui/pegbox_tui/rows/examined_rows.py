@@ -59,14 +59,13 @@ class ExaminedRows:
 
         Raises: Refusal: there is no row of that number, or the file has changed since.
         """
-        from pegbox_runs.rows.chat_template import RENDERING_SECONDS, rendering_limit
         from pegbox_runs.rows.mask_view import show_row
 
         place, example = self.examined.row(number)
         if isinstance(self._tokenizer, str):
             return BrowsedRow(number, str(place), None, self._tokenizer)
         try:
-            with self._one_at_a_time, rendering_limit(RENDERING_SECONDS):
+            with self._one_at_a_time:
                 shown = show_row(example, self._tokenizer, self.length)
         except Refusal as refusal:
             return BrowsedRow(number, str(place), None, refusal.sentence)

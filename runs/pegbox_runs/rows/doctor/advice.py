@@ -32,7 +32,9 @@ def advised(trained: int, held_out: int) -> tuple[Advised, ...]:
 def _share(trained: int, held_out: int) -> Advised:
     source = "rule of thumb: 5 to 20 %"
     if not held_out:
-        return Advised("split.share", f"{HELD_OUT:g}: nothing is held out, so nobody sees when it learns by heart.", source)
+        return Advised(
+            "split.share", f"{HELD_OUT:g}: nothing is held out, so nobody sees when it learns by heart.", source
+        )
     share = held_out / (trained + held_out)
     text = f"{held_out:,} rows, {100 * share:.3g} %, are held out."
     if held_out < FEW_HELD_OUT:

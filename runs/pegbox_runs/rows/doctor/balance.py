@@ -14,10 +14,10 @@ SHOWN_LETTERS = 80
 
 
 def balance_of(survey: Survey, column: str) -> Balance:
-    """Count the values of the column that the survey was asked for."""
-    assert survey.checked is not None
-    hashes = survey.checked.balance
-    assert hashes is not None
+    """Count the values of the column that the survey was asked for. Raises: ValueError: it wasn't."""
+    hashes = survey.checks.balance
+    if hashes is None:
+        raise ValueError("a survey without a column to count")
     present = np.flatnonzero(hashes)
     distinct, first, counts = np.unique(hashes[present], return_index=True, return_counts=True)
     most = np.lexsort((present[first], -counts))[:VALUES]  # of equal counts, the one that comes first

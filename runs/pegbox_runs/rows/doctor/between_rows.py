@@ -8,13 +8,12 @@ import numpy as np
 
 from pegbox_runs.printable import printable
 from pegbox_runs.rows.doctor.duplicates import Repeats, alike_in, alike_rows, equal_rows
-from pegbox_runs.rows.doctor.findings import finding
+from pegbox_runs.rows.doctor.findings import finding, showable
 from pegbox_runs.rows.doctor.similarity import Indices, Shelf
 from pegbox_runs.rows.example import Example
 from pegbox_runs.rows.report import RowFinding
 from pegbox_runs.rows.survey.shingles import SIMILARITY, WORDS, chance_of_finding
 from pegbox_runs.rows.survey.survey import Survey
-from pegbox_runs.rows.survey.texts import texts_of
 
 LIKENESS = (
     f"{100 * SIMILARITY:.0f} % of all runs of {WORDS} words are the same in both (Jaccard similarity); such a pair is "
@@ -32,7 +31,7 @@ class Doubles:
         staying = np.ones(len(shelf.survey), dtype=bool)
         staying[self.equal.rows] = False
         staying[leaving] = False
-        self.alike = alike_rows(shelf, np.flatnonzero(staying))
+        self.alike = alike_rows(shelf, staying)
 
     def findings(self, survey: Survey) -> Iterator[RowFinding]:
         """Tell of equal rows and of near duplicates."""
@@ -67,10 +66,11 @@ class Leaks:
 
     def __init__(self, shelf: Shelf, others: Shelf) -> None:
         survey, theirs = shelf.survey, others.survey
-        assert survey.checked is not None
-        assert theirs.checked is not None
         self.others = theirs
-        distinct, other_distinct = _distinct(survey, repeats := equal_rows(survey)), _distinct(theirs, equal_rows(theirs))
+        distinct, other_distinct = (
+            _distinct(survey, repeats := equal_rows(survey)),
+            _distinct(theirs, equal_rows(theirs)),
+        )
         match = np.full(len(survey), -1, dtype=np.int64)
         match[distinct] = _equal_in(survey, distinct, theirs, other_distinct)
         exact = match >= 0
@@ -80,7 +80,7 @@ class Leaks:
         self.exact = np.flatnonzero(exact)
         self.rows = np.flatnonzero(match >= 0)
         self.match = match[self.rows]
-        same = np.isin(survey.checked.asked, theirs.checked.asked[theirs.checked.asked > 0])
+        same = np.isin(survey.checks.asked, theirs.checks.asked[theirs.checks.asked > 0])
         self.asked = np.flatnonzero(same & (match < 0))
 
     def findings(self, survey: Survey) -> Iterator[RowFinding]:
@@ -102,7 +102,7 @@ class Leaks:
         yield from finding(
             survey,
             self.asked,
-            lambda _, example: texts_of(example).asked,
+            lambda _, example: showable(example).asked,
             name="asked-in-evaluation",
             title="questions that are also in the evaluation",
             level="yellow",
@@ -136,4 +136,4 @@ def _equal_in(survey: Survey, rows: Indices, others: Survey, other_rows: Indices
 
 
 def _like(survey: Survey, other: int, word: str, example: Example) -> str:
-    return f"{word} {printable(str(survey.place(other)))}: {texts_of(example).body}"
+    return f"{word} {printable(str(survey.place(other)))}: {showable(example).body}"

@@ -59,40 +59,39 @@ def repeated(values: NDArray[np.generic]) -> Indices:
     return order[member]
 
 
-def alike_rows(shelf: Shelf, distinct: Indices) -> Repeats:
-    """Find rows, among distinct ones, that are near duplicates of an earlier one, directly or through others.
+def alike_rows(shelf: Shelf, staying: NDArray[np.bool_]) -> Repeats:
+    """Find rows, among distinct ones that stay, that are near duplicates of an earlier one, directly or through others.
 
     Which pairs are compared depends on the rows' contents alone, not on their order.
     Raises: Refusal: a file has changed since its survey.
     """
     survey = shelf.survey
-    assert survey.checked is not None
-    rows = distinct[np.argsort(survey.key[distinct, 0], kind="stable")]  # by content
+    rows = np.flatnonzero(staying)
+    rows = rows[np.argsort(survey.key[rows, 0], kind="stable")]  # by content
     labels = np.arange(len(rows))
     waiting: list[NDArray[np.uint64]] = []
-    for band, keys in enumerate(survey.checked.bands, start=1):
+    for band, keys in enumerate(survey.checks.bands, start=1):
         pairs = np.concatenate(list(_bucket_pairs(keys[rows])))
         waiting.append(pairs[labels[_lefts(pairs)] != labels[_rights(pairs)]])
         if sum(map(len, waiting)) > PAIRS_AT_ONCE or band == BANDS:
             labels = _joined(labels, _verified(np.unique(np.concatenate(waiting)), rows, shelf))
             waiting.clear()
-    members = repeated(labels)
-    label_of_member, first_member = np.unique(labels[members], return_inverse=True)
-    first = np.full(len(label_of_member), np.iinfo(np.int64).max)
-    np.minimum.at(first, first_member, rows[members])
-    return Repeats.of(rows[members], first[first_member])
+    joined = np.flatnonzero(labels != np.arange(len(rows)))
+    roots, root_of = np.unique(labels[joined], return_inverse=True)
+    first = rows[roots]
+    np.minimum.at(first, root_of, rows[joined])
+    members = np.concatenate([joined, roots])
+    return Repeats.of(rows[members], np.concatenate([first[root_of], first]))
 
 
 def alike_in(shelf: Shelf, rows: Indices, others: Shelf, other_rows: Indices) -> Indices:
     """Give for each of some rows one of another source that it is a near duplicate of; -1: none was found."""
-    assert shelf.survey.checked is not None
-    assert others.survey.checked is not None
     found = np.full(len(rows), -1, dtype=np.int64)
     waiting: list[NDArray[np.uint64]] = []
     for band in range(BANDS):
-        theirs = others.survey.checked.bands[band][other_rows]
+        theirs = others.survey.checks.bands[band][other_rows]
         left = np.flatnonzero(found < 0)
-        waiting += _pairs_across(theirs, shelf.survey.checked.bands[band][rows], left)
+        waiting += _pairs_across(theirs, shelf.survey.checks.bands[band][rows], left)
         if sum(map(len, waiting)) > PAIRS_AT_ONCE or band == BANDS - 1:
             pairs = np.unique(np.concatenate(waiting))
             waiting.clear()

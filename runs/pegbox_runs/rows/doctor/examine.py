@@ -105,7 +105,8 @@ def _special(surveyed: Survey, examples: Mapping[int, Example], model: FoundMode
         name="special-tokens",
         title="special tokens written in texts",
         level="yellow",
-        text="The model takes them for the ends and beginnings of turns, so that a row can break out of its own." + sampled,
+        text="The model takes them for the ends and beginnings of turns, so that a row can break out of its own."
+        + sampled,
         todo="Remove them, or write them in another way.",
     )
 

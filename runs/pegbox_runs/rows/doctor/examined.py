@@ -37,5 +37,7 @@ class Examined:
         Raises: Refusal: there is no such row, or the file has changed since.
         """
         if not 1 <= number <= len(self.survey):
-            raise Refusal(f"{self.asked.file}: there is no row {number}; the good rows go from 1 to {len(self.survey)}.")
+            raise Refusal(
+                f"{self.asked.file}: there is no row {number}; the good rows go from 1 to {len(self.survey)}."
+            )
         return self.survey.row(number - 1)

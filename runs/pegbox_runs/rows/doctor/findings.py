@@ -9,13 +9,14 @@ import numpy as np
 
 from pegbox_runs.printable import one_line
 from pegbox_runs.rows.doctor.duplicates import repeated
-from pegbox_runs.rows.doctor.row_checks import BITS, ROW_CHECKS
+from pegbox_runs.rows.doctor.row_checks import BITS, ROW_CHECKS, RowCheck
 from pegbox_runs.rows.doctor.secrets import without_secrets
 from pegbox_runs.rows.example import Example
 from pegbox_runs.rows.place import Rejected
 from pegbox_runs.rows.report import RowFinding, Shown
+from pegbox_runs.rows.survey.shingles import MOST_LETTERS
 from pegbox_runs.rows.survey.survey import Survey
-from pegbox_runs.rows.survey.texts import texts_of
+from pegbox_runs.rows.survey.texts import Texts, texts_of
 
 if TYPE_CHECKING:
     from pegbox_runs.rows.doctor.similarity import Indices
@@ -36,8 +37,14 @@ Show = Callable[[int, Example], str]
 
 def shown(place: str, text: str) -> Shown:
     """Make an example fit to be shown: one line, printable, no secret in it."""
-    # Cut before the search, as rows can be long; a secret that the cut halves is hidden by what follows it not at all.
-    return Shown(one_line(place, SHOWN_LETTERS), one_line(without_secrets(text[: 4 * SHOWN_LETTERS]), SHOWN_LETTERS))
+    return Shown(one_line(place, SHOWN_LETTERS), one_line(without_secrets(text[:MOST_LETTERS]), SHOWN_LETTERS))
+
+
+def showable(example: Example) -> Texts:
+    """Give a row's texts with their secrets masked: first of all, as half a secret isn't known for one any more."""
+    texts = texts_of(example)
+    asked, *answers, beside = (without_secrets(text[:MOST_LETTERS]) for text in texts.all)
+    return Texts(asked, tuple(answers), beside, texts.answered)
 
 
 def finding(survey: Survey, indices: Indices, show: Show, **fields: Any) -> Iterator[RowFinding]:
@@ -69,8 +76,7 @@ def rejected_rows(survey: Survey) -> Iterator[RowFinding]:
 
 def rows_by_check(survey: Survey) -> dict[str, Indices]:
     """Sort the rows by what a check of the table found in them."""
-    assert survey.checked is not None
-    flags = survey.checked.flags
+    flags = survey.checks.flags
     return {name: np.flatnonzero(flags & np.uint32(bit)) for name, bit in BITS.items()}
 
 
@@ -89,8 +95,9 @@ def row_findings(survey: Survey, found: Mapping[str, Indices]) -> Iterator[RowFi
         if check.name == "one-word-answers" and len(found[check.name]) >= MOSTLY * len(survey):
             fields |= {"level": "green", "text": "Most answers are one word, as labels are.", "todo": "Nothing."}
 
-        def show(_: int, example: Example, find: Callable[..., str | None] = check.find) -> str:
-            return find(texts_of(example)) or ""
+        def show(_: int, example: Example, check: RowCheck = check) -> str:
+            # The check that looks for secrets masks what it finds itself.
+            return check.find(texts_of(example) if check.name == "secrets" else showable(example)) or check.title
 
         yield from finding(survey, found[check.name], show, **fields)
 
@@ -111,11 +118,11 @@ def length_findings(survey: Survey, far: Indices) -> Iterator[RowFinding]:
     yield from finding(
         survey,
         far,
-        lambda index, example: f"{survey.letters[index]:,} letters: {texts_of(example).body}",
+        lambda index, example: f"{survey.letters[index]:,} letters: {showable(example).body}",
         name="outliers",
         title="rows far longer than the rest",
         level="yellow",
-        text=f"Half of the rows have at most {median:,} letters; such long ones lose their end, or make all others wait.",
+        text=f"Half of the rows have up to {median:,} letters; longer ones lose their end, or make all others wait.",
         todo="Look whether two rows grew together; else split them, or choose training.length so that they may be cut.",
         source="modified z-score of the logarithm above 3.5 (Iglewicz and Hoaglin 1993)",
     )
@@ -123,8 +130,7 @@ def length_findings(survey: Survey, far: Indices) -> Iterator[RowFinding]:
 
 def conflicting(survey: Survey) -> Indices:
     """Find rows that ask the same as another, and answer something else."""
-    assert survey.checked is not None
-    asked = survey.checked.asked
+    asked = survey.checks.asked
     rows = repeated(asked)
     rows = rows[asked[rows] > 0]
     if not len(rows):
@@ -142,7 +148,7 @@ def conflict_findings(survey: Survey, rows: Indices) -> Iterator[RowFinding]:
     yield from finding(
         survey,
         rows,
-        lambda _, example: f"{texts_of(example).answers[-1][:80]}, to: {texts_of(example).asked}",
+        lambda _, example: f"{showable(example).answers[-1][:80]}, to: {showable(example).asked}",
         name="several-answers",
         title="questions with several answers",
         level="green",

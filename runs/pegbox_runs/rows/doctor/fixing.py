@@ -7,33 +7,33 @@ it gets its name, and treated anew until nothing is left to treat: a mended row 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from pegbox_methods.recipe import RowSource
 from pegbox_methods.refusal import Refusal, did_you_mean
 from pegbox_runs.printable import one_line, printable
+from pegbox_runs.rows.doctor.between_rows import first_of
 from pegbox_runs.rows.doctor.examined import Examined
-from pegbox_runs.rows.doctor.fix_report import Fixed, Treated, markdown
+from pegbox_runs.rows.doctor.fix_report import Fixed, Treated, counted, markdown, report_paths
 from pegbox_runs.rows.doctor.looking import FIXABLE, MENDED, Looked, look_at
 from pegbox_runs.rows.doctor.mending import mend_controls, mend_encoding
-from pegbox_runs.rows.doctor.row_checks import BITS, ROW_CHECKS, flags_of
+from pegbox_runs.rows.doctor.row_checks import BITS, TITLES, flags_of
+from pegbox_runs.rows.doctor.secrets import without_secrets
+from pegbox_runs.rows.doctor.similarity import Indices
+from pegbox_runs.rows.example import Example
 from pegbox_runs.rows.formats import Unfit, reader
 from pegbox_runs.rows.survey.texts import texts_of
 
 SUFFIX = ".jsonl"
+KEEPABLE = tuple(name for name in FIXABLE if name != "rejected-rows")
+REASONS = TITLES | {"leaks": "also in the evaluation"}
 _encode = msgspec.json.Encoder(enc_hook=str).encode
-_TITLES = {check.name: check.title for check in ROW_CHECKS} | {
-    "rejected-rows": "can't be read",
-    "leaks": "is also in the evaluation",
-    "exact-duplicates": "the same content as an earlier row",
-    "near-duplicates": "a near duplicate of an earlier row",
-}
 
 
 def fix(examined: Examined, target: Path, *, keep: Collection[str] = ()) -> Fixed:
@@ -45,22 +45,17 @@ def fix(examined: Examined, target: Path, *, keep: Collection[str] = ()) -> Fixe
     `keep`: names of findings whose rows stay as they are.
     Raises: Refusal: the target is there already or lies in the source, nothing would be left, or a name is unknown.
     """
-    unknown = sorted(set(keep) - set(FIXABLE))
-    if unknown:
-        raise Refusal(f"{printable(unknown[0])}: nothing that is fixed has that name; {did_you_mean(unknown[0], FIXABLE)}")
+    for name in keep:
+        if name not in KEEPABLE:
+            raise Refusal(f"{one_line(name, 80)}: nothing that is fixed has that name; {did_you_mean(name, KEEPABLE)}")
     _refuse_target(examined, target)
-    copy = _Copy(examined, target, frozenset(keep))
+    copy = _Copy(examined, target.absolute(), frozenset(keep))
     try:
         return copy.make()
     except OSError as error:
         raise Refusal(f"{printable(str(target))}: can't write the cleaned copy: {error.strerror or error}.") from None
     finally:
         copy.clear()
-
-
-def report_paths(target: Path) -> tuple[Path, Path]:
-    """Name the two reports beside a cleaned copy: JSON, and for people."""
-    return target.with_name(f"{target.name}.report.json"), target.with_name(f"{target.name}.report.md")
 
 
 def _refuse_target(examined: Examined, target: Path) -> None:
@@ -73,81 +68,151 @@ def _refuse_target(examined: Examined, target: Path) -> None:
     if not target.parent.is_dir():
         raise Refusal(f"{printable(str(target.parent))}: there is no such folder to write the cleaned copy into.")
     if not source.one_file and target.resolve().is_relative_to(source.folder.resolve()):
-        raise Refusal(f"{name}: lies in the folder of the rows itself, and would be read with them; name another place.")
+        raise Refusal(
+            f"{name}: lies in the folder of the rows itself, and would be read with them; name another place."
+        )
 
 
-@dataclass
 class _Copy:
-    """A copy in the making, round after round."""
+    """A copy in the making, written and looked at round after round."""
 
-    examined: Examined
-    target: Path
-    keep: frozenset[str]
-    treated: list[Treated] = field(default_factory=list)
-    rounds: int = 0
+    def __init__(self, examined: Examined, target: Path, keep: frozenset[str]) -> None:
+        self._examined = examined
+        self._target = target
+        self._keep = keep
+        self._treats = tuple(name for name in KEEPABLE if name not in keep)
+        self._bits = sum(BITS[name] for name in MENDED if name not in keep)
+        self._treated: dict[int, Treated] = {}
+        """By the row's index in the source."""
+        self._rounds = 0
 
     def make(self) -> Fixed:
-        """Write rounds until one leaves nothing to treat, and give the last its name."""
-        looked: Looked = self.examined.looked
-        self._tell_rejected(looked)
+        """Write until a look finds nothing to treat, and give the last round its name."""
+        looked = self._examined.looked
         origins = np.arange(len(looked.survey))
         while True:
-            kept = self._write(looked, origins)
-            if not len(kept):
-                raise Refusal(f"{printable(self.examined.asked.file)}: no row would be left; nothing was written.")
-            done = len(self.treated)
-            looked = self._look_again()
-            origins = kept[looked.survey.number.astype(np.int64) - 1]
-            if not any(len(looked.found.get(name, ())) for name in self._treats()):
-                break
-            if self.rounds > 1 and len(self.treated) == done == 0:
-                break
-        return self._finish(len(kept))
+            lines = self._write(looked, origins)
+            if not len(lines):
+                raise Refusal(f"{printable(self._examined.asked.file)}: no row would be left; nothing was written.")
+            asked = msgspec.structs.replace(
+                _plain(self._examined.asked), file=str(self._aside()), format=looked.survey.understanding.format
+            )
+            looked = look_at(asked, self._examined.held_out, self._examined.split)
+            origins = lines[looked.survey.number.astype(np.int64) - 1]
+            for row in looked.survey.rejected:  # a mended row that its format can't take any more
+                if row.number is not None:
+                    self._tell(int(lines[row.number - 1]), "left out", "rejected-rows", row.reason)
+            if not looked.survey.rejected_count and not any(len(looked.found.get(name, ())) for name in self._treats):
+                return self._finish(len(lines))
 
     def clear(self) -> None:
         """Remove what has no name yet."""
-        for number in range(1, self.rounds + 1):
+        for number in range(self._rounds + 1):
             with suppress(OSError):
                 self._aside(number).unlink(missing_ok=True)
 
-    def _treats(self) -> tuple[str, ...]:
-        return tuple(name for name in FIXABLE if name not in self.keep)
+    def _aside(self, number: int | None = None) -> Path:
+        return self._target.with_name(f".{self._target.stem}.{os.getpid()}.{number or self._rounds}{SUFFIX}")
 
-    def _aside(self, number: int) -> Path:
-        return self.target.with_name(f".{self.target.stem}.{os.getpid()}.{number}{SUFFIX}")
-
-    def _tell_rejected(self, looked: Looked) -> None:
-        """Rejected rows can't be copied whatever is kept: they aren't rows."""
-        for row in looked.survey.rejected:
-            self.treated.append(
-                Treated(one_line(row.file, 500), row.number, row.unit, "left out", "rejected-rows", one_line(row.reason, 300))
-            )
-
-    def _write(self, looked: Looked, origins: Any) -> Any:
-        """Write the rows that stay. Returns: for each line the index of the row in the source."""
+    def _write(self, looked: Looked, origins: Indices) -> Indices:
+        """Write the rows that stay. Returns: for each line the row's index in the source."""
         survey = looked.survey
-        leaving: dict[int, str] = {}
-        mended: dict[int, str] = {}
-        for name in self._treats():
-            reasons = mended if name in MENDED else leaving
-            for index in looked.found.get(name, ()):
-                reasons.setdefault(int(index), name)
-        self.rounds += 1
-        kept: list[int] = []
-        bits = sum(BITS[name] for name in MENDED if name not in self.keep)
+        leaving, mending = self._sorted(looked)
+        for index, name in leaving.items():
+            self._tell(int(origins[index]), "left out", name, self._reason(looked, name, index, origins))
         read = reader(survey.understanding)
-        for index in sorted(leaving):
-            self._tell(int(origins[index]), "left out", leaving[index], _TITLES[leaving[index]])
-        with self._aside(self.rounds).open("xb") as file:
-            for index, raw, _ in survey.rows(index for index in range(len(survey)) if index not in leaving):
-                fields = raw.fields
-                if index in mended:
-                    name = mended[index]
+        lines: list[int] = []
+        self._rounds += 1
+        with self._aside().open("xb") as file:
+            for index, raw, _ in survey.rows(row for row in range(len(survey)) if row not in leaving):
+                origin, fields = int(origins[index]), raw.fields
+                if index in mending:
                     fields = _mended(fields)
-                    if not _is_whole(fields, read, bits):
-                        self._tell(int(origins[index]), "left out", name, "can't be mended: letters are lost")
+                    if not _is_whole(fields, read, self._bits):
+                        self._tell(origin, "left out", mending[index], f"{REASONS[mending[index]]}, some lost for good")
                         continue
-                    self._tell(int(origins[index]), "mended", name, _TITLES[name])
+                    self._tell(origin, "mended", mending[index], REASONS[mending[index]])
                 file.write(_encode(fields) + b"\n")
-                kept.append(int(origins[index]))
-        return np.array(kept, dtype=np.int64)
+                lines.append(origin)
+        return np.array(lines, dtype=np.int64)
+
+    def _sorted(self, looked: Looked) -> tuple[dict[int, str], dict[int, str]]:
+        """Name for each row that leaves, and each that is mended, the first finding it is in."""
+        leaving: dict[int, str] = {}
+        mending: dict[int, str] = {}
+        for name in self._treats:
+            for index in looked.found.get(name, ()):
+                (mending if name in MENDED else leaving).setdefault(int(index), name)
+        return leaving, mending
+
+    def _reason(self, looked: Looked, name: str, index: int, origins: Indices) -> str:
+        if name in ("exact-duplicates", "near-duplicates"):
+            repeats = looked.doubles.equal if name == "exact-duplicates" else looked.doubles.alike
+            first = self._examined.survey.place(int(origins[first_of(repeats, index)]))
+            return f"{'the same as' if name == 'exact-duplicates' else 'much like'} {first}"
+        return REASONS[name]
+
+    def _tell(self, origin: int, done: str, finding: str, reason: str) -> None:
+        """Note what became of a row; what comes last holds."""
+        place = self._examined.survey.place(origin)
+        treated = {"done": done, "finding": finding, "reason": one_line(reason, 300)}
+        self._treated[origin] = msgspec.convert({**place._asdict(), "file": printable(place.file), **treated}, Treated)
+
+    def _finish(self, rows: int) -> Fixed:
+        examined, survey = self._examined, self._examined.survey
+        rejected = [
+            Treated(
+                printable(row.file),
+                row.number,
+                row.unit,
+                "left out",
+                "rejected-rows",
+                one_line(without_secrets(row.reason), 300),
+            )
+            for row in survey.rejected
+        ]
+        treated = [*rejected, *(self._treated[origin] for origin in sorted(self._treated))]
+        left_out = counted(treated, "left out")
+        if survey.rejected_count:
+            left_out["rejected-rows"] = left_out.get("rejected-rows", 0) + survey.rejected_count - len(rejected)
+        fixed = Fixed(
+            source=examined.asked.file,
+            target=str(self._target),
+            held_out=None if examined.held_out is None else examined.held_out.file,
+            rows_before=len(survey),
+            rows_rejected=survey.rejected_count,
+            rows_after=rows,
+            left_out=left_out,
+            mended=counted(treated, "mended"),
+            kept=tuple(sorted(self._keep)),
+            rounds=self._rounds,
+            treated=tuple(treated),
+        )
+        as_json, for_people = report_paths(self._target)
+        as_json.write_bytes(msgspec.json.format(msgspec.json.encode(fixed), indent=1) + b"\n")
+        for_people.write_text(markdown(fixed), encoding="utf-8")
+        self._aside().rename(self._target)
+        return fixed
+
+
+def _plain(asked: RowSource) -> RowSource:
+    """Leave out where the source was and how much of it was read: the copy is one file, and all of it counts."""
+    return RowSource(file=asked.file, columns=asked.columns)
+
+
+def _mended(value: Any) -> Any:
+    """Mend all texts in a row's fields; their names stay."""
+    if isinstance(value, str):
+        return mend_controls(mend_encoding(value))
+    if isinstance(value, dict):
+        return {key: _mended(inner) for key, inner in value.items()}
+    return [_mended(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _is_whole(fields: dict[str, Any], read: Callable[[Any], Example], bits: int) -> bool:
+    """Whether a mended row can still be read, and has nothing left of what was mended."""
+    try:
+        example = read(msgspec.json.decode(_encode(fields)))
+    except Unfit:
+        return False
+    return not flags_of(texts_of(example), msgspec.json.encode(example)) & bits

@@ -12,7 +12,9 @@ LOST = "\ufffd"
 """Stands where a character couldn't be decoded: what it was is lost."""
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff]")
 # A terminal's commands, whole: without its ESC, "[31m" would be left as text. Source: ECMA-48, sections 5.4 and 5.6.
-_ESCAPE = re.compile("\x1b\\[[0-?]{0,64}[ -/]{0,8}[@-~]|\x1b[\\]P^_X][^\x07\x1b]{0,4096}(?:\x07|\x1b\\\\)|\x1b[ -/]?[0-~]")
+_ESCAPE = re.compile(
+    "\x1b\\[[0-?]{0,64}[ -/]{0,8}[@-~]|\x1b[\\]P^_X][^\x07\x1b]{0,4096}(?:\x07|\x1b\\\\)|\x1b[ -/]?[0-~]"
+)
 # Only what undoes a wrong decoding. Quotes, ligatures, widths and HTML are how people write, and stay.
 _CONFIG = TextFixerConfig(
     unescape_html=False,

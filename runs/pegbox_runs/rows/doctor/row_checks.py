@@ -80,11 +80,11 @@ def _may_hold_controls(_: Texts, encoded: bytes) -> bool:
     # How JSON writes the controls below a space; the others take more than one byte, but for DEL.
     if b"\\" in encoded and (b"\\u00" in encoded or b"\\b" in encoded or b"\\f" in encoded):
         return True
-    return b"\x7f" in encoded or (b"\xc2" in encoded or b"\xef" in encoded) and not encoded.isascii()
+    return b"\x7f" in encoded or b"\xc2" in encoded or b"\xef" in encoded
 
 
 def _holding(*marks: bytes) -> Callable[[Texts, bytes], bool]:
-    """Look for marks. One byte is found ten times as fast as several, so that each mark's rarest is looked for first."""
+    """Look for marks. One byte is found ten times as fast as several, so each mark's rarest is looked for first."""
     by_byte: dict[bytes, list[bytes]] = {}
     for mark in marks:
         rarest = next(byte for byte in RARE_BYTES if byte in mark.decode())
@@ -102,7 +102,7 @@ def _holding(*marks: bytes) -> Callable[[Texts, bytes], bool]:
     return look
 
 
-RARE_BYTES = "_JKzS-Io"
+RARE_BYTES = "_JKzxS-Io"
 """In most languages, the rarest first."""
 
 ROW_CHECKS = (
@@ -111,7 +111,7 @@ ROW_CHECKS = (
         "empty answers",
         "The assistant says nothing there, and the model would learn to do so too.",
         "Write the answers, or leave the rows out.",
-        lambda texts, _: "" in texts.answers or any(not answer.strip() for answer in texts.answers),
+        lambda texts, _: any([not answer or answer.isspace() for answer in texts.answers]),  # noqa: C419
         _empty,
         fix="leaves out",
     ),
@@ -121,7 +121,7 @@ ROW_CHECKS = (
         "The model would learn to write them so.",
         "Read the texts again as UTF-8 where they come from; or have them mended, and rows left out where a letter "
         "is lost.",
-        lambda texts, encoded: not encoded.isascii(),
+        lambda _, encoded: not encoded.isascii(),
         _first(find_damage),
         fix="mends",
         source="ftfy's heuristic (ftfy.badness), where ftfy also knows the mending; or U+FFFD",
@@ -181,6 +181,7 @@ ROW_CHECKS = (
         level="green",
     ),
 )
+TITLES = {check.name: check.title for check in ROW_CHECKS}
 BITS = {check.name: 1 << place for place, check in enumerate(ROW_CHECKS)}
 
 

@@ -60,7 +60,7 @@ KINDS = (
     Kind(
         "a private key",
         (b"PRIVATE KEY-----",),
-        re.compile(r"-----BEGIN (?:[A-Z]{2,12} ){0,2}PRIVATE KEY-----\s+(?:[A-Za-z0-9+/=:,-]+\s+){2,}"),
+        re.compile(r"-----BEGIN (?:[A-Z]{2,12} ){0,2}PRIVATE KEY-----[A-Za-z0-9+/=:,\s\\-]{40,}"),
         _PEM,
     ),
 )

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pegbox_runs.rows.survey.orders import ShinglesOf
 from pegbox_runs.rows.survey.orders import Shingles as Answered
+from pegbox_runs.rows.survey.orders import ShinglesOf
 from pegbox_runs.rows.survey.shingles import MOST_LETTERS
 from pegbox_runs.rows.survey.survey import Survey
 from pegbox_runs.rows.survey.workforce import Workforce
 
 Indices = NDArray[np.int64]
 
-BLOCK_LETTERS = 60_000_000
-"""Texts whose shingles are in memory at once: about 40 MB of them."""
-SHINGLES_AT_ONCE = 2_000_000
-"""Compared in one go: about 50 MB for a moment."""
+BLOCK_LETTERS = 40_000_000
+"""Texts whose shingles are in memory at once: about 25 MB of them."""
+SHINGLES_AT_ONCE = 400_000
+"""Compared in one go: about 15 MB for a moment."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Shingled:
     shingles: NDArray[np.uint32]
 
     def spread(self, rows: Indices) -> tuple[NDArray[np.uint64], Indices]:
-        """Give the shingles of rows, each below the row's position, ascending in all. Returns: (those, how many each)."""
+        """Give rows' shingles, each below its row's position, ascending in all. Returns: (those, how many each)."""
         where = np.searchsorted(self.rows, rows)
         counts = self.begins[where + 1] - self.begins[where]
         positions = np.repeat(np.arange(len(rows), dtype=np.uint64), counts)
@@ -56,7 +56,7 @@ class Shingled:
         return self.begins[where + 1] - self.begins[where]
 
 
-def similarities(left: Indices, right: Indices, left_shelf: Shelf, right_shelf: Shelf) -> Indices:
+def similarities(left: Indices, right: Indices, left_shelf: Shelf, right_shelf: Shelf) -> NDArray[np.float64]:
     """Compare rows pairwise: the first of `left` with the first of `right`, and so on.
 
     Pairs are best sorted by the right row, so that a block lies close together in its file.
@@ -83,8 +83,7 @@ def read_shingles(rows: Indices, shelf: Shelf) -> Shingled:
     begins: list[Indices] = [np.zeros(1, dtype=np.int64)]
     shingles: list[NDArray[np.uint32]] = []
     total = 0
-    for answer in shelf.force.answers(orders):
-        assert isinstance(answer, Answered)
+    for answer in shelf.force.answers(orders, Answered):
         begins.append(np.frombuffer(answer.begins, dtype="u8")[1:].astype(np.int64) + total)
         shingles.append(np.frombuffer(answer.shingles, dtype="u4"))
         total += len(shingles[-1])
@@ -103,7 +102,9 @@ def _compare(left: Indices, right: Indices, lefts: Shingled, rights: Shingled) -
         ours, our_counts = lefts.spread(left[block])
         theirs, their_counts = rights.spread(right[block])
         where = np.minimum(np.searchsorted(ours, theirs), len(ours) - 1)
-        shared = np.bincount((theirs[ours[where] == theirs] >> np.uint64(32)).astype(np.int64), minlength=len(our_counts))
+        shared = np.bincount(
+            (theirs[ours[where] == theirs] >> np.uint64(32)).astype(np.int64), minlength=len(our_counts)
+        )
         found[block] = shared / (our_counts + their_counts - shared)
     return found
 

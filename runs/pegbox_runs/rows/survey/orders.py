@@ -66,7 +66,6 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """An order that couldn't be carried out."""
 
     sentence: str
-    refusal: bool
 
 
 Answer = Portion | Shingles | Failed

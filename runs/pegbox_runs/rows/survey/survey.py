@@ -75,6 +75,13 @@ class Survey:
         return self.plan.understanding
 
     @property
+    def checks(self) -> Checked:
+        """Give what the checks need. Raises: ValueError: the survey was made without."""
+        if self.checked is None:
+            raise ValueError("a survey without checks")
+        return self.checked
+
+    @property
     def hashes(self) -> NDArray[np.uint64]:
         """Give the first half of each key, enough to choose by."""
         return np.ascontiguousarray(self.key[:, 0])

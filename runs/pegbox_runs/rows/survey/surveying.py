@@ -51,7 +51,11 @@ def survey(
     Raises: Refusal: no row can be read, or the format isn't known.
     """
     source_parts = parts(source, part_bytes)
-    plan = Plan(understand(_sample(source), asked.format, asked.columns, source=printable(asked.file)), (by, stratify, balance), checks)
+    plan = Plan(
+        understand(_sample(source), asked.format, asked.columns, source=printable(asked.file)),
+        (by, stratify, balance),
+        checks,
+    )
     if processes is None:
         processes = processes_for(source, len(source_parts))
     limit = asked.limit if limit is None else limit
@@ -71,11 +75,9 @@ def processes_for(source: Source, count: int) -> int:
 
 def _portions(force: Workforce, source_parts: list[Part], limit: int | None) -> Iterator[tuple[Part, Portion]]:
     rows = 0
-    for part, answer in zip(source_parts, force.answers(map(SurveyPart, source_parts)), strict=True):
-        assert isinstance(answer, Portion)
+    for part, answer in zip(source_parts, force.answers(map(SurveyPart, source_parts), Portion), strict=True):
         if limit is not None and rows + answer.rows > limit:
-            (answer,) = force.answers([SurveyPart(part, limit - rows)])
-            assert isinstance(answer, Portion)
+            (answer,) = force.answers([SurveyPart(part, limit - rows)], Portion)
         rows += answer.rows
         yield part, answer
         if rows == limit:

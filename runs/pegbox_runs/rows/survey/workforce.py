@@ -7,28 +7,33 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import IO, Protocol, Self
+from typing import IO, BinaryIO, Protocol, Self, TypeVar, cast
 
 import msgspec
 
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.printable import one_line
 from pegbox_runs.rows.survey.framing import receive, send
-from pegbox_runs.rows.survey.orders import Answer, Failed, Order, Plan
+from pegbox_runs.rows.survey.orders import Answer, Failed, Order, Plan, Portion, Shingles
 
 AHEAD = 2
 """Orders for each process that are under way or done before the first is asked for: bounds what waits in memory."""
 
 
+ODD = "a process that reads the rows answered something else than it was asked; begin again."
+Given = TypeVar("Given", Portion, Shingles)
+_decode: Callable[[bytes], Answer] = msgspec.msgpack.Decoder(Answer).decode
+
+
 class Workforce(Protocol):
     """Carries out orders, and ends with the `with` that it was opened in."""
 
-    def answers(self, orders: Iterable[Order]) -> Iterator[Answer]:
-        """Give the answers in the orders' own order. Raises: Refusal: one couldn't be carried out."""
+    def answers(self, orders: Iterable[Order], kind: type[Given]) -> Iterator[Given]:
+        """Give the answers, all of a kind, in the orders' own order. Raises: Refusal: one couldn't be carried out."""
 
     def __enter__(self) -> Self: ...
 
@@ -59,12 +64,12 @@ class Alone:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def answers(self, orders: Iterable[Order]) -> Iterator[Answer]:
+    def answers(self, orders: Iterable[Order], kind: type[Given]) -> Iterator[Given]:
         """Answer as asked."""
         from pegbox_runs.rows.survey.part import carry_out
 
         for order in orders:
-            yield _unless_failed(carry_out(order, self.plan))
+            yield _given(carry_out(order, self.plan), kind)
 
 
 class Processes:
@@ -87,15 +92,15 @@ class Processes:
         for process in self._all:
             process.close()
 
-    def answers(self, orders: Iterable[Order]) -> Iterator[Answer]:
+    def answers(self, orders: Iterable[Order], kind: type[Given]) -> Iterator[Given]:
         """Keep every process busy, and answer in the orders' order."""
         waiting: deque[Future[Answer]] = deque()
         for order in orders:
             waiting.append(self._threads.submit(self._carry_out, order))
             if len(waiting) > AHEAD * len(self._all):
-                yield _unless_failed(waiting.popleft().result())
+                yield _given(waiting.popleft().result(), kind)
         while waiting:
-            yield _unless_failed(waiting.popleft().result())
+            yield _given(waiting.popleft().result(), kind)
 
     def _carry_out(self, order: Order) -> Answer:
         process = self._free.get()
@@ -119,26 +124,27 @@ class _Process:
             stderr=self._said,
             env=os.environ | single,
         )
+        self._orders = cast(BinaryIO, self._process.stdin)
+        self._answers = cast(BinaryIO, self._process.stdout)
         self._plan: Plan | None = plan
+        """To be sent before the first order."""
 
     def ask(self, order: Order) -> Answer:
         """Send an order and wait for the answer. Raises: Refusal: the process ended, or answers something else."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         try:
             if self._plan is not None:
-                send(self._process.stdin, msgspec.msgpack.encode(self._plan))
+                send(self._orders, msgspec.msgpack.encode(self._plan))
                 self._plan = None
-            send(self._process.stdin, msgspec.msgpack.encode(order))
-            message = receive(self._process.stdout)
+            send(self._orders, msgspec.msgpack.encode(order))
+            message = receive(self._answers)
         except OSError:
             message = None
         if message is None:
             raise Refusal(self._why_it_ended())
         try:
-            return msgspec.msgpack.decode(message, type=Answer)  # type: ignore[arg-type]
-        except msgspec.DecodeError as error:
-            raise Refusal(f"a process that reads the rows answered something else: {error}.") from None
+            return _decode(message)
+        except msgspec.DecodeError:
+            raise Refusal(ODD) from None
 
     def kill(self) -> None:
         """End the process at once: it holds nothing that anybody needs."""
@@ -147,10 +153,9 @@ class _Process:
 
     def close(self) -> None:
         """Close what led to the process."""
-        for pipe in (self._process.stdin, self._process.stdout, self._said):
-            if pipe is not None:
-                with suppress(OSError):  # what was still to be written to it
-                    pipe.close()
+        for pipe in (self._orders, self._answers, self._said):
+            with suppress(OSError):  # what was still to be written to it
+                pipe.close()
 
     def _why_it_ended(self) -> str:
         code = self._process.wait()
@@ -162,9 +167,7 @@ class _Process:
         return f"a process that reads the rows ended with {code}{said}."
 
 
-def _unless_failed(answer: Answer) -> Answer:
-    if isinstance(answer, Failed):
-        if answer.refusal:
-            raise Refusal(answer.sentence)
-        raise RuntimeError(answer.sentence)
-    return answer
+def _given(answer: Answer, kind: type[Given]) -> Given:
+    if isinstance(answer, kind):
+        return answer
+    raise Refusal(answer.sentence if isinstance(answer, Failed) else ODD)
