@@ -36,6 +36,8 @@ class MeasuredTrainer(SFTTrainer):
     Its checkpoints hold the trained weights exactly and what the method remembers, and are read back from that.
     """
 
+    _signature_columns: list[str]
+
     def __init__(
         self,
         *arguments: Any,
