@@ -41,6 +41,7 @@ class LightTokenizer:
         self.special_texts = any_of(added.values())
         end = named.get("eos_token")
         self.end: int | None = None if end is None else self._tokenizer.token_to_id(end)
+        self.ends = frozenset({self.end} - {None}) | _ends_of_model(folder)
 
     def encode(self, texts: Sequence[str], *, templated: bool) -> list[Encoded]:
         """Give (token ids, the characters each stands for) of each text; a template writes its own special tokens."""
@@ -50,6 +51,13 @@ class LightTokenizer:
     def show(self, token: int) -> str:
         """Give a token's own text, as its vocabulary has it."""
         return str(self._tokenizer.id_to_token(token) or "")
+
+
+def _ends_of_model(folder: Path) -> frozenset[int]:
+    """Read which tokens end an answer; where there is no generation_config.json, transformers takes config.json's."""
+    table = _read(folder / "generation_config.json") or _read(folder / "config.json")
+    ends = table.get("eos_token_id")
+    return frozenset(end for end in (ends if isinstance(ends, list) else [ends]) if isinstance(end, int))
 
 
 def _template(folder: Path, table: dict[str, Any]) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Set
@@ -73,16 +74,15 @@ def prepare(recipe: Recipe, found: FoundRows, tokenizer: Any, ends: Set[int], ju
     Several processes may ask at once: one makes them, the others wait for it.
     Raises: Refusal: rows can't be read, or `judge` refuses them; nothing is kept then.
     """
-    words, ends = FastRowTokenizer(tokenizer), {tokenizer.eos_token_id, *ends}
-    folder = home() / "prepared" / _key(recipe, found, tokenizer, ends)
+    words = FastRowTokenizer(tokenizer, ends)
+    folder = home() / "prepared" / _key(recipe, found, tokenizer, words.ends)
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _alone(folder.with_suffix(".lock")):
         facts = _facts(folder)
         kept = facts is not None
         if facts is None:
-            facts = _make(folder, recipe, load_rows(recipe, found), words, ends, judge)
+            facts = _make(folder, recipe, load_rows(recipe, found), words, judge)
             _make_room(folder)
-        (folder / FACTS).touch()
         return PreparedRows(
             trained=read_token_rows(folder / TRAINED, facts.trained),
             held_out=read_token_rows(folder / HELD_OUT, facts.held_out),
@@ -118,9 +118,7 @@ def _without_places(rows: Rows) -> Rows:
     return msgspec.structs.replace(rows, file="-", mix=mixed)
 
 
-def _make(
-    folder: Path, recipe: Recipe, rows: LoadedRows, tokenizer: RowTokenizer, ends: Set[int], judge: Judge
-) -> PreparedFacts:
+def _make(folder: Path, recipe: Recipe, rows: LoadedRows, tokenizer: RowTokenizer, judge: Judge) -> PreparedFacts:
     """Write the rows aside and rename the folder, so that it appears whole or not at all."""
     aside = folder.with_suffix(".part")
     for former in (aside, folder):
@@ -130,7 +128,7 @@ def _make(
         length = recipe.training.length
         written = []
         for examples, name in ((rows.trained, TRAINED), (rows.held_out, HELD_OUT)):
-            part = write_token_rows(mask_rows(examples, tokenizer), aside / name, length=length, ends=ends)
+            part = write_token_rows(mask_rows(examples, tokenizer), aside / name, length=length, ends=tokenizer.ends)
             judge(part, examples, tokenizer, name == TRAINED)
             written.append(part.facts)
         trained, held_out = written
@@ -144,10 +142,21 @@ def _make(
             remarks=rows.remarks,
         )
         (aside / FACTS).write_bytes(msgspec.json.encode(facts))
+        _keep(aside)
         aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return facts
+
+
+def _keep(folder: Path) -> None:
+    """See that all is on the disk before the folder gets its name: zeros of the right size are no rows."""
+    for path in (*folder.iterdir(), folder):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _questions(held_out: Examples) -> tuple[Conversation | Completion, ...]:
@@ -157,6 +166,7 @@ def _questions(held_out: Examples) -> tuple[Conversation | Completion, ...]:
 def _facts(folder: Path) -> PreparedFacts | None:
     """Read what an earlier run left, if it is whole."""
     try:
+        os.utime(folder / FACTS)  # from now on nobody takes it for unused
         facts = msgspec.json.decode((folder / FACTS).read_bytes(), type=PreparedFacts)
         whole = all((folder / name).stat().st_size == size for name, size in facts.bytes.items())
         return facts if whole and {TRAINED, HELD_OUT} <= facts.bytes.keys() else None

@@ -19,7 +19,8 @@ def tokenize(examples: Iterable[Example], tokenizer: Any, length: int, ends: Set
     an answer beside the tokenizer's own, as `<end_of_turn>` does for some models.
     Raises: Refusal: the chat template fails on a row, or leaves it open which part of it is an answer.
     """
-    return token_rows(mask_rows(examples, FastRowTokenizer(tokenizer)), length, {tokenizer.eos_token_id, *ends})
+    words = FastRowTokenizer(tokenizer, ends)
+    return token_rows(mask_rows(examples, words), length, words.ends)
 
 
 def question_of(example: Example, tokenizer: Any) -> tuple[str, str, str] | None:

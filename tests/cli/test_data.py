@@ -283,7 +283,8 @@ def test_json_of_real_rows_holds_every_rejected_row_and_nothing_else_is_printed(
 
 
 def test_a_shown_row_is_cut_at_the_length_given(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["data", ROWS, "--model", "bundled", "--row", "2", "--length", "40", "--json"]) == 0
+    # At that length no row has its end left, and a run would be refused.
+    assert main(["data", ROWS, "--model", "bundled", "--row", "2", "--length", "40", "--json"]) == 1
     (row,) = json.loads(capfd.readouterr().out)["shown_rows"]
     tokens = row["shown"]["tokens"]
     assert [bool(token.get("cut")) for token in tokens] == [place >= 40 for place in range(len(tokens))]

@@ -280,7 +280,7 @@ def test_a_report_counts_tokens_and_says_how_rows_are_parted(tmp_path: Path) -> 
     assert report.lengths is not None
     assert report.lengths.rows_counted == 31
     assert report.model == "bundled"
-    assert [finding.name for finding in report.findings] == ["special-tokens"]
+    assert [finding.name for finding in report.findings] == ["end-not-learned", "special-tokens"]
     assert report.split is not None
     assert report.split.trained + report.split.held_out == 31
     about = {advice.about: advice for advice in report.advice}

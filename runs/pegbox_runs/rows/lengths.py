@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -42,6 +42,8 @@ class RowTokens:
     length: int
     learned: Spans
     """Ranges of places: first, and the one behind the last."""
+    first_end: int | None = None
+    """Place of the first learned token that ends an answer; None: there is none, or it isn't known."""
 
     def kept(self, length: int) -> int:
         """Count the learned tokens that a limit leaves."""
@@ -87,12 +89,17 @@ def count_lengths(
     `tokenizer` may be a model's folder; without one that can be used, the counts are estimates. `total_rows` is how
     many rows there are, if these are a sample drawn by chance.
     """
-    counted = counted_rows(examples, tokenizer, seconds)
+    return lengths_of(counted_rows(examples, tokenizer, seconds), total_rows, micro_batch, accumulation=accumulation)
+
+
+def lengths_of(counted: CountedRows, total_rows: int, micro_batch: int = 4, *, accumulation: int = 4) -> Lengths:
+    """Say what follows from counted rows, all of `total_rows` or a sample of them."""
     limits = at_lengths(counted)
     best = shortest(limits)
-    spread = "" if len(examples) == total_rows else f", on {len(examples)} of {total_rows} rows drawn by chance"
+    rows = len(counted.rows)
+    spread = "" if rows == total_rows else f", on {rows} of {total_rows} rows drawn by chance"
     return Lengths(
-        rows_counted=len(counted.rows),
+        rows_counted=rows,
         tokens=sum(counted.lengths),
         tokens_trained=counted.trained,
         percentiles=percentiles(counted.lengths),
@@ -133,7 +140,7 @@ def exact_rows(
     examples: Sequence[Example], tokenizer: RowTokenizer, seconds: float = RENDERING_SECONDS
 ) -> list[RowTokens]:
     """Count tokens as training will make them. Raises: Refusal: the chat template fails on a row, or never ends."""
-    return [_counted(row.labels) for row in mask_rows(examples, tokenizer, seconds)]
+    return [_counted(row.labels, tokenizer.ends) for row in mask_rows(examples, tokenizer, seconds)]
 
 
 def at_lengths(counted: CountedRows) -> tuple[AtLength, ...]:
@@ -185,14 +192,15 @@ def _why(best: AtLength) -> str:
     return "the least that cuts nothing that is trained"
 
 
-def _counted(labels: Sequence[int]) -> RowTokens:
+def _counted(labels: Sequence[int], ends: Set[int]) -> RowTokens:
     learned, place = [], 0
     for trained, alike in groupby(label != IGNORED for label in labels):
         stop = place + sum(1 for _ in alike)
         if trained:
             learned.append((place, stop))
         place = stop
-    return RowTokens(len(labels), tuple(learned))
+    first_end = next((place for place, label in enumerate(labels) if label in ends), None)
+    return RowTokens(len(labels), tuple(learned), first_end)
 
 
 def _untemplated(example: Example) -> Completion | PlainText:

@@ -33,6 +33,10 @@ class RowTokenizer(Protocol):
         """The token that ends a text."""
 
     @property
+    def ends(self) -> frozenset[int]:
+        """All tokens that end an answer, by the model's own word too."""
+
+    @property
     def template(self) -> ChatTemplate | None:
         """None: the model has none."""
 

@@ -94,6 +94,7 @@ def look_at(asked: RowsAsked, told: Callable[[float], None]) -> ExaminedRows:
         balance=asked.balance,
         split=asked.split,
         micro_batch=asked.micro_batch,
+        length=asked.length,
         progress=told,
     )
     return ExaminedRows(examined, _tokenizer(model), asked.length)

@@ -29,12 +29,14 @@ def examine(
     split: Split,
     seed: int = 42,
     micro_batch: int = 4,
+    length: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Examined:
     """Examine a source of rows.
 
     `held_out`: rows for evaluation, looked for leaks. `model`: whose tokens are counted; None counts none.
-    `balance`: a column whose values are counted. `seed`: the recipe's seeds.split.
+    `balance`: a column whose values are counted. `seed`: the recipe's seeds.split. `length`: where rows are cut, in
+    tokens; None: at the recommended length.
     `progress`: told the share done, from 0 to 1, now and then; may raise to end the examination.
     Raises: Refusal: nothing of the source can be read.
     """
@@ -49,8 +51,8 @@ def examine(
     findings = list(looked.findings())
     lengths = None
     if model is not None and len(surveyed):
-        lengths, special = _tokens(surveyed, model, micro_batch)
-        findings += special
+        lengths, in_tokens = _tokens(surveyed, model, micro_batch, length)
+        findings += in_tokens
     sides = _sides(looked, split, seed)
     report = Report(
         source=asked.file,
@@ -71,18 +73,23 @@ def examine(
     return Examined(asked, held_out, split, report, surveyed, looked.found, looked)
 
 
-def _tokens(surveyed: Survey, model: FoundModel, micro_batch: int) -> tuple[Lengths, list[RowFinding]]:
-    """Count the tokens of all rows, or of some drawn by chance, and look for special ones that stand in texts."""
+def _tokens(
+    surveyed: Survey, model: FoundModel, micro_batch: int, length: int | None
+) -> tuple[Lengths, list[RowFinding]]:
+    """Count the tokens of all rows, or of some drawn by chance, and find what only they show."""
     import numpy as np
 
-    from pegbox_runs.rows.lengths import count_lengths
+    from pegbox_runs.rows.doctor.mask_findings import mask_findings
+    from pegbox_runs.rows.lengths import counted_rows, lengths_of
 
     chosen = np.arange(len(surveyed))
     if len(chosen) > COUNTED_ROWS:
         chosen = np.sort(np.random.default_rng(0).choice(len(surveyed), COUNTED_ROWS, replace=False))
     examples = {index: example for index, _, example in surveyed.rows(chosen)}
-    lengths = count_lengths(list(examples.values()), model.folder, len(surveyed), micro_batch)
-    return lengths, list(_special(surveyed, examples, model))
+    counted = counted_rows(list(examples.values()), model.folder)
+    lengths = lengths_of(counted, len(surveyed), micro_batch)
+    masked = mask_findings(surveyed, list(examples), counted, length or lengths.recommended)
+    return lengths, [*masked, *_special(surveyed, examples, model)]
 
 
 def _special(surveyed: Survey, examples: Mapping[int, Example], model: FoundModel) -> Iterator[RowFinding]:

@@ -1,0 +1,80 @@
+"""What would stop a run before its first step, or ought to: seen in the rows' tokens, cut as the run would cut them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pegbox_runs.rows.doctor.findings import finding
+from pegbox_runs.rows.lengths import CountedRows, RowTokens
+from pegbox_runs.rows.mask_faults import LEAST_TRAINED, MOST_WITHOUT_END
+from pegbox_runs.rows.report import RowFinding
+from pegbox_runs.rows.survey.survey import Survey
+
+FEW_WITHOUT_END = 0.01
+"""Share of the rows from which on it is worth a look that they teach no end."""
+
+
+def mask_findings(survey: Survey, indices: list[int], counted: CountedRows, length: int) -> Iterator[RowFinding]:
+    """Judge the rows of some indices, counted in tokens, at a limit on the length."""
+    if counted.estimate is not None:
+        return
+    rows = dict(zip(indices, counted.rows, strict=True))
+    sampled = "" if len(rows) == len(survey) else f" Looked for in {len(rows):,} rows drawn by chance."
+    cut = f" within {length:,} tokens"
+    untrained = [index for index, row in rows.items() if not row.kept(length)]
+    yield from finding(
+        survey,
+        np.array(untrained, dtype=np.int64),
+        lambda index, _: f"{rows[index].length:,} tokens, and none of the first {length:,} is an answer's",
+        name="untrained-rows",
+        title="rows of which nothing is trained",
+        level="red",
+        text=f"No token of an answer is left{cut}; a run stops before its first step.{sampled}",
+        todo='Raise training.length, mend them, or leave them out with rows.allow = ["untrained-rows"].',
+    )
+    training = {index: row for index, row in rows.items() if row.kept(length)}
+    yield from _little(survey, training, length, sampled)
+    yield from _endless(survey, training, length, sampled)
+
+
+def _little(survey: Survey, rows: dict[int, RowTokens], length: int, sampled: str) -> Iterator[RowFinding]:
+    tokens = sum(min(row.length, length) for row in rows.values())
+    trained = sum(row.kept(length) for row in rows.values())
+    if not tokens or trained >= LEAST_TRAINED * tokens:
+        return
+    yield from finding(
+        survey,
+        np.array(list(rows), dtype=np.int64),
+        lambda index, _: f"{rows[index].kept(length):,} of {min(rows[index].length, length):,} tokens are trained",
+        name="few-trained-tokens",
+        title="rows that train hardly anything",
+        level="red",
+        text=f"Of all tokens {100 * trained / tokens:.2g} % are trained, less than {100 * LEAST_TRAINED:g} %; a run "
+        f"stops before its first step.{sampled}",
+        todo="Look whether the right column is taken as the answer, and whether the template marks it.",
+    )
+
+
+def _endless(survey: Survey, rows: dict[int, RowTokens], length: int, sampled: str) -> Iterator[RowFinding]:
+    endless = [index for index, row in rows.items() if row.first_end is None or row.first_end >= length]
+    if len(endless) <= FEW_WITHOUT_END * len(rows):
+        return
+    stops = len(endless) >= MOST_WITHOUT_END * len(rows)
+    yield from finding(
+        survey,
+        np.array(endless, dtype=np.int64),
+        lambda index, _: (
+            f"its {rows[index].length:,} tokens are cut at {length:,}, before the end of its answer"
+            if rows[index].length > length
+            else "the template puts no end token behind its answer"
+        ),
+        name="end-not-learned",
+        title="rows of which no end is trained",
+        level="red" if stops else "yellow",
+        text="From them the model doesn't learn to stop"
+        + ("; a run stops before its first step." if stops else ".")
+        + sampled,
+        todo="Raise training.length if answers are cut, or name a chat template that ends each answer.",
+    )
