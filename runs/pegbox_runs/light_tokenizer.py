@@ -41,7 +41,7 @@ class LightTokenizer:
         self.special_texts = any_of(added.values())
         end = named.get("eos_token")
         self.end: int | None = None if end is None else self._tokenizer.token_to_id(end)
-        self.ends = frozenset({self.end} - {None}) | _ends_of_model(folder)
+        self.ends = _ends_of_model(folder) | (frozenset() if self.end is None else {self.end})
 
     def encode(self, texts: Sequence[str], *, templated: bool) -> list[Encoded]:
         """Give (token ids, the characters each stands for) of each text; a template writes its own special tokens."""

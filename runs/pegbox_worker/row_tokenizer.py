@@ -22,7 +22,7 @@ class FastRowTokenizer:
         self.special = frozenset(added)
         self.special_texts = any_of(added.values())
         self.end: int | None = tokenizer.eos_token_id
-        self.ends = frozenset({tokenizer.eos_token_id, *ends} - {None})
+        self.ends: frozenset[int] = frozenset({tokenizer.eos_token_id, *ends} - {None})
         self.template = ChatTemplate.of(tokenizer.chat_template, tokenizer.special_tokens_map)
 
     def encode(self, texts: Sequence[str], *, templated: bool) -> list[Encoded]:

@@ -10,10 +10,11 @@ from pegbox_methods.recipe import RowSource, Split
 from pegbox_runs.models import FoundModel
 from pegbox_runs.rows.doctor.examined import Examined
 from pegbox_runs.rows.example import Example
-from pegbox_runs.rows.report import Lengths, Report, RowFinding, SplitFacts
+from pegbox_runs.rows.report import Lengths, Report, SplitFacts
 
 if TYPE_CHECKING:
     from pegbox_runs.rows.doctor.looking import Looked
+    from pegbox_runs.rows.doctor.mask_findings import Found
     from pegbox_runs.rows.survey.survey import Survey
 
 COUNTED_ROWS = 20_000
@@ -49,10 +50,11 @@ def examine(
     looked = look_at(asked, held_out, split, balance=balance, progress=progress)
     surveyed = looked.survey
     findings = list(looked.findings())
-    lengths = None
+    lengths, found = None, dict(looked.found)
     if model is not None and len(surveyed):
         lengths, in_tokens = _tokens(surveyed, model, micro_batch, length)
-        findings += in_tokens
+        findings += [told for told, _ in in_tokens]
+        found |= {told.name: indices for told, indices in in_tokens}
     sides = _sides(looked, split, seed)
     report = Report(
         source=asked.file,
@@ -70,12 +72,10 @@ def examine(
         lengths=lengths,
         seconds=time.monotonic() - begin,
     )
-    return Examined(asked, held_out, split, report, surveyed, looked.found, looked)
+    return Examined(asked, held_out, split, report, surveyed, found, looked)
 
 
-def _tokens(
-    surveyed: Survey, model: FoundModel, micro_batch: int, length: int | None
-) -> tuple[Lengths, list[RowFinding]]:
+def _tokens(surveyed: Survey, model: FoundModel, micro_batch: int, length: int | None) -> tuple[Lengths, list[Found]]:
     """Count the tokens of all rows, or of some drawn by chance, and find what only they show."""
     import numpy as np
 
@@ -92,7 +92,7 @@ def _tokens(
     return lengths, [*masked, *_special(surveyed, examples, model)]
 
 
-def _special(surveyed: Survey, examples: Mapping[int, Example], model: FoundModel) -> Iterator[RowFinding]:
+def _special(surveyed: Survey, examples: Mapping[int, Example], model: FoundModel) -> Iterator[Found]:
     import numpy as np
 
     from pegbox_runs.light_tokenizer import LightTokenizer
@@ -105,9 +105,10 @@ def _special(surveyed: Survey, examples: Mapping[int, Example], model: FoundMode
         return
     said = {index: special_in_text(example, tokenizer) for index, example in examples.items()}
     sampled = "" if len(examples) == len(surveyed) else f" Looked for in {len(examples):,} rows drawn by chance."
-    yield from finding(
+    indices = np.array([index for index, word in said.items() if word], dtype=np.int64)
+    for told in finding(
         surveyed,
-        np.array([index for index, word in said.items() if word], dtype=np.int64),
+        indices,
         lambda index, _: said[index] or "",
         name="special-tokens",
         title="special tokens written in texts",
@@ -115,7 +116,8 @@ def _special(surveyed: Survey, examples: Mapping[int, Example], model: FoundMode
         text="The model takes them for the ends and beginnings of turns, so that a row can break out of its own."
         + sampled,
         todo="Remove them, or write them in another way.",
-    )
+    ):
+        yield told, indices
 
 
 def _sides(looked: Looked, split: Split, seed: int) -> SplitFacts | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from pegbox_runs.rows.doctor.findings import finding
+from pegbox_runs.rows.doctor.findings import Show, finding
+from pegbox_runs.rows.doctor.similarity import Indices
 from pegbox_runs.rows.lengths import CountedRows, RowTokens
 from pegbox_runs.rows.mask_faults import LEAST_TRAINED, MOST_WITHOUT_END
 from pegbox_runs.rows.report import RowFinding
@@ -16,7 +18,11 @@ FEW_WITHOUT_END = 0.01
 """Share of the rows from which on it is worth a look that they teach no end."""
 
 
-def mask_findings(survey: Survey, indices: list[int], counted: CountedRows, length: int) -> Iterator[RowFinding]:
+Found = tuple[RowFinding, Indices]
+"""A finding, and all its rows."""
+
+
+def mask_findings(survey: Survey, indices: list[int], counted: CountedRows, length: int) -> Iterator[Found]:
     """Judge the rows of some indices, counted in tokens, at a limit on the length."""
     if counted.estimate is not None:
         return
@@ -24,7 +30,7 @@ def mask_findings(survey: Survey, indices: list[int], counted: CountedRows, leng
     sampled = "" if len(rows) == len(survey) else f" Looked for in {len(rows):,} rows drawn by chance."
     cut = f" within {length:,} tokens"
     untrained = [index for index, row in rows.items() if not row.kept(length)]
-    yield from finding(
+    yield from _found(
         survey,
         np.array(untrained, dtype=np.int64),
         lambda index, _: f"{rows[index].length:,} tokens, and none of the first {length:,} is an answer's",
@@ -39,12 +45,12 @@ def mask_findings(survey: Survey, indices: list[int], counted: CountedRows, leng
     yield from _endless(survey, training, length, sampled)
 
 
-def _little(survey: Survey, rows: dict[int, RowTokens], length: int, sampled: str) -> Iterator[RowFinding]:
+def _little(survey: Survey, rows: dict[int, RowTokens], length: int, sampled: str) -> Iterator[Found]:
     tokens = sum(min(row.length, length) for row in rows.values())
     trained = sum(row.kept(length) for row in rows.values())
     if not tokens or trained >= LEAST_TRAINED * tokens:
         return
-    yield from finding(
+    yield from _found(
         survey,
         np.array(list(rows), dtype=np.int64),
         lambda index, _: f"{rows[index].kept(length):,} of {min(rows[index].length, length):,} tokens are trained",
@@ -57,12 +63,12 @@ def _little(survey: Survey, rows: dict[int, RowTokens], length: int, sampled: st
     )
 
 
-def _endless(survey: Survey, rows: dict[int, RowTokens], length: int, sampled: str) -> Iterator[RowFinding]:
+def _endless(survey: Survey, rows: dict[int, RowTokens], length: int, sampled: str) -> Iterator[Found]:
     endless = [index for index, row in rows.items() if row.first_end is None or row.first_end >= length]
     if len(endless) <= FEW_WITHOUT_END * len(rows):
         return
     stops = len(endless) >= MOST_WITHOUT_END * len(rows)
-    yield from finding(
+    yield from _found(
         survey,
         np.array(endless, dtype=np.int64),
         lambda index, _: (
@@ -78,3 +84,7 @@ def _endless(survey: Survey, rows: dict[int, RowTokens], length: int, sampled: s
         + sampled,
         todo="Raise training.length if answers are cut, or name a chat template that ends each answer.",
     )
+
+
+def _found(survey: Survey, indices: Indices, show: Show, **fields: Any) -> Iterator[Found]:
+    return ((told, indices) for told in finding(survey, indices, show, **fields))
