@@ -93,10 +93,11 @@ def tell_rows(rows: PreparedRows, writer: EventWriter) -> None:
     for part, name in ((rows.trained.facts, "training"), (rows.held_out.facts, "held-out")):
         if part.truncated:
             whole = part.tokens_trained + part.tokens_lost
+            longer = f"1 {name} row is longer" if part.truncated == 1 else f"{part.truncated} {name} rows are longer"
+            left_out = f" {part.dropped} of them have nothing left to learn and are left out." if part.dropped else ""
             text = (
-                f"{part.truncated} {name} rows are longer than training.length and lose their end: "
-                f"{100 * part.tokens_lost / max(whole, 1):.1f} % of the tokens to learn; {part.dropped} rows have "
-                "nothing left to learn and are left out. Raise training.length to keep them."
+                f"{longer} than training.length: {100 * part.tokens_lost / max(whole, 1):.2g} % of the tokens to learn "
+                f"are cut away.{left_out} Raise training.length to keep them."
             )
             writer.emit(Notice(text=text, about="truncated"))
     facts = rows.trained.facts
@@ -108,7 +109,7 @@ def tell_rows(rows: PreparedRows, writer: EventWriter) -> None:
         writer.emit(Notice(text=text, about="answer-rewritten"))
     if facts.without_end > (1 - ENOUGH_ENDS) * facts.rows:
         text = (
-            f"the end token carries no label in {facts.without_end} of {facts.rows} rows; the model may not learn to "
-            "stop. Raise training.length if rows are cut, or use a template that ends each answer."
+            f"no end token is learned in {facts.without_end} of {facts.rows} rows; the model may not learn to stop. "
+            "Raise training.length if rows are cut, or use a template that ends each answer."
         )
         writer.emit(Notice(text=text, about="end-not-learned"))

@@ -81,7 +81,7 @@ def test_rows_left_out_because_they_teach_nothing_are_told(tmp_path: Path) -> No
     rows = [*SHORT, *[(f"{LONG} {n}", "An answer.") for n in range(20)]]
     events = run(tmp_path, rows, length=128, allow=("untrained-rows",))
     told = " ".join(event.text for event in only(events, Notice))
-    assert "rows have nothing left to learn and are left out" in told
+    assert "of them have nothing left to learn and are left out" in told
 
 
 def test_a_collator_that_masks_the_padding_tokens_label_is_found_out(
