@@ -130,7 +130,10 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hold-out", type=float, metavar="SHARE", help="share of rows that is held out (default 0.1)")
     parser.add_argument("--limit", type=int, metavar="N", help="look at the first N rows only")
     parser.add_argument(
-        "--length", type=int, metavar="TOKENS", help="where shown rows are cut (default: the length recommended)"
+        "--length",
+        type=int,
+        metavar="TOKENS",
+        help="the run's training.length: rows are cut and judged there (default: shown rows are cut where advised)",
     )
     parser.add_argument("--micro-batch", type=int, default=4, metavar="N", help="rows that are padded together")
     shown = parser.add_mutually_exclusive_group()

@@ -114,6 +114,9 @@ class Split(Part, frozen=True):
         ),
     ] = None
     hub_split: Annotated[Text, Meta(description="Which split to take where `file` is a Hub data set.")] = "test"
+    revision: Annotated[
+        Text | None, Meta(description="Branch, tag or commit of that Hub data set. Default: its main branch.")
+    ] = None
     by: Annotated[
         Text | None,
         Meta(description="A column: rows with the same value in it fall on the same side, as those of one author."),

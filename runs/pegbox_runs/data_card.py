@@ -26,7 +26,7 @@ def data_card(path: Path, model: FoundModel, *, sample: int = SAMPLE) -> DataCar
     """
     asked = RowSource(file=str(path))
     rows = survey(find_source(asked), asked=asked, checks=False)
-    refuse_rejected([rows], asked.file)
+    refuse_rejected([rows])
     numbers: Sequence[int] = range(len(rows))
     if len(rows) > sample:
         numbers = random.Random(0).sample(numbers, sample)  # noqa: S311 - the same card for the same file

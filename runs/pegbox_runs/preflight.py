@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from pegbox_hardware.shape import ends_like, is_pattern
 from pegbox_methods.abilities import inabilities, packs_base
 from pegbox_methods.card import Card
-from pegbox_methods.recipe import Recipe
+from pegbox_methods.recipe import Recipe, RowSource
 from pegbox_methods.recipe_file import complete_recipe
 from pegbox_methods.refusal import Fault, Refusal, refuse_faults
 from pegbox_methods.registry import find_card
@@ -21,7 +22,7 @@ from pegbox_runs.environment import Environment, describe
 from pegbox_runs.models import FoundModel, find_model
 from pegbox_runs.printable import printable
 from pegbox_runs.rows.hub import commit_of
-from pegbox_runs.rows.loading import FoundRows, LoadedRows, load_rows
+from pegbox_runs.rows.loading import FoundRows, FoundSource, LoadedRows, load_rows
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,13 @@ def _pinned(recipe: Recipe, model: FoundModel) -> Recipe:
 
 def _pinned_rows(recipe: Recipe, found: FoundRows) -> Recipe:
     """Write down which commit of each Hub data set was read; one that lies in files keeps what it says."""
-    commits = [commit_of(source.source.folder) for source in found.sources]
-    mine, *mixed = (
-        source if commit is None else msgspec.structs.replace(source, revision=commit)
-        for source, commit in zip((recipe.rows, *recipe.rows.mix), commits, strict=True)
-    )
-    return msgspec.structs.replace(recipe, rows=msgspec.structs.replace(mine, mix=tuple(mixed)))
+
+    def pinned(source: RowSource, place: FoundSource) -> Any:
+        commit = commit_of(place.source.folder)
+        return source if commit is None else msgspec.structs.replace(source, revision=commit)
+
+    mine, *mixed = map(pinned, (recipe.rows, *recipe.rows.mix), found.sources)
+    split = recipe.split
+    if found.held_out is not None and (commit := commit_of(found.held_out.source.folder)) is not None:
+        split = msgspec.structs.replace(split, revision=commit)
+    return msgspec.structs.replace(recipe, rows=msgspec.structs.replace(mine, mix=tuple(mixed)), split=split)

@@ -30,11 +30,12 @@ from pegbox_worker.token_rows import TokenRows
 from pegbox_worker.trainer import MeasuredTrainer
 
 
-@dataclass(frozen=True)
+@dataclass
 class Base:
     """A recipe's model as it will be trained, without its method yet."""
 
     model: nn.Module
+    """Deleted where another one must take its place in memory."""
     tokenizer: Any
     card: Card
     number_format: NumberFormat

@@ -66,7 +66,7 @@ def _train(folder: RunFolder, writer: EventWriter, control: Control, reporter: R
 
     start = begin(recipe, base, rows, device, writer)
     number_format, attached = start.base.number_format, start.attached
-    show_rows(attached, rows.trained, recipe.training.micro_batch, base.tokenizer.pad_token_id, device)
+    show_rows(attached, rows.trained, recipe.training.micro_batch, start.base.tokenizer.pad_token_id, device)
     labelled_loss = loss_on_labels(attached.model, rows.trained, number_format, device)
     trainer = make_trainer(
         folder,
@@ -76,7 +76,7 @@ def _train(folder: RunFolder, writer: EventWriter, control: Control, reporter: R
         number_format,
         reporter,
         labelled_loss,
-        base.tokenizer,
+        start.base.tokenizer,
         (start.sequences, rows.held_out),
     )
     refuse_eaten_labels(trainer, start.sequences, rows.held_out)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +35,7 @@ QUESTIONS = 100
 """Held-out rows that are kept as they are, for the model to answer; a recipe asks for at most so many."""
 
 FACTS = "facts.json"
+LOCK, HALF_MADE = ".lock", ".part"
 TRAINED, HELD_OUT, PACKED = "trained.arrow", "held_out.arrow", "packed.arrow"
 
 
@@ -77,7 +78,7 @@ def prepare(recipe: Recipe, found: FoundRows, tokenizer: Any, ends: Set[int], ju
     words = FastRowTokenizer(tokenizer, ends)
     folder = home() / "prepared" / _key(recipe, found, tokenizer, words.ends)
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _alone(folder.with_suffix(".lock")):
+    with _alone(folder.with_suffix(LOCK)):
         facts = _facts(folder)
         kept = facts is not None
         if facts is None:
@@ -99,6 +100,7 @@ def _key(recipe: Recipe, found: FoundRows, tokenizer: Any, ends: Set[int]) -> st
         "form": FORM,
         "rows": found.sha256,
         "held_out": found.held_out_sha256,
+        "kinds": found.kinds,
         "reading": _without_places(recipe.rows),
         "split": msgspec.structs.replace(recipe.split, file=None),
         "seed": recipe.seeds.split,
@@ -120,7 +122,7 @@ def _without_places(rows: Rows) -> Rows:
 
 def _make(folder: Path, recipe: Recipe, rows: LoadedRows, tokenizer: RowTokenizer, judge: Judge) -> PreparedFacts:
     """Write the rows aside and rename the folder, so that it appears whole or not at all."""
-    aside = folder.with_suffix(".part")
+    aside = folder.with_suffix(HALF_MADE)
     for former in (aside, folder):
         shutil.rmtree(former, ignore_errors=True)
     aside.mkdir(mode=0o700)
@@ -175,18 +177,42 @@ def _facts(folder: Path) -> PreparedFacts | None:
 
 
 def _make_room(newest: Path) -> None:
-    """Remove the longest unused rows once all of them take too much. A run that has them open keeps its own."""
-    used: list[tuple[float, int, Path]] = []
-    for facts in newest.parent.glob(f"*/{FACTS}"):
-        if facts.parent != newest:
-            sizes = sum(file.stat().st_size for file in facts.parent.iterdir())
-            used.append((facts.stat().st_mtime, sizes, facts.parent))
-    total = sum(size for _, size, _ in used) + sum(file.stat().st_size for file in newest.iterdir())
-    for last_used, size, folder in sorted(used):
-        if total <= KEPT_BYTES or time.time() - last_used < 3600:  # a run that was just started may be about to open it
+    """Remove what killed runs left half made, and the longest unused rows once all of them take too much.
+
+    What another process makes or opens just now is left alone; a run that has its rows open keeps them.
+    """
+    others = [path for path in newest.parent.iterdir() if path.is_dir() and path != newest]
+    for path in others:
+        if path.suffix == HALF_MADE:
+            _remove(path)
+    whole = sorted((path for path in others if path.suffix != HALF_MADE), key=_last_used)
+    total = _bytes(newest) + sum(map(_bytes, whole))
+    for path in whole:
+        if total <= KEPT_BYTES:
             return
+        total -= _bytes(path)
+        _remove(path)
+
+
+def _remove(folder: Path) -> None:
+    """Remove rows unless somebody is at them."""
+    with folder.with_suffix(LOCK).open("w") as file, contextlib.suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)
-        total -= size
+
+
+def _last_used(folder: Path) -> float:
+    try:
+        return (folder / FACTS).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _bytes(folder: Path) -> int:
+    try:
+        return sum(file.stat().st_size for file in folder.iterdir())
+    except OSError:  # another process has just removed it
+        return 0
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 
 import msgspec
@@ -36,16 +37,21 @@ class Start:
 def begin(recipe: Recipe, base: Base, rows: PreparedRows, device: torch.device, writer: EventWriter) -> Start:
     """Attach the method; where packed rows would see each other, begin anew with rows grouped by length, and say so."""
     start = _attach(recipe, base, rows)
-    padding = base.tokenizer.pad_token_id
-    if recipe.training.order != "packed" or keeps_apart(start.attached.model, rows.trained, device, padding):
+    if recipe.training.order != "packed" or keeps_apart(
+        start.attached.model, rows.trained, device, base.tokenizer.pad_token_id
+    ):
         return start
+    del base.model  # attaching may have changed it, and the new one needs its memory
+    del start
+    gc.collect()
+    torch.cuda.empty_cache()
     text = (
         "this model with this method doesn't keep packed rows apart (tried on two of them), so rows are grouped by "
         "length instead, each in a sequence of its own."
     )
     writer.emit(Notice(text=text, about="not-packed"))
     grouped = msgspec.structs.replace(recipe, training=msgspec.structs.replace(recipe.training, order="grouped"))
-    return _attach(grouped, load_base(grouped, device), rows)  # attaching may have changed the first base
+    return _attach(grouped, load_base(grouped, device), rows)
 
 
 def _attach(recipe: Recipe, base: Base, rows: PreparedRows) -> Start:

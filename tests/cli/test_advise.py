@@ -96,7 +96,7 @@ def test_nothing_fits_is_exit_code_1_and_says_what_would_help(home: Path, tmp_pa
         (["--vram", "1e12"], "at most 100000"),
         (["--price-per-hour", "-1"], "0 or more"),
         (["--write", "recipe.toml"], "give --data FILE too"),
-        (["--data", "nowhere.jsonl"], "there is no such file of rows"),
+        (["--data", "nowhere.jsonl"], "there is no such file or folder of rows"),
         (["--goal", "speed,memory"], "exclude each other"),
     ],
 )

@@ -18,7 +18,7 @@ from tests.commands import pegbox, write_recipe_text
 
 def no_rows(folder: Path) -> str:
     write_recipe_text(folder, rows={"file": "nowhere.jsonl"})
-    return "there is no such file of rows"
+    return "there is no such file or folder of rows"
 
 
 def empty_rows(folder: Path) -> str:
@@ -30,7 +30,7 @@ def empty_rows(folder: Path) -> str:
 def strange_rows(folder: Path) -> str:
     (folder / "rows.jsonl").write_text('{"q": "why?", "a": "because"}\n')
     write_recipe_text(folder, rows={"file": "rows.jsonl"})
-    return 'line 1 is in no known format; its keys are "q", "a"'
+    return 'none of the 1 rows looked at is in'
 
 
 def no_model(folder: Path) -> str:

@@ -357,8 +357,8 @@ def test_other_ways_to_train_work_too(tmp_path: Path, home: Path, change: str) -
 def test_rows_too_long_for_the_limit_fail_loudly_before_the_first_step(tmp_path: Path, home: Path) -> None:
     done = pegbox("train", str(write_recipe_text(tmp_path, training={"length": 8})), home=home)
     assert done.returncode == 1
-    assert "no training row has a token to learn within training.length = 8" in done.stdout
-    assert "Raise training.length" in done.stdout
+    assert "Every row trains nothing: no token of an answer is left within training.length" in done.stdout
+    assert "Raise it" in done.stdout
 
 
 def test_in_a_terminal_the_dashboard_opens_and_q_leaves_it(trained: tuple[RunFolder, str], session_home: Path) -> None:

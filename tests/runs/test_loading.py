@@ -87,6 +87,22 @@ def test_a_row_without_the_column_that_parts_rows_is_refused(write: Any) -> None
         load(file, split=Split(by="author"))
 
 
+def test_a_share_that_groups_let_nobody_meet_is_told(write: Any) -> None:
+    file = write("a.jsonl", [row(n, author="often" if n < 80 else "seldom") for n in range(100)])
+    loaded = load(file, split=Split(share=0.1, by="author"))
+    assert len(loaded.held_out) == 20
+    assert loaded.remarks[0].startswith("20 of 100 rows are held out, 20 % where split.share asks for 10 %")
+    assert load(file, split=Split(share=0.2, by="author")).remarks == ()
+
+
+def test_rows_that_are_all_rejected_are_refused_with_the_first_though_rejected_rows_are_allowed(write: Any) -> None:
+    mine, other = write("a.jsonl", [row(1), row(2)]), write("b.jsonl", [{"prompt": "x"}] * 3)
+    with pytest.raises(Refusal, match=r"b.jsonl: (no row can be taken; all 3 are rejected|none of the 3 rows)"):
+        load(mine, mix=(MixedRows(file=other, format="prompt-completion"),), allow=("rejected-rows",))
+    with pytest.raises(Refusal, match=r"^\S*b.jsonl: 1 of 4 rows"):
+        load(mine, mix=(MixedRows(file=write("b.jsonl", [row(3), {"prompt": "x"}])),))
+
+
 def test_one_group_can_not_be_parted(write: Any) -> None:
     with pytest.raises(Refusal, match="all rows belong to one group of author"):
         load(write("a.jsonl", [row(n, author="a") for n in range(5)]), split=Split(by="author"))
@@ -97,7 +113,7 @@ def test_held_out_rows_of_their_own_are_not_trained_on(write: Any) -> None:
     loaded = load(file, split=Split(share=0.0, file=write("b.jsonl", [row(3), row(4), row(99)])))
     assert asked(loaded.held_out) == ["Question 3?", "Question 4?", "Question 99?"]
     assert len(loaded.trained) == 8
-    assert loaded.remarks == (f"2 training rows are also in {file[:-7]}b.jsonl, and are left out of the training.",)
+    assert loaded.remarks == ("2 training rows are also in the held-out rows' own file, and left out of the training.",)
     assert loaded.held_out_sha256 is not None
 
 
@@ -156,7 +172,7 @@ def test_one_row_cannot_be_split_and_all_rows_held_out_leave_nothing(write: Any)
     with pytest.raises(Refusal, match="only one distinct row"):
         load(file)
     assert len(load(file, split=Split(share=0.0)).trained) == 2
-    with pytest.raises(Refusal, match="no rows are left to train on"):
+    with pytest.raises(Refusal, match="all 2 rows are also in split"):
         load(file, split=Split(share=0.0, file=file))
 
 

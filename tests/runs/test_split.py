@@ -88,6 +88,19 @@ def test_no_rows_and_one_row_are_all_trained(share: float) -> None:
     assert not held_out_rows(hashes([5]), share, 1).any()
 
 
+@given(SEEDS)
+def test_a_unit_larger_than_the_share_is_trained_if_another_can_be_held_out(seed: int) -> None:
+    groups = hashes([0] * 50 + list(range(1, 51)))
+    held = held_out_rows(seeded(hashes(range(100)), 0), 0.1, seed, groups=groups)
+    assert held.sum() == 10
+    assert not held[:50].any()
+
+
+@given(SEEDS)
+def test_where_all_units_are_too_large_a_smallest_one_is_held_out(seed: int) -> None:
+    assert held_out_rows(hashes([1] * 80 + [2] * 20), 0.1, seed).sum() == 20
+
+
 @settings(max_examples=20)
 @given(st.floats(0.05, 0.9))
 def test_whole_groups_come_as_near_to_the_share_as_they_can(share: float) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,8 @@ from torch import nn
 from pegbox_methods.events import Finished, Notice, Prepared, Step
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.run_folder import RunFolder
+from pegbox_worker import job, start
+from pegbox_worker.assembly import load_base
 from pegbox_worker.packing import keeps_apart, pack
 from pegbox_worker.token_rows import TokenRows
 from tests.methods_at_work import CPU, attach, run_job
@@ -96,6 +100,24 @@ def test_a_run_that_can_not_be_packed_says_so_and_groups_its_rows() -> None:
     (prepared,) = only(folder, Prepared)
     assert (prepared.order, prepared.sequences) == ("grouped", None)
     assert only(folder, Finished)
+
+
+def test_a_base_that_is_given_up_leaves_the_memory_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[Any] = []
+    alive: list[int] = []
+
+    def load(*arguments: Any) -> Any:
+        gc.collect()
+        alive.append(sum(model() is not None for model in loaded))
+        base = load_base(*arguments)
+        loaded.append(weakref.ref(base.model))
+        return base
+
+    monkeypatch.setattr(start, "keeps_apart", lambda *_: False)
+    monkeypatch.setattr(start, "load_base", load)
+    monkeypatch.setattr(job, "load_base", load)
+    run_job("lora", order="packed", max_steps=1)
+    assert alive == [0, 0]
 
 
 def test_padding_is_counted_and_grouping_wastes_less_of_it_than_shuffling() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -153,6 +154,25 @@ def test_the_longest_unused_rows_go_once_they_take_too_much(
     prepare_for(recipe(rows))
     assert len(folders()) == 3
     assert oldest not in folders()
+
+
+def test_the_same_bytes_of_another_kind_of_file_are_other_rows(tmp_path: Path, prepare_for: Any) -> None:
+    for suffix in ("jsonl", "json"):
+        path = tmp_path / f"rows.{suffix}"
+        path.write_text("".join(json.dumps(row(number)) + "\n" for number in range(30)))
+        assert not prepare_for(recipe(path)).kept
+    assert len(folders()) == 2
+
+
+def test_what_a_killed_run_left_half_made_goes_and_what_another_makes_now_stays(rows: Path, prepare_for: Any) -> None:
+    base = home() / "prepared"
+    for name in ("dead", "busy"):
+        (base / f"{name}.part").mkdir(parents=True)
+    with (base / "busy.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        prepare_for(recipe(rows))
+    assert not (base / "dead.part").exists()
+    assert (base / "busy.part").exists()
 
 
 def test_a_run_says_whether_its_rows_were_prepared_before() -> None:

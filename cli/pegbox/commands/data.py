@@ -65,11 +65,12 @@ def _rows_asked(asked: argparse.Namespace) -> RowsAsked:
     }
     recipe = recipe_from_table(table, file="the command line", folder=Path.cwd())
     source = RowSource(**{key: getattr(recipe.rows, key) for key in RowSource.__struct_fields__})
-    held_out = recipe.split.file and msgspec.structs.replace(source, file=recipe.split.file, limit=None)
+    from pegbox_runs.rows.held_out import held_out_source
+
     return RowsAsked(
         source=source,
         split=recipe.split,
-        held_out=held_out or None,
+        held_out=held_out_source(recipe),
         model=recipe.model if asked.model else None,
         balance=asked.balance,
         micro_batch=asked.micro_batch,

@@ -13,9 +13,10 @@ from pegbox_methods.recipe import Recipe, RowSource
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.printable import one_line
 from pegbox_runs.rows.example import Example
+from pegbox_runs.rows.held_out import held_out_source
 from pegbox_runs.rows.mixing import Portion, Taken, mix
 from pegbox_runs.rows.place import Place, Rejected
-from pegbox_runs.rows.source import Source, find_source
+from pegbox_runs.rows.source import Source, find_source, kind_of
 from pegbox_runs.rows.split import held_out_rows
 from pegbox_runs.rows.survey.survey import Survey
 from pegbox_runs.rows.survey.surveying import survey
@@ -43,6 +44,12 @@ class FoundRows:
     sha256: str
     """Of the sources' files; of a single file, of its bytes."""
     held_out_sha256: str | None
+
+    @property
+    def kinds(self) -> list[list[str]]:
+        """Give the kind of each file, by which its bytes are read, as its name has it."""
+        places = self.sources if self.held_out is None else (*self.sources, self.held_out)
+        return [["".join(kind_of(path.name)) for path in place.source.files] for place in places]
 
 
 @dataclass(frozen=True)
@@ -112,18 +119,6 @@ def find_rows(recipe: Recipe) -> FoundRows:
     )
 
 
-def held_out_source(recipe: Recipe) -> RowSource | None:
-    """Describe the source of held-out rows, read as the recipe's own rows are; None: a share is drawn."""
-    if recipe.split.file is None:
-        return None
-    return RowSource(
-        file=recipe.split.file,
-        format=recipe.rows.format,
-        columns=recipe.rows.columns,
-        hub_split=recipe.split.hub_split,
-    )
-
-
 def load_rows(recipe: Recipe, found: FoundRows | None = None) -> LoadedRows:
     """Look through a recipe's rows, part them and mix them.
 
@@ -141,8 +136,10 @@ def load_rows(recipe: Recipe, found: FoundRows | None = None) -> LoadedRows:
     taken = _mixed(recipe, surveys, free)
     trained = Examples(tuple(zip(surveys, (copies for copies, _ in taken), strict=True)))
     if not len(trained):
-        raise Refusal(f"{recipe.rows.file}: no rows are left to train on. Hold out fewer, or bring more.")
-    remarks += _twice(held, free, recipe, other)
+        raise Refusal(_nothing_left(recipe, surveys, free))
+    remarks += _twice(held, free, other)
+    if other is None:
+        remarks += _far_from_share(held, surveys, recipe)
     remarks += [sentence for _, sentence in taken if sentence]
     parts = zip(surveys, held, strict=True) if other is None else [(other, np.ones(len(other), dtype=bool))]
     return LoadedRows(
@@ -169,7 +166,7 @@ def _surveyed(found: FoundSource, recipe: Recipe) -> Survey:
     )
 
 
-def refuse_rejected(surveys: Sequence[Survey], file: str) -> None:
+def refuse_rejected(surveys: Sequence[Survey]) -> None:
     """Refuse sources with rows that can't be taken, the first ten named.
 
     Raises: Refusal.
@@ -177,6 +174,7 @@ def refuse_rejected(surveys: Sequence[Survey], file: str) -> None:
     count = sum(one.rejected_count for one in surveys)
     if not count:
         return
+    file = next(one.source.asked for one in surveys if one.rejected_count)
     named = [rejected for one in surveys for rejected in one.rejected][:NAMED]
     more = f"\n... and {count - len(named)} more" if count > len(named) else ""
     raise Refusal(
@@ -187,6 +185,17 @@ def refuse_rejected(surveys: Sequence[Survey], file: str) -> None:
     )
 
 
+def _refuse_none(surveys: Sequence[Survey]) -> None:
+    """Raises: Refusal: not one row of a source can be taken."""
+    for one in surveys:
+        if not len(one):
+            first = f" The first: {_told(one.rejected[0])}." if one.rejected else ""
+            raise Refusal(
+                f"{one.source.asked}: no row can be taken; all {one.rejected_count} are rejected.{first} "
+                "`pegbox data` lists them all."
+            )
+
+
 def _left_out(surveys: Sequence[Survey], recipe: Recipe) -> list[str]:
     """Tell of rows that can't be taken, where the recipe lets them be left out.
 
@@ -194,7 +203,8 @@ def _left_out(surveys: Sequence[Survey], recipe: Recipe) -> list[str]:
     """
     count = sum(one.rejected_count for one in surveys)
     if "rejected-rows" not in recipe.rows.allow:
-        refuse_rejected(surveys, recipe.rows.file)
+        refuse_rejected(surveys)
+    _refuse_none(surveys)
     if not count:
         return []
     first = next(rejected for one in surveys for rejected in one.rejected)
@@ -277,12 +287,31 @@ def _lacking(taken: Taken, file: str) -> str:
     return f"{file} has {taken.rows} rows to mix in, and its share asks for {taken.wanted}; all of them are taken."
 
 
-def _twice(
-    held: Sequence[NDArray[np.bool_]], free: Sequence[NDArray[np.bool_]], recipe: Recipe, other: Survey | None
-) -> list[str]:
+def _nothing_left(recipe: Recipe, surveys: Sequence[Survey], free: Sequence[NDArray[np.bool_]]) -> str:
+    rows = sum(map(len, surveys))
+    if rows and not any(side.any() for side in free) and recipe.split.file is not None:
+        return f"{recipe.rows.file}: all {rows} rows are also in split.file, so none is left to train on."
+    return f"{recipe.rows.file}: no rows are left to train on. Hold out fewer, or bring more."
+
+
+def _twice(held: Sequence[NDArray[np.bool_]], free: Sequence[NDArray[np.bool_]], other: Survey | None) -> list[str]:
     """Tell of training rows that are left out because the evaluation has the same ones."""
     count = sum(int((~side & ~kept).sum()) for side, kept in zip(held, free, strict=True))
     if not count:
         return []
-    where = "held out" if other is None else f"in {recipe.split.file}"
-    return [f"{count} training rows are also {where}, and are left out of the training."]
+    where = "held out" if other is None else "in the held-out rows' own file"
+    rows = "1 training row is" if count == 1 else f"{count} training rows are"
+    return [f"{rows} also {where}, and left out of the training."]
+
+
+def _far_from_share(held: Sequence[NDArray[np.bool_]], surveys: Sequence[Survey], recipe: Recipe) -> list[str]:
+    """Tell where groups, or many equal rows, let the share be missed by more than half."""
+    parted = [one for one, share in zip(surveys, _shares(recipe), strict=True) if share is None]
+    rows, wanted = sum(map(len, parted)), recipe.split.share
+    count = sum(int(side.sum()) for side in held)
+    if abs(count - wanted * rows) <= max(1.0, wanted * rows / 2):
+        return []
+    return [
+        f"{count} of {rows} rows are held out, {100 * count / rows:.3g} % where split.share asks for "
+        f"{100 * wanted:.3g} %: rows that must stay together are too many to come closer."
+    ]

@@ -58,17 +58,22 @@ def _finalized(words: Hashes) -> Hashes:
 
 
 def _lowest(ranks: Hashes, rows_in_unit: NDArray[np.int64], share: float, *, forced: bool) -> NDArray[np.bool_]:
-    """Choose units of the lowest ranks, whose rows come closest to the share; never all of them.
+    """Choose units, those of low ranks first, until their rows come closest to the share; never all of them.
 
-    `forced`: at least one, if there are two.
+    A unit that alone is larger than the share would go too far, so it is passed over. `forced`: at least one unit is
+    chosen, if there are two; if all are too large, a smallest one.
     """
-    order = np.argsort(ranks, kind="stable")
-    reached = np.concatenate([[0], np.cumsum(rows_in_unit[order])])[: len(ranks)]  # without the last unit: never all
-    count = int(np.argmin(np.abs(reached - share * rows_in_unit.sum())))
-    if forced and len(ranks) > 1:
-        count = max(1, count)
+    wanted = share * rows_in_unit.sum()
+    small = np.flatnonzero(rows_in_unit <= max(wanted, 1))
+    if not len(small) and forced:
+        small = np.flatnonzero(rows_in_unit == rows_in_unit.min())
     held = np.zeros(len(ranks), dtype=bool)
-    held[order[:count]] = True
+    if not len(small) or len(ranks) < 2:
+        return held
+    order = small[np.argsort(ranks[small], kind="stable")]
+    reached = np.concatenate([[0], np.cumsum(rows_in_unit[order])])[: len(ranks)]  # never all units
+    count = int(np.argmin(np.abs(reached - wanted)))
+    held[order[: max(1, count) if forced else count]] = True
     return held
 
 
