@@ -86,18 +86,18 @@ def show_fixed(fixed: Fixed, *, console: Console) -> None:
         console.print(_indented(Text(f"kept as they are: {printable(', '.join(fixed.kept))}")))
     each = printable(str(report_paths(Path(fixed.target))[1]))
     console.print(Text.assemble(" each row and its reason: ", (each, "bold")), soft_wrap=True)
-    console.print(Text(f" {printable(fixed.source)} is untouched", "dim"), soft_wrap=True)
+    console.print(Text(f" {one_line(fixed.source, 1000)} is untouched", "dim"), soft_wrap=True)
 
 
 def show_next(command: str, *, console: Console) -> None:
     """Offer a command. It is never folded, so that it can be copied."""
     _title(console, "Next")
-    console.print(Text(f" {printable(command)}", "cyan"), soft_wrap=True)
+    console.print(Text(f" {one_line(command, 4000)}", "cyan"), soft_wrap=True)
 
 
 def _head(console: Console, report: Report, name: str) -> None:
     model = f" for {report.model}" if report.model else ""
-    console.print(Text(printable(f"{name}{model}"), "bold"))
+    console.print(Text(one_line(f"{name}{model}", 1000), "bold"))
     console.print(Text(facts(report), "dim"))
     known = Text.assemble("format ", (printable(report.format), "bold"), f": {printable(report.evidence)}")
     console.print(known)

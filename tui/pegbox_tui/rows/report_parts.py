@@ -120,7 +120,7 @@ def example_line(place: str, text: str) -> RenderableType:
     table = Table.grid(padding=(0, 1))
     table.add_column(width=1)
     table.add_column(overflow="fold")
-    told = Text.assemble((printable(place), "dim"), "  ", one_line(text, 200))
+    told = Text.assemble((one_line(place, 400), "dim"), "  ", one_line(text, 200))
     table.add_row(Text("·", "dim"), told)
     return table
 
@@ -229,7 +229,7 @@ def rejected_part(rejected: Sequence[Rejected]) -> RenderableType:
     """List rows that can't be taken: place, reason, keys."""
     lines: list[RenderableType] = []
     for one in rejected:
-        told = Text.assemble((printable(one.where), "bold"), ": ", printable(one.reason))
+        told = Text.assemble((one_line(one.where, 400), "bold"), ": ", printable(one.reason))
         if one.keys:
             told.append(f"; its keys are {one_line(', '.join(one.keys), 200)}", "dim")
         lines.append(told)
