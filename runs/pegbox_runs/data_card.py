@@ -10,8 +10,8 @@ from pegbox_methods.advice.data_card import DataCard
 from pegbox_methods.recipe import RowSource
 from pegbox_runs.models import FoundModel
 from pegbox_runs.rows.lengths import at_lengths, counted_rows, percentiles
-from pegbox_runs.rows.loading import refuse_rejected
 from pegbox_runs.rows.masking import RENDERING_SECONDS
+from pegbox_runs.rows.rejecting import refuse_rejected
 from pegbox_runs.rows.source import find_source
 from pegbox_runs.rows.survey.surveying import survey
 

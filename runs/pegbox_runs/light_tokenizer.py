@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pegbox_runs.models import TOKENIZER
 from pegbox_runs.rows.chat_template import ChatTemplate
 from pegbox_runs.rows.row_tokenizer import Encoded, any_of
 
-SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class LightTokenizer:
@@ -32,8 +33,12 @@ class LightTokenizer:
             raise ValueError(f"{TOKENIZER} can't be used: {error}") from None
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        table = _read(folder / "tokenizer_config.json")
-        named = {key: _text(table[key]) for key in SPECIAL if _text(table.get(key))}
+        table = _table(folder)
+        named = _named(table)
+        try:
+            _add_tokens(self._tokenizer, folder, table, named)
+        except Exception as error:  # noqa: BLE001 - see above
+            raise ValueError(f"the special tokens of tokenizer_config.json can't be used: {error}") from None
         found = _template(folder, table) if template_file is None else template_file.read_text(encoding="utf-8")
         self.template = ChatTemplate.of(found, named)
         added = {i: token.content for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special}
@@ -60,13 +65,64 @@ def _ends_of_model(folder: Path) -> frozenset[int]:
     return frozenset(end for end in (ends if isinstance(ends, list) else [ends]) if isinstance(end, int))
 
 
+def _table(folder: Path) -> dict[str, Any]:
+    """Read the tokenizer's config.
+
+    An older folder has no added_tokens_decoder in it, and then special_tokens_map.json counts more than the config.
+    Source of this and of all that is done with it: PreTrainedTokenizerBase._from_pretrained in transformers.
+    """
+    table = _renewed(_read(folder / "tokenizer_config.json"))
+    if "added_tokens_decoder" in table:
+        return table
+    former, older = table.get("extra_special_tokens"), _read(folder / "special_tokens_map.json")
+    extra = older.get("extra_special_tokens")
+    if isinstance(extra, list) and isinstance(former, list):
+        older["extra_special_tokens"] = [*former, *extra]
+    return _renewed(table | older)
+
+
+def _renewed(table: dict[str, Any]) -> dict[str, Any]:
+    """Give what older folders call additional_special_tokens its name of today."""
+    if table.get("additional_special_tokens") and not table.get("extra_special_tokens"):
+        table["extra_special_tokens"] = table.pop("additional_special_tokens")
+    return table
+
+
+def _named(table: dict[str, Any]) -> dict[str, str]:
+    """Give the special tokens by the names that templates know them by, a model's own names among them."""
+    extra = table.get("extra_special_tokens")
+    named = {key: token for key, token in table.items() if key.endswith("_token")}
+    named |= extra if isinstance(extra, dict) else {}
+    return {key: _text(token) for key, token in named.items() if _text(token)}
+
+
+def _add_tokens(tokenizer: Tokenizer, folder: Path, table: dict[str, Any], named: Mapping[str, str]) -> None:
+    """Add what the config knows and tokenizer.json doesn't; what both know stays as it is."""
+    from tokenizers import AddedToken
+
+    extra = table.get("extra_special_tokens")
+    special = [*named.values(), *(_text(token) for token in (extra if isinstance(extra, list) else []))]
+    added = table.get("added_tokens_decoder")
+    if isinstance(added, dict):
+        tokenizer.add_tokens([AddedToken(**added[key]) for key in sorted(added, key=int)])
+    else:
+        older = _read(folder / "added_tokens.json")
+        tokens = sorted(older, key=lambda text: int(older[text]))
+        tokenizer.add_tokens([AddedToken(t, special=t in special, normalized=t not in special) for t in tokens])
+    tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in special if text])
+
+
 def _template(folder: Path, table: dict[str, Any]) -> object:
-    """Find the template: in a file of its own, or in the tokenizer's config; there may be several by name."""
-    try:
-        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        pass
-    return _read(folder / "chat_template.json").get("chat_template") or table.get("chat_template")
+    """Find the template: in files of their own, or in the tokenizer's config; there may be several by name."""
+    files = {path.stem: path for path in sorted((folder / "additional_chat_templates").glob("*.jinja"))}
+    files["default"] = folder / "chat_template.jinja"
+    found = {}
+    for name, path in files.items():
+        try:
+            found[name] = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+    return found or table.get("chat_template")
 
 
 def _read(path: Path) -> dict[str, Any]:

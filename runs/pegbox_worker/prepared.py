@@ -20,7 +20,8 @@ import pyarrow
 from pegbox_methods.home import home
 from pegbox_methods.recipe import Recipe, Rows
 from pegbox_runs.rows.example import Completion, Conversation, Example
-from pegbox_runs.rows.loading import Examples, FoundRows, LoadedRows, load_rows
+from pegbox_runs.rows.examples import Examples
+from pegbox_runs.rows.loading import FoundRows, LoadedRows, load_rows
 from pegbox_runs.rows.masking import mask_rows
 from pegbox_runs.rows.row_tokenizer import RowTokenizer
 from pegbox_worker.packing import pack

@@ -9,7 +9,7 @@ from pegbox_methods.events import Notice
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.event_log import EventWriter
-from pegbox_runs.rows.loading import Examples
+from pegbox_runs.rows.examples import Examples
 from pegbox_runs.rows.mask_faults import MaskCounts, PlacedRow, mask_faults, padding_fault, refuse_mask_faults
 from pegbox_runs.rows.mask_view import shown
 from pegbox_runs.rows.row_tokenizer import RowTokenizer

@@ -14,6 +14,7 @@ import pytest
 from pegbox_methods.recipe import Model, RowSource, Split
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.models import find_config
+from pegbox_runs.rows.doctor.advice import advised
 from pegbox_runs.rows.doctor.examine import examine
 from pegbox_runs.rows.doctor.examined import Examined
 from pegbox_runs.rows.doctor.mending import find_damage, mend_controls, mend_encoding
@@ -195,6 +196,38 @@ def test_nearly_every_planted_near_duplicate_is_found(tmp_path: Path) -> None:
     assert findings(tmp_path, rows)["near-duplicates"].rows >= 0.97 * pairs
 
 
+def test_rows_that_differ_in_reasoning_system_prompt_or_tools_are_no_near_duplicates(tmp_path: Path) -> None:
+    question, answer = f"{words(20)}?", words(20)
+    thinking = [chat(question, answer) for _ in range(4)]
+    for row in thinking:
+        row["messages"][1]["reasoning_content"] = words(80)
+    asked, answered = f"{words(20)}?", words(20)
+    instructed = [chat(asked, answered) for _ in range(4)]
+    for row in instructed:
+        row["messages"].insert(0, {"role": "system", "content": words(60)})
+    wanted, called = f"{words(20)}?", words(20)
+    equipped = [
+        chat(wanted, called, tools=[{"type": "function", "function": {"name": words(1), "description": words(60)}}])
+        for _ in range(4)
+    ]
+    seen = examined(tmp_path, [*clean(30), *thinking, *instructed, *equipped])
+    assert len(seen.survey) == 42
+    assert "near-duplicates" not in seen.found or not len(seen.found["near-duplicates"])
+
+
+def test_a_system_prompt_that_all_rows_share_makes_none_alike(tmp_path: Path) -> None:
+    shared = {"role": "system", "content": words(400)}
+    rows = clean(30)
+    rows.append(json.loads(json.dumps(rows[4]).replace("?", " really?")))
+    # Alike enough for a key in common, and not for a near duplicate.
+    for _ in range(40):
+        said = words(40).split()
+        rows += [chat("Why?", " ".join(said)), chat("Why?", " ".join([*said[:34], *words(6).split()]))]
+    for row in rows:
+        row["messages"].insert(0, shared)
+    assert examined(tmp_path, rows).found["near-duplicates"].tolist() == [30]
+
+
 def test_half_alike_is_no_near_duplicate(tmp_path: Path) -> None:
     rows = []
     for _ in range(100):
@@ -216,6 +249,28 @@ def test_the_order_of_rows_changes_no_count(tmp_path: Path) -> None:
         CHANCE.shuffle(rows)
     assert counts[0] == counts[1] == counts[2]
     assert {"near-duplicates", "exact-duplicates", "rejected-rows"} < set(counts[0])
+
+
+def test_the_order_of_rows_changes_no_group_of_near_duplicates(tmp_path: Path) -> None:
+    # More of a kind than are all compared with each other, some of them alike through others only.
+    chance = random.Random(5)  # noqa: S311 - the same rows every time
+    said = words(60).split()
+    rows = []
+    for number in range(60):
+        changed = said.copy()
+        for place in chance.sample(range(60), chance.choice((1, 1, 2))):
+            changed[place] = f"other{number}"
+        rows.append(chat(" ".join(changed[:20]), " ".join(changed[20:])))
+    groups = []
+    for _ in range(4):
+        looked = examined(tmp_path, rows).looked
+        alike, group = looked.doubles.alike, {}
+        for row, first in zip(alike.rows.tolist(), alike.first.tolist(), strict=True):
+            group.setdefault(looked.survey.key[first].tobytes(), set()).add(looked.survey.key[row].tobytes())
+        groups.append({frozenset({first, *others}) for first, others in group.items()})
+        chance.shuffle(rows)
+    assert groups[0]
+    assert all(others == groups[0] for others in groups)
 
 
 def test_many_rows_from_one_template_take_seconds(tmp_path: Path) -> None:
@@ -280,12 +335,43 @@ def test_a_report_counts_tokens_and_says_how_rows_are_parted(tmp_path: Path) -> 
     assert report.lengths is not None
     assert report.lengths.rows_counted == 31
     assert report.model == "bundled"
-    assert [finding.name for finding in report.findings] == ["end-not-learned", "special-tokens"]
+    assert [finding.name for finding in report.findings] == ["special-tokens"]
     assert report.split is not None
     assert report.split.trained + report.split.held_out == 31
     about = {advice.about: advice for advice in report.advice}
     assert {"training.epochs", "method.settings.rank", "overfitting", "split.share"} <= set(about)
     assert all(advice.source for advice in report.advice)
+
+
+@pytest.mark.parametrize(
+    ("trained", "held_out", "said"),
+    [
+        (0, 0, "there are no rows to train on: add more; dozens are the least."),
+        (1, 0, "there is one row to train on: add more; dozens are the least."),
+        (9, 1, "1 row, 10 %, is held out; more would show differences."),
+        (18, 2, "2 rows, 10 %, are held out. So few show only large differences; more would show smaller ones."),
+    ],
+)
+def test_advice_for_few_rows_counts_them_as_people_do(trained: int, held_out: int, said: str) -> None:
+    texts = [advice.text for advice in advised(trained, held_out)]
+    assert texts[-1] == said
+    assert not any(text.startswith(("1 rows", "0 rows", "only 1 rows", "only 0 rows")) for text in texts)
+
+
+def test_one_row_that_is_also_in_the_evaluation_is_told_as_one(tmp_path: Path) -> None:
+    rows = clean(5)
+    path = tmp_path / "held_out.jsonl"
+    for also, said in ((1, "1 row that is also in it isn't trained"), (2, "2 rows that are also in it aren't trained")):
+        path.write_text("".join(json.dumps(row) + "\n" for row in [*clean(2), *rows[:also]]))
+        split = examined(tmp_path, rows, held_out=RowSource(file=str(path))).report.split
+        assert split is not None
+        assert split.by == f"a file of their own; {said}"
+
+
+def test_where_no_row_is_good_none_can_be_looked_at(tmp_path: Path) -> None:
+    seen = examined(tmp_path, [chat("Why?", "So.") | {"messages": [{"role": "user"}]}] * 3, split=Split())
+    with pytest.raises(Refusal, match="no row is good"):
+        seen.row(1)
 
 
 def test_any_row_can_be_looked_at(tmp_path: Path) -> None:

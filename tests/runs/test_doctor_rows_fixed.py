@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pegbox_methods.recipe import RowSource, Split
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.rows.doctor import fixing
 from pegbox_runs.rows.doctor.examine import examine
 from pegbox_runs.rows.doctor.examined import Examined
 from pegbox_runs.rows.doctor.fixing import KEEPABLE, fix
@@ -155,6 +156,37 @@ def test_a_target_that_would_destroy_something_is_refused(tmp_path: Path) -> Non
         fix(one, tmp_path / "other.jsonl", keep=["near-duplicate"])
     assert (tmp_path / "clean.jsonl.report.md").read_text() == "mine"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["clean.jsonl.report.md", "rows"]
+
+
+@pytest.mark.parametrize("name", ["clean.jsonl", "clean.jsonl.report.json", "clean.jsonl.report.md"])
+def test_what_appears_at_the_target_meanwhile_stays_and_nothing_else_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = write(tmp_path / "rows.jsonl", clean(3))
+    real = fixing.look_at
+
+    def look_and_be_overtaken(*asked: Any) -> Any:
+        (tmp_path / name).write_text("mine")
+        return real(*asked)
+
+    monkeypatch.setattr(fixing, "look_at", look_and_be_overtaken)
+    with pytest.raises(Refusal, match="already") as refused:
+        fix(examined(path), tmp_path / "clean.jsonl")
+    assert name in refused.value.sentence
+    assert (tmp_path / name).read_text() == "mine"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [name, "rows.jsonl"]
+
+
+def test_a_disk_that_is_full_at_the_end_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "rows.jsonl", clean(3))
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(Refusal, match="No space left"):
+        fix(examined(path), tmp_path / "clean.jsonl")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
 def test_a_copy_without_rows_is_refused_and_nothing_is_left_behind(tmp_path: Path) -> None:

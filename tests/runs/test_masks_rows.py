@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from pegbox_runs.light_tokenizer import LightTokenizer
 from pegbox_runs.models import BUNDLED
 from pegbox_runs.rows import masking
-from pegbox_runs.rows.chat_template import ChatTemplate, NoTemplate
+from pegbox_runs.rows.chat_template import ChatTemplate, NoTemplate, RowRefusal
 from pegbox_runs.rows.example import Completion, Conversation, Example, Message, PlainText
 from pegbox_runs.rows.masking import IGNORED, mask_rows
+from pegbox_runs.rows.row_tokenizer import Encoded
 
 CHAT = Conversation(
     (Message("user", "Why?"), Message("assistant", "So."), Message("user", "the list"), Message("assistant", "Yes"))
@@ -61,6 +63,60 @@ def test_no_more_than_a_batch_is_read_ahead(light: LightTokenizer, monkeypatch: 
     for _ in range(6):
         next(rows)
     assert len(read) == 10
+
+
+def test_long_rows_are_tokenized_a_few_at_a_time(light: LightTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+
+    class Counting(LightTokenizer):
+        def encode(self, texts: Sequence[str], *, templated: bool) -> list[Encoded]:
+            sizes.append([len(text) for text in texts])
+            return super().encode(texts, templated=templated)
+
+    monkeypatch.setattr(masking, "BATCH_LETTERS", 1000)
+    rows: list[Example] = [PlainText("a b " * (number % 60)) for number in range(200)]
+    tokenizer = Counting(BUNDLED / "model")
+    assert list(mask_rows(rows, tokenizer)) == list(mask_rows(rows, light))
+    assert all(sum(batch[:-1]) < 1000 for batch in sizes)
+    assert all(sum(batch) >= 1000 for batch in sizes[:-1])
+
+
+def test_the_tokens_of_a_batch_are_gone_before_the_next_is_made(
+    light: LightTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(masking, "BATCH_LETTERS", 20_000)
+    text = PlainText("some words of a long text " * 800)
+
+    def most_held(rows: int) -> int:
+        tracemalloc.start()
+        for row in mask_rows((text for _ in range(rows)), light):
+            assert row.ids
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    assert most_held(12) < 1.5 * most_held(2)
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "said"),
+    [
+        ("{{ raise_exception('bad') if messages[0].content == 'odd' }}{{ messages[1].content }}", NoTemplate, "bad"),
+        ("{% if messages[0].content != 'odd' %}{{ messages[1].content }}{% endif %}", RowRefusal, "leaves turn 2 out"),
+    ],
+)
+def test_a_row_that_a_template_refuses_is_told_by_its_number(
+    light: LightTokenizer, monkeypatch: pytest.MonkeyPatch, source: str, kind: type[RowRefusal], said: str
+) -> None:
+    light.template = ChatTemplate(source, {})
+    monkeypatch.setattr(masking, "BATCH", 4)
+    good, odd = (Conversation((Message("user", asked), Message("assistant", "Yes"))) for asked in ("q", "odd"))
+    rows = mask_rows([good, PlainText("a"), good, PlainText("b"), PlainText("c"), good, odd, good], light)
+    for _ in range(4):
+        next(rows)
+    with pytest.raises(kind, match=said) as refused:
+        next(rows)
+    assert refused.value.row == 6
 
 
 def test_the_first_token_is_never_learned_and_an_end_token_is(light: LightTokenizer) -> None:

@@ -12,7 +12,7 @@ from pegbox_runs.light_tokenizer import LightTokenizer
 from pegbox_runs.models import BUNDLED
 from pegbox_runs.rows.example import Completion, Conversation, Example, Message, PlainText, ToolCall
 from pegbox_runs.rows.mask_faults import MaskCounts, PlacedRow, mask_faults, padding_fault, refuse_mask_faults
-from pegbox_runs.rows.mask_view import marked_text, show_row, special_in_text
+from pegbox_runs.rows.mask_view import ASCII_MARKS, MARKS, marked_text, show_row, special_in_text
 
 CHAT = Conversation((Message("user", "What is a list?"), Message("assistant", "A sequence.\nMutable.")))
 
@@ -83,6 +83,23 @@ def test_text_from_outside_never_acts_on_a_terminal(light: LightTokenizer) -> No
         assert not {"\x1b", "\x07", "\u202e"} & set(text)
         assert "[bold]x[/bold]" in text
         assert not ascii_only or text.isascii()
+
+
+@pytest.mark.parametrize("text", ["⟦no⟧", "[[no]]", "a[[1], [2]]", "[", "]", "x[", "]x", "[[[", "⟧⟦"])
+def test_brackets_in_a_rows_own_text_never_pass_for_marks(light: LightTokenizer, text: str) -> None:
+    chat = Conversation((Message("user", text), Message("assistant", text)))
+    for ascii_only, (opened, closed) in ((False, MARKS), (True, ASCII_MARKS)):
+        shown = marked_text(show_row(chat, light, 1024), ascii_only=ascii_only)
+        assert (shown.count(opened), shown.count(closed)) == (1, 1)
+        context, _, rest = shown.partition(opened)
+        trained, _, behind = rest.partition(closed)
+        assert context.endswith("assistant\n")
+        assert trained.endswith("<|im_end|>")
+        assert behind == "\n"
+    plain = marked_text(show_row(Completion("a[", text), light, 64), ascii_only=True)
+    assert (plain.count("[["), plain.count("]]")) == (1, 1)
+    assert not {"[[[", "]]]"} & {plain[at : at + 3] for at in range(len(plain))}
+    assert "a[1]" in marked_text(show_row(Completion("Q", " a[1] b"), light, 64), ascii_only=True)
 
 
 @pytest.mark.parametrize(

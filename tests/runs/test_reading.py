@@ -20,7 +20,7 @@ from pyarrow import parquet
 
 from pegbox_methods.recipe import RowSource
 from pegbox_runs.rows.place import RawRow, Rejected
-from pegbox_runs.rows.reading import Part, parts, read_part, read_source, text_table
+from pegbox_runs.rows.reading import Part, parts, read_part, read_source, streams, text_table
 from pegbox_runs.rows.reading import json_lines as json_lines_module
 from pegbox_runs.rows.reading.streams import ROW_BYTES
 from pegbox_runs.rows.source import Source, find_source
@@ -350,10 +350,28 @@ def test_a_list_of_json_is_told_by_lines_or_by_rows_where_rows_share_a_line(tmp_
     ]
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from([" ", "\n", "\r\n", "\n\n", ""]), min_size=8, max_size=20), st.booleans())
+def test_no_two_rows_of_a_list_have_the_same_place(
+    tmp_path_factory: pytest.TempPathFactory, gaps: list[str], inside: bool
+) -> None:
+    gap = iter(gaps * 3)
+    objects = [f'{next(gap)}{{{next(gap)}"a": {row}}}{next(gap)}' for row in range(6)]
+    listed = f"[{','.join(objects)}]{next(gap)}"
+    path = tmp_path_factory.mktemp("layout") / "rows.json"
+    path.write_bytes((f'{{"data":{listed}}}{next(gap)}' if inside else listed).encode())
+    rows = [row for row in read_source(source(path)) if isinstance(row, RawRow)]
+    assert [row.fields["a"] for row in rows] == list(range(6))
+    numbers = [row.place.number for row in rows]
+    assert numbers == sorted(set(numbers))
+    assert len({row.place.unit for row in rows}) == 1
+
+
 @pytest.mark.parametrize(
     ("content", "rows"),
     [
         (b'{"data": [{"a": 1}, {"a": 2}]}', [1, 2]),
+        (b'{"data": [{"a": 1}], "of": {"rows": 1}, "by": ["me"]}\n', [1]),
         (b'{"version": "1 \xc3\xbc", "data": [\n{"a": 1},\n{"a": 2}]}', [1, 2]),
         (b'{\n "rows":\n [ {"a": 1} ]\n}', [1]),
         (b'{"a": 1}\n{"a": 2}\n', [1, 2]),
@@ -407,6 +425,42 @@ def test_a_json_file_may_hold_a_list_an_object_around_it_one_row_or_lines(
             b'[\n{"a": 1}\n]\n[{"a": 2}]',
             [2],
             [(2, "isn't valid JSON at line 4, column 1: Something follows the list; nothing behind it can be read")],
+        ),
+        (
+            b'{"data": [\n{"a": 1},\n{"a": 2}\n]\n',
+            [2, 3],
+            [
+                (
+                    3,
+                    "the object around the list ends in the middle, as in a half-written file "
+                    "(Expecting ',' delimiter at line 5, column 1)",
+                )
+            ],
+        ),
+        (
+            b'{"data": [\n{"a": 1},\n{"a": 2}\n], "b" 3}',
+            [2, 3],
+            [(3, "isn't valid JSON at line 4, column 8: Expecting ':' delimiter; nothing behind it can be read")],
+        ),
+        (
+            b'{"data": [\n{"a": 1}\n]}\nmore',
+            [2],
+            [(2, "isn't valid JSON at line 4, column 1: Something follows the object; nothing behind it can be read")],
+        ),
+        (
+            b'{"b": oops, "data": [\n{"a": 1}\n]}',
+            [2],
+            [(2, "isn't valid JSON at line 1, column 7: Expecting value; nothing behind it can be read")],
+        ),
+        (
+            b'{"of": 2, "train": [{"a": 1}], "note": [1], "test": [{"a": 2}], "empty": []}',
+            [1],
+            [(None, 'only "train" is read; "test" holds rows too')],
+        ),
+        (
+            b'{"train": [\n{"a": 1}\n], "te\\u001bst": [{"a": 2}], "train": [{"a": 3}]}',
+            [2],
+            [(None, 'only "train" is read; "te\\x1bst", "train" hold rows too')],
         ),
         (
             b'[\n{"a": 1},\n{"a": "\\ud83d"},\n3,\n{"a": "\xff"},\n{"a": NaN},\n{"a": "\0"},\n{"a": 2}\n]',
@@ -546,6 +600,44 @@ def test_the_rows_before_a_break_in_an_arrow_stream_are_good(tmp_path: Path) -> 
     assert reason.startswith("the file can't be read after row 4: ")
 
 
+@pytest.mark.parametrize("opened", [pyarrow.ipc.new_file, pyarrow.ipc.new_stream])
+def test_a_wrong_offset_in_an_arrow_file_costs_its_rows_and_no_crash(
+    tmp_path: Path, opened: Callable[..., Any]
+) -> None:
+    path = tmp_path / "rows.arrow"
+    table = pyarrow.table({"text": ["one", "three", "nineteen letters it"]})
+    with opened(path, table.schema) as writer:
+        writer.write_table(table)
+    content = path.read_bytes()
+    place = content.index(b"".join(number.to_bytes(4, "little") for number in (0, 3, 8, 27))) + 4
+    for wrong in (b"\xff\xff\xff\xff", b"\x00\x00\x00\x7f"):
+        lines, said = looked_at(path, content[:place] + wrong + content[place + 4 :])
+        assert lines == [3]
+        assert [number for number, _ in said] == [1, 2]
+        assert all(reason.startswith('can\'t be read at "text": ') for _, reason in said)
+
+
+def test_a_packed_file_that_shrinks_while_it_is_read_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rows.jsonl.zst"
+    packed = zstd(json_lines([{"n": n, "text": f"{n * 7919:x}{n * 104729:o}"} for n in range(20_000)]))
+    path.write_bytes(packed[: len(packed) * 2 // 3])
+    unpacking = streams._Unzstd(path)
+
+    class Shrunk:
+        left = 5
+
+        def read(self, most: int) -> bytes:
+            self.left -= 1
+            assert self.left, "reads an end for ever"
+            return b""
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(streams._Unzstd, "_open", lambda _: Shrunk())
+    with pytest.raises(EOFError):
+        list(iter(lambda: unpacking.read(60_000), b""))
+
+
 def test_a_damaged_row_group_costs_its_own_rows_only(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     path.write_bytes(as_parquet(ROWS))
@@ -566,7 +658,7 @@ def test_text_that_is_not_utf8_in_a_column_costs_its_own_row_only(tmp_path: Path
     lines, ((number, reason),) = looked_at(path, path.read_bytes())
     assert lines == [1, 3]
     assert number == 2
-    assert reason.startswith("can't be read: 'utf-8' codec can't decode byte 0xe9")
+    assert reason.startswith('can\'t be read at "text": Invalid UTF8 sequence')
 
 
 def test_columns_of_the_same_name_are_refused_in_column_files_too(tmp_path: Path) -> None:

@@ -12,11 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pegbox_methods.recipe import RowSource
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.rows.example import Conversation, Message
+from pegbox_runs.rows.place import RawRow
+from pegbox_runs.rows.reading import read_source
 from pegbox_runs.rows.source import find_source
+from pegbox_runs.rows.survey import part as part_module
+from pegbox_runs.rows.survey import surveying
 from pegbox_runs.rows.survey import workforce as hiring
 from pegbox_runs.rows.survey.shingles import band_keys, chance_of_finding, shingled
 from pegbox_runs.rows.survey.survey import Survey
@@ -83,6 +89,71 @@ def test_a_row_is_read_again_where_its_place_says(tmp_path: Path) -> None:
     assert example == Conversation((Message("user", "What is 150?"), Message("assistant", "It is 150.")))
     again = [(index, str(raw.place)) for index, raw, _ in found.rows([7, 199, 7, 0])]
     assert again == [(0, "rows.jsonl, line 1"), (7, "rows.jsonl, line 8"), (199, "rows.jsonl, line 200")]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from([" ", "\n", "\r\n", "\n\n", ""]), min_size=6, max_size=20), st.booleans())
+def test_rows_of_a_list_are_read_again_whatever_its_layout(
+    tmp_path_factory: pytest.TempPathFactory, gaps: list[str], inside: bool
+) -> None:
+    gap = iter(gaps * 4)
+    rows = [f'{next(gap)}{{{next(gap)}"text":{next(gap)}"row {row}"}}{next(gap)}' for row in range(5)]
+    listed = f"[{','.join(rows)}]{next(gap)}"
+    path = tmp_path_factory.mktemp("layout") / "rows.json"
+    path.write_bytes((f'{{"data":{listed}}}{next(gap)}' if inside else listed).encode())
+    first = [row for row in read_source(find_source(RowSource(file=str(path)))) if isinstance(row, RawRow)]
+    found = look(path, processes=1)
+    assert [raw for _, raw, _ in found.rows(range(len(found)))] == first
+    assert len(first) == 5
+
+
+def test_rows_that_share_a_number_are_refused_as_none_could_be_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "rows.jsonl", [asking(number) for number in range(5)])
+
+    class Same:
+        lines = 5
+
+        def __init__(self, part: Any) -> None:
+            self.rows = [row._replace(place=row.place._replace(number=1)) for row in real(part)]
+
+        def __iter__(self) -> Any:
+            return iter(self.rows)
+
+    real = part_module.read_part
+    monkeypatch.setattr(part_module, "read_part", Same)
+    with pytest.raises(Refusal, match="share a number"):
+        look(path)
+
+
+def test_a_sample_of_huge_rows_is_short_and_never_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surveying, "SAMPLE_LETTERS", 10_000)
+    huge = [{"text": "a" * 4000, "more": [{"b": "c" * 300}] * 10} for _ in range(9)]
+    source = find_source(RowSource(file=str(write(tmp_path / "rows.jsonl", huge))))
+    assert len(surveying._sample(source)) == 2
+    monkeypatch.setattr(surveying, "SAMPLE_LETTERS", 10)
+    assert len(surveying._sample(source)) == 1
+
+
+@pytest.mark.parametrize("asked", ["by", "stratify"])
+def test_a_column_that_no_row_has_is_refused_once(tmp_path: Path, asked: str) -> None:
+    path = write(tmp_path / "rows.jsonl", [asking(number) for number in range(50)])
+    with pytest.raises(Refusal) as refused:
+        look(path, **{asked: "autor"})
+    assert refused.value.sentence == (
+        f'{path}: no row has a column "autor" to split by; the columns are instruction, output, author; '
+        'did you mean "author"?'
+    )
+    with pytest.raises(Refusal, match=r"\\x1b.*the columns are instruction, output, author\.$"):
+        look(path, **{asked: "\x1bzz"})
+
+
+def test_keys_of_rejected_rows_are_kept_short(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", [asking(1), {"k" * 10_000: 1} | {str(number): 1 for number in range(99)}])
+    (rejected,) = look(path).rejected
+    assert len(rejected.keys) == 30
+    assert rejected.keys[0] == "k" * 60
 
 
 @pytest.mark.parametrize("after", [[asking(1)] * 5, [asking(0)]])

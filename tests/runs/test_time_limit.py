@@ -63,6 +63,21 @@ def test_another_thread_has_a_limit_too_and_goes_on_after_it() -> None:
     assert said == ["ended", "short", "done"]
 
 
+def test_the_limit_is_one_rows_and_not_that_of_all_rows() -> None:
+    from pegbox_runs.light_tokenizer import LightTokenizer
+    from pegbox_runs.models import BUNDLED
+    from pegbox_runs.rows.chat_template import ChatTemplate
+    from pegbox_runs.rows.example import Conversation, Message
+
+    tokenizer = LightTokenizer(BUNDLED / "model")
+    slow = "{% for a in range(20000) %}{% endfor %}{% generation %}x{% endgeneration %}"
+    tokenizer.template = ChatTemplate(slow, {})
+    rows = [Conversation((Message("user", "a"), Message("assistant", "b")))] * 400
+    begin = time.process_time()
+    assert len(list(mask_rows(rows, tokenizer, 0.15))) == 400
+    assert time.process_time() - begin > 0.15
+
+
 @pytest.mark.parametrize("threaded", [False, True])
 def test_a_chat_template_that_never_ends_is_a_refusal(threaded: bool) -> None:
     from pegbox_runs.light_tokenizer import LightTokenizer
@@ -88,4 +103,4 @@ def test_a_chat_template_that_never_ends_is_a_refusal(threaded: bool) -> None:
     else:
         mask()
     assert said
-    assert "takes more than 0.1 s for 1 rows" in said[0]
+    assert "takes more than 0.1 s for a row" in said[0]

@@ -157,6 +157,13 @@ def test_the_words_of_templates_mean_what_they_mean_in_transformers(source: str)
         ("{{ raise_exception('\x1b[31mno') }}", r"\\x1b\[31mno"),
         ("{{ range(999999999) | list }}", "OverflowError"),
         ("{{ 'x' + 1 }}", "TypeError"),
+        ("{{ '{}'.format() }}", "IndexError"),
+        ("{{ 'a'.encode('nope') }}", "LookupError"),
+        ("{% for a in [1] %}" * 25 + "{% endfor %}" * 25, "SyntaxError: too many statically nested blocks"),
+        ("{{ " + "(" * 300 + "1" + ")" * 300 + " }}", "fails"),
+        ("{{ 1e400 + messages | length }}", "NameError"),
+        ("{% import 'x' as y %}", "no loader"),
+        ("{{ '\\ud800' }}", "surrogates"),
     ],
 )
 def test_what_a_template_may_not_do_is_a_refusal_that_names_the_way_out(source: str, said: str) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.printable import one_line
 from pegbox_runs.rows.example import Message
+from pegbox_runs.rows.formats.writing import turn_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
@@ -24,7 +25,14 @@ SAID = 200
 """Letters of a template's own complaint that are told."""
 
 
-class NoTemplate(Refusal):
+class RowRefusal(Refusal):
+    """One row can't be written as the model would see it."""
+
+    row: int | None = None
+    """Its number among the rows that were given to `mask_rows`, from 0; None: it was rendered alone."""
+
+
+class NoTemplate(RowRefusal):
     """The conversation can't be rendered; `reason` says why in a clause."""
 
     def __init__(self, reason: str) -> None:
@@ -79,10 +87,10 @@ class ChatTemplate:
         """
         import jinja2
 
-        given = [as_template_takes_it(message) for message in messages]
-        may_call = msgspec.json.decode(tools) if tools else None
-        source = self._with_tools if self._with_tools is not None and may_call is not None else self.source
         try:
+            given = [as_template_takes_it(message) for message in messages]
+            may_call = msgspec.json.decode(tools) if tools else None
+            source = self._with_tools if self._with_tools is not None and may_call is not None else self.source
             if source not in self._compiled:
                 self._compiled[source] = _compiled(source)
             template, marked = self._compiled[source]
@@ -102,14 +110,16 @@ class ChatTemplate:
                     recording.length += len(block)
             finally:
                 _recording.reset(token)
+            text = "".join(recording.blocks)
+            text.encode()  # half of a surrogate pair is no text that could be tokenized
         except jinja2.exceptions.TemplateSyntaxError as error:
             raise NoTemplate(f"the chat template is broken at line {error.lineno}: {_said(error)}") from None
         except jinja2.exceptions.TemplateError as error:
             roles = one_line(", ".join(message.role for message in messages), SAID)
             raise NoTemplate(f"the chat template refuses the roles {roles}: {_said(error)}") from None
-        except (TypeError, ValueError, KeyError, ArithmeticError, RecursionError, MemoryError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001 - foreign code may raise anything, while it is compiled too
             raise NoTemplate(f"the chat template fails: {type(error).__name__}: {_said(error)}") from None
-        return RenderedText("".join(recording.blocks), tuple(recording.spans) if marked else None)
+        return RenderedText(text, tuple(recording.spans) if marked else None)
 
 
 def _said(error: Exception) -> str:
@@ -117,26 +127,12 @@ def _said(error: Exception) -> str:
 
 
 def as_template_takes_it(message: Message) -> dict[str, Any]:
-    """Write a turn in the keys that templates know; what is empty is left out, but for the content.
+    """Write a turn in the keys that templates know: gpt-oss reads `thinking`, all others `reasoning_content`.
 
-    gpt-oss reads `thinking`, all others `reasoning_content`; transformers gives both.
+    Source: transformers gives both.
     """
-    turn: dict[str, Any] = {"thinking": message.reasoning} if message.reasoning else {}
-    turn |= {"role": message.role, "content": message.content}
-    if message.reasoning:
-        turn["reasoning_content"] = message.reasoning
-    if message.tool_calls:
-        turn["tool_calls"] = [
-            {"type": "function"}
-            | ({"id": call.id} if call.id else {})
-            | {"function": {"name": call.name, "arguments": msgspec.json.decode(call.arguments)}}
-            for call in message.tool_calls
-        ]
-    if message.name:
-        turn["name"] = message.name
-    if message.tool_call_id:
-        turn["tool_call_id"] = message.tool_call_id
-    return turn
+    thinking = {"thinking": message.reasoning} if message.reasoning else {}
+    return thinking | turn_of(message, msgspec.json.decode)
 
 
 class _Recording:

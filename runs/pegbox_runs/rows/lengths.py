@@ -11,10 +11,12 @@ from pathlib import Path
 from pegbox_methods.advice.data_card import KEPT, AtLength, shortest
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.light_tokenizer import LightTokenizer
+from pegbox_runs.printable import one_line
 from pegbox_runs.rows.chat_template import NoTemplate, Spans
 from pegbox_runs.rows.example import Completion, Conversation, Example, PlainText
 from pegbox_runs.rows.masking import IGNORED, RENDERING_SECONDS, mask_rows
 from pegbox_runs.rows.padding import paddings
+from pegbox_runs.rows.rendering import SHOWN
 from pegbox_runs.rows.report import Bin, Lengths
 from pegbox_runs.rows.row_tokenizer import RowTokenizer
 
@@ -132,6 +134,8 @@ def counted_rows(
         turns = [len(example.messages) if isinstance(example, Conversation) else 0 for example in examples]
         rows = [row.shifted(TURN_TOKENS * count) for row, count in zip(texts, turns, strict=True)]
         reason = error.reason if isinstance(error, NoTemplate) else error.sentence
+        if isinstance(error, NoTemplate) and error.row is not None and tokenizer.template is not None:
+            reason += f"; the row begins {_beginning(examples[error.row])!r}"
         return CountedRows(rows, f"the model's tokenizer, and {TURN_TOKENS} tokens around each turn", reason)
     return CountedRows(rows, "the model's tokenizer and chat template", None)
 
@@ -209,6 +213,10 @@ def _untemplated(example: Example) -> Completion | PlainText:
         return example
     *before, last = example.messages
     return Completion("\n".join(message.content for message in before), last.content)
+
+
+def _beginning(example: Example) -> str:
+    return one_line(example.messages[0].content if isinstance(example, Conversation) else "", SHOWN)
 
 
 def _by_letters(example: Example) -> RowTokens:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,18 +11,14 @@ from numpy.typing import NDArray
 
 from pegbox_methods.recipe import Recipe, RowSource
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.printable import one_line
-from pegbox_runs.rows.example import Example
+from pegbox_runs.rows.examples import Examples
 from pegbox_runs.rows.held_out import held_out_source
 from pegbox_runs.rows.mixing import Portion, Taken, mix
-from pegbox_runs.rows.place import Place, Rejected
+from pegbox_runs.rows.rejecting import left_out
 from pegbox_runs.rows.source import Source, find_source, kind_of
 from pegbox_runs.rows.split import held_out_rows
 from pegbox_runs.rows.survey.survey import Survey
 from pegbox_runs.rows.survey.surveying import survey
-
-NAMED = 10
-"""Rejected rows that a refusal names; `pegbox data` lists them all."""
 
 
 @dataclass(frozen=True)
@@ -50,32 +46,6 @@ class FoundRows:
         """Give the kind of each file, by which its bytes are read, as its name has it."""
         places = self.sources if self.held_out is None else (*self.sources, self.held_out)
         return [["".join(kind_of(path.name)) for path in place.source.files] for place in places]
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Rows of several sources, read from their files each time somebody walks through them."""
-
-    parts: tuple[tuple[Survey, NDArray[np.int64]], ...]
-    """A source's survey, and how often each of its good rows comes."""
-
-    def __len__(self) -> int:
-        return int(sum(copies.sum() for _, copies in self.parts))
-
-    def place(self, number: int) -> Place:
-        """Say where the row of a number lies, counted from 0 as they are walked through."""
-        for surveyed, copies in self.parts:
-            ends = np.cumsum(copies)
-            if len(ends) and number < ends[-1]:
-                return surveyed.place(int(np.searchsorted(ends, number, side="right")))
-            number -= int(ends[-1]) if len(ends) else 0
-        raise IndexError(number)
-
-    def __iter__(self) -> Iterator[Example]:
-        for surveyed, copies in self.parts:
-            for index, _, example in surveyed.rows(np.flatnonzero(copies)):
-                for _ in range(copies[index]):
-                    yield example
 
 
 @dataclass(frozen=True)
@@ -129,7 +99,7 @@ def load_rows(recipe: Recipe, found: FoundRows | None = None) -> LoadedRows:
     surveys = [_surveyed(source, recipe) for source in found.sources]
     other = None if found.held_out is None else survey(found.held_out.source, asked=found.held_out.asked, checks=False)
     seen = surveys if other is None else [*surveys, other]
-    remarks = _left_out(seen, recipe)
+    remarks = left_out(seen, recipe)
     held = _held_out(recipe, surveys) if other is None else [np.zeros(len(one), dtype=bool) for one in surveys]
     barred = _keys([(one, side) for one, side in zip(surveys, held, strict=True)] if other is None else [(other, None)])
     free = [~side & ~np.isin(one.hashes, barred) for one, side in zip(surveys, held, strict=True)]
@@ -164,57 +134,6 @@ def _surveyed(found: FoundSource, recipe: Recipe) -> Survey:
         checks=False,
         limit=found.asked.limit,
     )
-
-
-def refuse_rejected(surveys: Sequence[Survey]) -> None:
-    """Refuse sources with rows that can't be taken, the first ten named.
-
-    Raises: Refusal.
-    """
-    count = sum(one.rejected_count for one in surveys)
-    if not count:
-        return
-    file = next(one.source.asked for one in surveys if one.rejected_count)
-    named = [rejected for one in surveys for rejected in one.rejected][:NAMED]
-    more = f"\n... and {count - len(named)} more" if count > len(named) else ""
-    raise Refusal(
-        f"{file}: {count} of {count + sum(map(len, surveys))} rows can't be taken. Mend them, or leave them out with "
-        'rows.allow = ["rejected-rows"]; `pegbox data` lists them all and can write a cleaned copy:\n'
-        + "\n".join(map(_told, named))
-        + more
-    )
-
-
-def _refuse_none(surveys: Sequence[Survey]) -> None:
-    """Raises: Refusal: not one row of a source can be taken."""
-    for one in surveys:
-        if not len(one):
-            first = f" The first: {_told(one.rejected[0])}." if one.rejected else ""
-            raise Refusal(
-                f"{one.source.asked}: no row can be taken; all {one.rejected_count} are rejected.{first} "
-                "`pegbox data` lists them all."
-            )
-
-
-def _left_out(surveys: Sequence[Survey], recipe: Recipe) -> list[str]:
-    """Tell of rows that can't be taken, where the recipe lets them be left out.
-
-    Raises: Refusal: it doesn't.
-    """
-    count = sum(one.rejected_count for one in surveys)
-    if "rejected-rows" not in recipe.rows.allow:
-        refuse_rejected(surveys)
-    _refuse_none(surveys)
-    if not count:
-        return []
-    first = next(rejected for one in surveys for rejected in one.rejected)
-    rows = "1 row can't be taken and is" if count == 1 else f"{count} rows can't be taken and are"
-    return [f"{rows} left out; {sum(map(len, surveys))} are good. The first: {_told(first)}."]
-
-
-def _told(rejected: Rejected) -> str:
-    keys = f"; its keys are {', '.join(rejected.keys)}" if rejected.keys else ""
-    return one_line(f"{rejected.where}: {rejected.reason}{keys}", 400)
 
 
 def _held_out(recipe: Recipe, surveys: Sequence[Survey]) -> list[NDArray[np.bool_]]:

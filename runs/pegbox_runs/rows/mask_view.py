@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from itertools import groupby
+
 import msgspec
 
 from pegbox_runs.printable import one_line, printable
@@ -11,6 +14,9 @@ from pegbox_runs.rows.row_tokenizer import RowTokenizer
 
 MARKS = ("⟦", "⟧")
 ASCII_MARKS = ("[[", "]]")
+_IMITATED = re.compile("[⟦⟧]")
+_IMITATED_ASCII = re.compile(r"\A[\[\]]|[\[\]]\Z|\[(?=\[)|\](?=\])")
+"""Also a single bracket where a mark may stand beside it."""
 SPECIAL_SHOWN = 60
 """Letters that a note shows of a passage."""
 
@@ -69,6 +75,7 @@ def shown(row: MaskedRow, tokenizer: RowTokenizer, length: int, found_special: s
 def marked_text(row: ShownRow, *, width: int = 0, tokens: int = 0, ascii_only: bool = False) -> str:
     """Write a row without colour: trained passages stand in brackets, line breaks as they are.
 
+    Brackets of the row's own that look like those are written as escapes.
     `width` folds lines (0: not); `tokens` shows at most so many on either side of where the first trained passage
     begins (0: all). What is cut away is told, not shown.
     """
@@ -77,19 +84,22 @@ def marked_text(row: ShownRow, *, width: int = 0, tokens: int = 0, ascii_only: b
     first = next((place for place, token in enumerate(kept) if token.trained), len(kept))
     begin, stop = (max(0, first - tokens), first + tokens) if tokens else (0, len(kept))
     more = "..." if ascii_only else "…"
-    pieces, inside = [more] if begin else [], False
-    for token in kept[begin:stop]:
-        if token.trained != inside:
-            pieces.append(opened if token.trained else closed)
-            inside = token.trained
-        text = printable(token.text)
-        pieces.append(text.encode("ascii", "backslashreplace").decode() if ascii_only else text)
-    pieces.append(closed if inside else "")
+    pieces = [more] if begin else []
+    for trained, passage in groupby(kept[begin:stop], key=lambda token: token.trained):
+        text = _unmarked("".join(printable(token.text) for token in passage), ascii_only=ascii_only)
+        pieces.append(f"{opened}{text}{closed}" if trained else text)
     pieces.append(more if stop < len(kept) else "")
     if row.truncated_at is not None:
         lost = sum(token.trained and token.cut for token in row.tokens)
         pieces.append(f"\n({row.length - row.truncated_at} more tokens are cut away, {lost} of them trained)")
     return "\n".join(_folded("".join(pieces), width))
+
+
+def _unmarked(text: str, *, ascii_only: bool) -> str:
+    """Escape what would look like a mark, and with `ascii_only` all that a plain terminal lacks."""
+    imitated = _IMITATED_ASCII if ascii_only else _IMITATED
+    text = imitated.sub(lambda found: f"\\x{ord(found[0]):02x}" if ascii_only else f"\\u{ord(found[0]):04x}", text)
+    return text.encode("ascii", "backslashreplace").decode() if ascii_only else text
 
 
 def special_in_text(example: Example, tokenizer: RowTokenizer) -> str | None:

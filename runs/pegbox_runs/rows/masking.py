@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import NamedTuple
 
-from pegbox_runs.rows.chat_template import NoTemplate
-from pegbox_runs.rows.example import Example
+from pegbox_runs.rows.chat_template import NoTemplate, RowRefusal
+from pegbox_runs.rows.example import Conversation, Example
 from pegbox_runs.rows.rendering import Rendered, RowRenderer
 from pegbox_runs.rows.row_tokenizer import Encoded, RowTokenizer
 from pegbox_runs.rows.time_limit import TookTooLong, time_limit
@@ -16,9 +15,11 @@ from pegbox_runs.rows.time_limit import TookTooLong, time_limit
 IGNORED = -100
 """The label of a token that is context only; torch's and TRL's convention."""
 BATCH = 1000
-"""Rows that are tokenized at once, and held in memory at most."""
-RENDERING_SECONDS = 20.0
-"""For a batch; an honest template takes less than a millisecond a row."""
+"""Rows that are tokenized at once, at most."""
+BATCH_LETTERS = 1_000_000
+"""Letters that close a batch earlier; in tokens they take some hundred megabytes at most."""
+RENDERING_SECONDS = 10.0
+"""For a row; an honest template takes less than a millisecond for one of some turns."""
 
 
 class MaskedRow(NamedTuple):
@@ -43,29 +44,51 @@ class MaskedRow(NamedTuple):
 def mask_rows(
     examples: Iterable[Example], tokenizer: RowTokenizer, seconds: float = RENDERING_SECONDS
 ) -> Iterator[MaskedRow]:
-    """Render, tokenize and label examples, in order and a batch at a time, whose rendering may take so many `seconds`.
+    """Render, tokenize and label examples, in order and a batch at a time; to render one may take so many `seconds`.
 
-    Raises: Refusal: the chat template fails on a row, leaves it open which part of it is an answer, or never ends.
+    Raises: RowRefusal: the chat template fails on a row, leaves it open which part of it is an answer, or never ends.
     """
-    renderer = RowRenderer(tokenizer.template)
-    source = iter(examples)
-    while batch := _rendered(list(islice(source, BATCH)), renderer, seconds):
-        by_kind = {
-            templated: iter(
-                tokenizer.encode([row.text for row in batch if row.templated is templated], templated=templated)
-            )
-            for templated in {row.templated for row in batch}
-        }
-        for row in batch:
-            yield _masked(row, next(by_kind[row.templated]), tokenizer.end)
+    for batch in _batches(examples, RowRenderer(tokenizer.template), seconds):
+        yield from _tokenized(batch, tokenizer)
 
 
-def _rendered(examples: list[Example], renderer: RowRenderer, seconds: float) -> list[Rendered]:
+def _batches(examples: Iterable[Example], renderer: RowRenderer, seconds: float) -> Iterator[list[Rendered]]:
+    batch: list[Rendered] = []
+    letters = 0
+    for number, example in enumerate(examples):
+        try:
+            batch.append(_rendered(example, renderer, seconds))
+        except RowRefusal as refusal:
+            refusal.row = number
+            raise
+        letters += len(batch[-1].text)
+        if len(batch) >= BATCH or letters >= BATCH_LETTERS:
+            yield batch
+            batch, letters = [], 0
+    if batch:
+        yield batch
+
+
+def _rendered(example: Example, renderer: RowRenderer, seconds: float) -> Rendered:
+    if not isinstance(example, Conversation):  # no foreign code
+        return renderer.render(example)
     try:
         with time_limit(seconds):
-            return [renderer.render(example) for example in examples]
+            return renderer.render(example)
     except TookTooLong:
-        raise NoTemplate(f"the chat template takes more than {seconds:g} s for {len(examples)} rows") from None
+        raise NoTemplate(f"the chat template takes more than {seconds:g} s for a row") from None
+
+
+def _tokenized(batch: list[Rendered], tokenizer: RowTokenizer) -> Iterator[MaskedRow]:
+    """Label a batch; a function of its own, so that its tokens are gone before the next one's are made."""
+    by_kind = {
+        templated: iter(
+            tokenizer.encode([row.text for row in batch if row.templated is templated], templated=templated)
+        )
+        for templated in {row.templated for row in batch}
+    }
+    for row in batch:
+        yield _masked(row, next(by_kind[row.templated]), tokenizer.end)
 
 
 def _masked(row: Rendered, encoded: Encoded, end: int | None) -> MaskedRow:

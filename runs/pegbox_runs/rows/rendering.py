@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pegbox_methods.refusal import Refusal
 from pegbox_runs.printable import one_line
-from pegbox_runs.rows.chat_template import ChatTemplate, NoTemplate, Spans
+from pegbox_runs.rows.chat_template import ChatTemplate, NoTemplate, RowRefusal, Spans
 from pegbox_runs.rows.example import Completion, Conversation, Example
 from pegbox_runs.rows.turns import TurnFinder, Untellable
 
@@ -38,8 +37,8 @@ class RowRenderer:
     def render(self, example: Example) -> Rendered:
         """Write an example as the model will see it, and find what it learns.
 
-        Raises: NoTemplate: the template is missing, fails, or refuses the row. Refusal: it can't be told which part
-        of the text is an answer.
+        Raises: NoTemplate: the template is missing, fails, or refuses the row. RowRefusal: it can't be told which
+        part of the text is an answer.
         """
         match example:
             case Conversation():
@@ -69,10 +68,10 @@ class RowRenderer:
         return Rendered(text, learned, templated=True, marked=marks is not None, rewritten=rewritten)
 
 
-def _untellable(conversation: Conversation, number: int) -> Refusal:
+def _untellable(conversation: Conversation, number: int) -> RowRefusal:
     row = one_line(conversation.messages[0].content, SHOWN)
     answer = one_line(conversation.messages[number - 1].content, SHOWN)
-    return Refusal(
+    return RowRefusal(
         f"The chat template leaves turn {number} out, or changes it so that it can't be told which tokens to learn: "
         f"{answer!r}, in the row that begins {row!r}. Name another template as model.chat_template, best one with "
         "{% generation %} marks, or keep one answer a row."

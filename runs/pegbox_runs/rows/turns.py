@@ -10,17 +10,26 @@ from __future__ import annotations
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
 from pegbox_runs.rows.chat_template import ChatTemplate, NoTemplate, Spans
 from pegbox_runs.rows.example import Conversation, Message
-from pegbox_runs.rows.turn_ends import Spoken, alike_from_start, behind_header, through_close, without_thought
+from pegbox_runs.rows.turn_ends import (
+    KnownPlaces,
+    Spoken,
+    alike_from_start,
+    behind_header,
+    through_close,
+    without_thought,
+)
 from pegbox_runs.rows.turn_layout import Hole, Layout, Point, fitted, owners_of
 
-KEPT_LAYOUTS = 1000
+KEPT_LAYOUTS = 200
+"""A layout holds the row's tools and the arguments of its calls."""
 _ONCE = str(secrets.randbelow(10**12))
 """Drawn anew in each process, so that no row can hold a stand-in."""
 _STAND_IN = re.compile(f"\uf8f0{_ONCE}-([0-9]+)\uf8f1")
@@ -51,6 +60,7 @@ class TurnFinder:
         self._template = template
         self._layouts: OrderedDict[Conversation, Layout] = OrderedDict()
         self._tags = frozenset(_TAG.findall(template.source))
+        self._begins, self._ends = KnownPlaces(), KnownPlaces()
         self._header: str | None = None
 
     def find(self, conversation: Conversation, text: str) -> Turns:
@@ -134,8 +144,12 @@ class TurnFinder:
                 before = own[0] if own else max((p + 1 for p, owner in enumerate(owners) if owner < number), default=0)
                 behind = own[-1] + 1 if own else before
                 spoken = Spoken(literals[before], literals[behind], bool(own), number + 1 == len(skeleton.messages))
-                begin = self._begin(skeleton, number, spoken)
-                end = self._end(skeleton, number, spoken)
+                around = (owners[before - 1] if before else 0, owners[behind] if behind < len(owners) else None)
+                kinds = _kinds_around(skeleton, number, *around), bool(own)
+                begin = self._begins.place(kinds, spoken.before, partial(self._begin, skeleton, number, spoken))
+                calls = bool(own and message.tool_calls) and around[1] == number + 1
+                find_end = partial(self._end, skeleton, number, spoken)
+                end = self._ends.place(kinds, spoken.behind, find_end, by_ending=calls)
                 answers.append((Point(before, begin), Point(behind, end if own else max(begin, end))))
         return Layout(literals, inside, tuple(answers))
 
@@ -232,6 +246,15 @@ class TurnFinder:
             alike = 0 if plain is None or prompted is None else alike_from_start(plain, prompted)
             self._header = without_thought((prompted or "")[alike:])
         return self._header
+
+
+def _kinds_around(skeleton: Conversation, number: int, before: int, behind: int | None) -> Hashable:
+    """Tell what a template may go by where it writes a turn's header and end, between the passages of two others."""
+    last = len(skeleton.messages) if behind is None else behind
+    near = skeleton.messages[max(0, min(before, number - 2)) : max(last, number + 2) + 1]
+    kinds = tuple((m.role, bool(m.content.strip()), bool(m.reasoning.strip()), len(m.tool_calls)) for m in near)
+    asked_again = any(message.role == "user" for message in skeleton.messages[number + 1 :])
+    return kinds, number - before, number + 1 == len(skeleton.messages), asked_again, bool(skeleton.tools)
 
 
 def _stand_in(number: int) -> str:

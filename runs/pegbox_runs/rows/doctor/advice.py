@@ -13,6 +13,9 @@ FEW_HELD_OUT = 30
 
 def advised(trained: int, held_out: int) -> tuple[Advised, ...]:
     """Give advice for so many rows to train on and to evaluate with."""
+    if trained < 2:
+        rows = "there is one row" if trained else "there are no rows"
+        return (Advised("overfitting", f"{rows} to train on: add more; dozens are the least.", "arithmetic"),)
     rank = wanted_rank(Goal(), trained)
     found = [
         _of("training.epochs", epochs(trained)),
@@ -37,7 +40,10 @@ def _share(trained: int, held_out: int) -> Advised:
         )
     share = held_out / (trained + held_out)
     text = f"{held_out:,} rows, {100 * share:.3g} %, are held out."
-    if held_out < FEW_HELD_OUT:
+    if held_out == 1:
+        text = f"1 row, {100 * share:.3g} %, is held out; more would show differences."
+        source = "arithmetic: one row has no mean"
+    elif held_out < FEW_HELD_OUT:
         text += " So few show only large differences; more would show smaller ones."
         source = "arithmetic: one row in so few moves their mean by more than 3 %"
     return Advised("split.share", text, source)

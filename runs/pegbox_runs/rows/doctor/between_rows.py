@@ -57,7 +57,7 @@ class Doubles:
             text="Rows that differ in a few words from an earlier one teach little more than that one.",
             todo="Leave all but the first out; keep them if they come from one template and differ where it matters.",
             fix="leaves out",
-            source=f"{LIKENESS}; {LEE}, who take the same threshold",
+            source=f"{LIKENESS}. System prompts and tools count too. {LEE}, take the same threshold",
         )
 
 

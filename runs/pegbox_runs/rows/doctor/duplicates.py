@@ -97,7 +97,7 @@ def alike_in(shelf: Shelf, rows: Indices, others: Shelf, other_rows: Indices) ->
             waiting.clear()
             pairs = pairs[np.argsort(rows[_rights(pairs)], kind="stable")]
             theirs_in_pair = other_rows[_lefts(pairs)]
-            alike = similarities(theirs_in_pair, rows[_rights(pairs)], others, shelf) >= SIMILARITY
+            alike = similarities(theirs_in_pair, rows[_rights(pairs)], others, shelf, whole=False) >= SIMILARITY
             found[_rights(pairs)[alike]] = theirs_in_pair[alike]
     return found
 
@@ -143,7 +143,7 @@ def _rights(pairs: NDArray[np.uint64]) -> Indices:
 def _verified(pairs: NDArray[np.uint64], rows: Indices, shelf: Shelf) -> NDArray[np.uint64]:
     """Keep the pairs whose texts are alike indeed."""
     pairs = pairs[np.argsort(rows[_rights(pairs)], kind="stable")]
-    return pairs[similarities(rows[_lefts(pairs)], rows[_rights(pairs)], shelf, shelf) >= SIMILARITY]
+    return pairs[similarities(rows[_lefts(pairs)], rows[_rights(pairs)], shelf, shelf, whole=True) >= SIMILARITY]
 
 
 def _joined(labels: Indices, pairs: NDArray[np.uint64]) -> Indices:

@@ -37,7 +37,7 @@ def examine(
 
     `held_out`: rows for evaluation, looked for leaks. `model`: whose tokens are counted; None counts none.
     `balance`: a column whose values are counted. `seed`: the recipe's seeds.split. `length`: where rows are cut, in
-    tokens; None: at the recommended length.
+    tokens; None: nowhere.
     `progress`: told the share done, from 0 to 1, now and then; may raise to end the examination.
     Raises: Refusal: nothing of the source can be read.
     """
@@ -88,7 +88,7 @@ def _tokens(surveyed: Survey, model: FoundModel, micro_batch: int, length: int |
     examples = {index: example for index, _, example in surveyed.rows(chosen)}
     counted = counted_rows(list(examples.values()), model.folder)
     lengths = lengths_of(counted, len(surveyed), micro_batch)
-    masked = mask_findings(surveyed, list(examples), counted, length or lengths.recommended)
+    masked = mask_findings(surveyed, list(examples), counted, length or lengths.percentiles["max"])
     return lengths, [*masked, *_special(surveyed, examples, model)]
 
 
@@ -127,7 +127,10 @@ def _sides(looked: Looked, split: Split, seed: int) -> SplitFacts | None:
     found = looked.survey
     if looked.held_out is not None:
         also = 0 if looked.leaks is None else len(looked.leaks.exact)
-        by = f"a file of their own; {also:,} rows that are also in it aren't trained" if also else "a file of their own"
+        by = "a file of their own"
+        if also:
+            by += f"; {also:,} rows that are also in it aren't" if also > 1 else "; 1 row that is also in it isn't"
+            by += " trained"
         return SplitFacts(trained=len(found) - also, held_out=len(looked.held_out), by=by)
     if len(found) < 2:
         return None

@@ -37,7 +37,6 @@ class Examined:
         Raises: Refusal: there is no such row, or the file has changed since.
         """
         if not 1 <= number <= len(self.survey):
-            raise Refusal(
-                f"{self.asked.file}: there is no row {number}; the good rows go from 1 to {len(self.survey)}."
-            )
+            good = f"the good rows go from 1 to {len(self.survey)}" if len(self.survey) else "no row is good"
+            raise Refusal(f"{self.asked.file}: there is no row {number}; {good}.")
         return self.survey.row(number - 1)

@@ -43,8 +43,8 @@ def shown(place: str, text: str) -> Shown:
 def showable(example: Example) -> Texts:
     """Give a row's texts with their secrets masked: first of all, as half a secret isn't known for one any more."""
     texts = texts_of(example)
-    asked, *answers, beside = (without_secrets(text[:MOST_LETTERS]) for text in texts.all)
-    return Texts(asked, tuple(answers), beside, texts.answered)
+    asked, *answers, reasoning, beside = (without_secrets(text[:MOST_LETTERS]) for text in texts.all)
+    return Texts(asked, tuple(answers), beside, texts.answered, reasoning)
 
 
 def finding(survey: Survey, indices: Indices, show: Show, **fields: Any) -> Iterator[RowFinding]:

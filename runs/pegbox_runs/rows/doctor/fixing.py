@@ -64,13 +64,17 @@ def _refuse_target(examined: Examined, target: Path) -> None:
         raise Refusal(f"{name}: a cleaned copy is written as JSON lines; name it with {SUFFIX} at its end.")
     for path in (target, *report_paths(target)):
         if path.exists() or path.is_symlink():
-            raise Refusal(f"{printable(str(path))}: is there already; name another file, or move that away.")
+            raise _is_there(path)
     if not target.parent.is_dir():
         raise Refusal(f"{printable(str(target.parent))}: there is no such folder to write the cleaned copy into.")
     if not source.one_file and target.resolve().is_relative_to(source.folder.resolve()):
         raise Refusal(
             f"{name}: lies in the folder of the rows itself, and would be read with them; name another place."
         )
+
+
+def _is_there(path: Path) -> Refusal:
+    return Refusal(f"{printable(str(path))}: is there already; name another file, or move that away.")
 
 
 class _Copy:
@@ -188,11 +192,30 @@ class _Copy:
             rounds=self._rounds,
             treated=tuple(treated),
         )
-        as_json, for_people = report_paths(self._target)
-        as_json.write_bytes(msgspec.json.format(msgspec.json.encode(fixed), indent=1) + b"\n")
-        for_people.write_text(markdown(fixed), encoding="utf-8")
-        self._aside().rename(self._target)
+        self._publish(fixed)
         return fixed
+
+    def _publish(self, fixed: Fixed) -> None:
+        """Give the copy its name and write the reports: all or nothing, and never over what came there meanwhile."""
+        as_json, for_people = report_paths(self._target)
+        written: list[Path] = []
+        try:
+            for path, content in (
+                (self._target, b""),  # takes the name, where a hard link can't be made everywhere
+                (as_json, msgspec.json.format(msgspec.json.encode(fixed), indent=1) + b"\n"),
+                (for_people, markdown(fixed).encode()),
+            ):
+                with path.open("xb") as file:
+                    written.append(path)
+                    file.write(content)
+            self._aside().replace(self._target)
+        except BaseException as error:
+            for path in written:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+            if isinstance(error, FileExistsError):
+                raise _is_there(Path(error.filename)) from None
+            raise
 
 
 def _plain(asked: RowSource) -> RowSource:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ BLOCK_LETTERS = 40_000_000
 """Texts whose shingles are in memory at once: about 25 MB of them."""
 SHINGLES_AT_ONCE = 400_000
 """Compared in one go: about 15 MB for a moment."""
+BODY, BESIDE = 0, 1
 
 
 @dataclass(frozen=True)
@@ -32,17 +34,20 @@ class Shelf:
 
 @dataclass(frozen=True)
 class Shingled:
-    """Rows' distinct shingles, one row behind the other, each row's sorted."""
+    """Rows' distinct shingles, one row behind the other: its body's, sorted, and those of what is beside it."""
 
     rows: Indices
     """Ascending."""
     begins: Indices
-    """Where each row's begin, and the end."""
+    """Two of each row, and the end."""
     shingles: NDArray[np.uint32]
 
-    def spread(self, rows: Indices) -> tuple[NDArray[np.uint64], Indices]:
-        """Give rows' shingles, each below its row's position, ascending in all. Returns: (those, how many each)."""
-        where = np.searchsorted(self.rows, rows)
+    def spread(self, rows: Indices, part: int) -> tuple[NDArray[np.uint64], Indices]:
+        """Give the shingles of rows' bodies (0) or of what is beside them (1).
+
+        Returns: (each shingle below its row's position, ascending in all; how many each row has).
+        """
+        where = 2 * np.searchsorted(self.rows, rows) + part
         counts = self.begins[where + 1] - self.begins[where]
         positions = np.repeat(np.arange(len(rows), dtype=np.uint64), counts)
         ends = np.cumsum(counts)
@@ -52,13 +57,17 @@ class Shingled:
 
     def counts(self, rows: Indices) -> Indices:
         """Count each row's shingles."""
-        where = np.searchsorted(self.rows, rows)
-        return self.begins[where + 1] - self.begins[where]
+        where = 2 * np.searchsorted(self.rows, rows)
+        return self.begins[where + 2] - self.begins[where]
 
 
-def similarities(left: Indices, right: Indices, left_shelf: Shelf, right_shelf: Shelf) -> NDArray[np.float64]:
+def similarities(
+    left: Indices, right: Indices, left_shelf: Shelf, right_shelf: Shelf, *, whole: bool
+) -> NDArray[np.float64]:
     """Compare rows pairwise: the first of `left` with the first of `right`, and so on.
 
+    Their bodies are compared; `whole`: the rows with all that is beside them too, and the lesser likeness counts. Then
+    neither a long system prompt that all rows share makes them alike, nor are those alike that differ in theirs.
     Pairs are best sorted by the right row, so that a block lies close together in its file.
     Returns: Jaccard similarities from 0 to 1. Raises: Refusal: a file has changed since its survey.
     """
@@ -69,7 +78,7 @@ def similarities(left: Indices, right: Indices, left_shelf: Shelf, right_shelf: 
         else:
             lefts = read_shingles(np.unique(left[block]), left_shelf)
             rights = read_shingles(np.unique(right[block]), right_shelf)
-        found[block] = _compare(left[block], right[block], lefts, rights)
+        found[block] = _compare(left[block], right[block], lefts, rights, whole=whole)
     return found
 
 
@@ -96,17 +105,26 @@ def _blocks(left: Indices, right: Indices, left_survey: Survey, right_survey: Su
     return _cut(letters.astype(np.int64), BLOCK_LETTERS)
 
 
-def _compare(left: Indices, right: Indices, lefts: Shingled, rights: Shingled) -> NDArray[np.float64]:
+def _compare(left: Indices, right: Indices, lefts: Shingled, rights: Shingled, *, whole: bool) -> NDArray[np.float64]:
     found = np.zeros(len(left))
     for block in _cut(lefts.counts(left) + rights.counts(right), SHINGLES_AT_ONCE):
-        ours, our_counts = lefts.spread(left[block])
-        theirs, their_counts = rights.spread(right[block])
-        where = np.minimum(np.searchsorted(ours, theirs), len(ours) - 1)
-        shared = np.bincount(
-            (theirs[ours[where] == theirs] >> np.uint64(32)).astype(np.int64), minlength=len(our_counts)
-        )
-        found[block] = shared / (our_counts + their_counts - shared)
+        shared, all_of_both = _shared(lefts.spread(left[block], BODY), rights.spread(right[block], BODY))
+        found[block] = shared / all_of_both
+        if whole:
+            more, all_beside = _shared(lefts.spread(left[block], BESIDE), rights.spread(right[block], BESIDE))
+            found[block] = np.minimum(found[block], (shared + more) / (all_of_both + all_beside))
     return found
+
+
+def _shared(ours: tuple[NDArray[np.uint64], Indices], theirs: tuple[NDArray[np.uint64], Indices]) -> tuple[Any, Any]:
+    """Count for each pair the shingles that both have, and those that one of them has."""
+    (our_shingles, our_counts), (their_shingles, their_counts) = ours, theirs
+    if not len(our_shingles):
+        return np.zeros(len(our_counts)), their_counts
+    where = np.minimum(np.searchsorted(our_shingles, their_shingles), len(our_shingles) - 1)
+    both = their_shingles[our_shingles[where] == their_shingles]
+    shared = np.bincount((both >> np.uint64(32)).astype(np.int64), minlength=len(our_counts))
+    return shared, our_counts + their_counts - shared
 
 
 def _cut(sizes: Indices, most: int) -> Iterator[slice]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ def row_of(example: Example) -> dict[str, Any]:
     """
     match example:
         case Conversation(messages, tools):
-            row: dict[str, Any] = {"messages": [_turn(message) for message in messages]}
+            row: dict[str, Any] = {"messages": [turn_of(message) for message in messages]}
             return {**row, "tools": msgspec.json.decode(tools)} if tools else row
         case Completion(prompt, completion):
             return {"prompt": prompt, "completion": completion}
@@ -24,7 +25,11 @@ def row_of(example: Example) -> dict[str, Any]:
             return {"text": text}
 
 
-def _turn(message: Message) -> dict[str, Any]:
+def turn_of(message: Message, arguments: Callable[[str], Any] = str) -> dict[str, Any]:
+    """Write one turn in OpenAI's keys; what is empty is left out, but for the content.
+
+    `arguments` writes a call's arguments from their JSON: OpenAI's files have the text, chat templates the object.
+    """
     turn: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.reasoning:
         turn["reasoning_content"] = message.reasoning
@@ -33,7 +38,7 @@ def _turn(message: Message) -> dict[str, Any]:
             {
                 **({"id": call.id} if call.id else {}),
                 "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
+                "function": {"name": call.name, "arguments": arguments(call.arguments)},
             }
             for call in message.tool_calls
         ]

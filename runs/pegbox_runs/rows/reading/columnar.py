@@ -16,8 +16,10 @@ from pegbox_runs.rows.reading.streams import Broken
 BATCH_ROWS = 4096
 BATCH_BYTES = 4 * 1024 * 1024
 ARROW_MAGIC = b"ARROW1"
-UNREADABLE = (pyarrow.ArrowException, OSError, ValueError, OverflowError)
-"""ValueError: text that isn't UTF-8, or a date out of range."""
+UNREADABLE = (pyarrow.ArrowException, OSError, ValueError, OverflowError, SystemError)
+"""ValueError: text that isn't UTF-8, or a date out of range. SystemError: a length that can't be one."""
+KEYS_NAMED = 30
+KEY_LETTERS = 60
 
 
 def read_parquet(path: Path, file: str, groups: range | None = None) -> Iterator[RawRow | Rejected]:
@@ -92,6 +94,7 @@ def _rows(batch: Any, file: str, before: int) -> Iterator[RawRow | Rejected]:
     for begin in range(0, batch.num_rows, BATCH_ROWS):
         portion = batch.slice(begin, BATCH_ROWS)
         try:
+            portion.validate(full=True)  # Arrow doesn't, and follows a wrong offset wherever it leads
             rows = portion.to_pylist()
         except UNREADABLE:
             yield from _row_by_row(portion, file, before + begin)
@@ -104,12 +107,14 @@ def _rows(batch: Any, file: str, before: int) -> Iterator[RawRow | Rejected]:
 def _row_by_row(portion: Any, file: str, before: int) -> Iterator[RawRow | Rejected]:
     """Find the rows that spoil a portion, as those with text that isn't UTF-8."""
     for index in range(portion.num_rows):
-        number = before + index + 1
+        number, row, column = before + index + 1, portion.slice(index, 1), ""
         try:
-            (fields,) = portion.slice(index, 1).to_pylist()
+            for column in portion.schema.names:
+                row.column(column).validate(full=True)
+            (fields,) = row.to_pylist()
         except UNREADABLE as error:
-            keys = tuple(portion.schema.names[:30])
-            yield Rejected(file, number, "row", keys, f"can't be read: {_said(error)}")
+            keys = tuple(name[:KEY_LETTERS] for name in portion.schema.names[:KEYS_NAMED])
+            yield Rejected(file, number, "row", keys, f'can\'t be read at "{one_line(column, 40)}": {_said(error)}')
         else:
             yield RawRow(Place(file, number, "row"), _without_filling(fields))
 

@@ -6,8 +6,9 @@ import json
 import re
 from array import array
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -30,8 +31,8 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 def read_json_document(path: Path, packing: str, file: str, tally: Tally) -> Iterator[RawRow | Rejected]:
     """Read a .json file, whichever of the four it is; a list's memory is that of the file.
 
-    Rows of a list are told by the line on which they begin, or by their number where several share a line. Where the
-    list breaks off, what is whole before that is given.
+    Rows of a list are told by the line on which they begin, or by their number where two share a line. Where the list
+    breaks off, what is whole before that is given; what is wrong or left unread behind it is told.
     Raises: Broken.
     """
     if holds_lines(path, packing):
@@ -50,8 +51,13 @@ def read_json_document(path: Path, packing: str, file: str, tally: Tally) -> Ite
     if begin is None:
         yield from _one_row(content, file)
         return
-    spans, fault = _spans(content, begin)
-    yield from _rows(content, spans, file, fault and f"{fault}{f' (the file {broken})' if broken else ''}")
+    found = _spans(content, begin)
+    yield from _rows(content, found.spans, file)
+    if found.fault:
+        fault = f"{found.fault} (the file {broken})" if broken else found.fault
+        yield Rejected(file, len(found.spans) // 2 + 1, "row", (), fault)
+    if found.others:
+        yield Rejected(file, None, "row", (), _unread(content[:begin], found.others))
 
 
 def holds_lines(path: Path, packing: str) -> bool:
@@ -71,6 +77,8 @@ def holds_lines(path: Path, packing: str) -> bool:
     try:
         row = msgspec.json.decode(first)
     except REFUSED:
+        if first.endswith((b"[", b",")) and _list_begin(first + b" " + second) is not None:
+            return False
         return second.startswith(b"{") and not second.endswith(b",")  # a bad first line doesn't spoil the others
     return bool(second) or not any(_is_list_of_rows(row.get(key)) for key in ROWS_KEYS)
 
@@ -127,12 +135,19 @@ def _fault(content: bytes) -> str:
     return why_not(content)
 
 
-def _spans(content: bytes, begin: int) -> tuple[array[int], str]:
-    """Find the rows of a list.
+class _List(NamedTuple):
+    """The rows of a list, as they lie in the bytes."""
 
-    Returns: (where in the bytes the first row begins and ends, then the second, and so on; why the list breaks off
-    there, or empty).
-    """
+    spans: array[int]
+    """Where the first row begins and ends, then the second, and so on."""
+    fault: str = ""
+    """Why it breaks off there, or what is wrong around it."""
+    others: tuple[str, ...] = ()
+    """Keys of the object around it that hold further lists of objects."""
+
+
+def _spans(content: bytes, begin: int) -> _List:
+    """Find the rows of a list."""
     whole = not content[:begin].strip()
     if whole:
         try:
@@ -140,7 +155,7 @@ def _spans(content: bytes, begin: int) -> tuple[array[int], str]:
         except REFUSED:
             pass  # below it is found where
         else:
-            return _placed(content, begin, raw), ""
+            return _List(_placed(content, begin, raw))
     return _one_by_one(content, begin, whole=whole)
 
 
@@ -157,8 +172,8 @@ def _placed(content: bytes, begin: int, raw: list[msgspec.Raw]) -> array[int]:
     return spans
 
 
-def _one_by_one(content: bytes, begin: int, *, whole: bool) -> tuple[array[int], str]:
-    """Go from element to element with Python's own JSON, which says where it fails; slow, and for bad files only.
+def _one_by_one(content: bytes, begin: int, *, whole: bool) -> _List:
+    """Go from element to element with Python's own JSON, which says where it fails; slow, so not for a good list.
 
     `whole` is whether the list is all there is in the file.
     """
@@ -179,9 +194,12 @@ def _one_by_one(content: bytes, begin: int, *, whole: bool) -> tuple[array[int],
             forward(_after_space(text, place))
             if text.startswith("]", place):
                 behind = _after_space(text, place + 1)
-                if whole and behind < len(text):
+                if not whole:
+                    decoder.decode(f"{content[:begin].decode(errors='surrogateescape')}0}}")
+                    return _List(spans, others=_around(text, behind, decoder))
+                if behind < len(text):
                     raise json.JSONDecodeError("Something follows the list", text, behind)
-                return spans, ""
+                return _List(spans)
             if spans:
                 if not text.startswith(",", place):
                     raise json.JSONDecodeError("Expecting ',' delimiter", text, place)
@@ -193,10 +211,44 @@ def _one_by_one(content: bytes, begin: int, *, whole: bool) -> tuple[array[int],
     except json.JSONDecodeError as error:
         at = f"at line {error.lineno}, column {error.colno}"
         if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
-            return spans, f"the list ends in the middle, as in a half-written file ({said(error)} {at})"
-        return spans, f"isn't valid JSON {at}: {said(error)}; nothing behind it can be read"
+            what = "the object around the list" if text.startswith("]", place) else "the list"
+            return _List(spans, f"{what} ends in the middle, as in a half-written file ({said(error)} {at})")
+        return _List(spans, f"isn't valid JSON {at}: {said(error)}; nothing behind it can be read")
     except RecursionError:
-        return spans, "is nested too deeply; nothing behind it can be read"
+        return _List(spans, "is nested too deeply; nothing behind it can be read")
+
+
+def _around(text: str, place: int, decoder: json.JSONDecoder) -> tuple[str, ...]:
+    """Go through the rest of the object that holds the list.
+
+    Returns: the keys that hold further lists of objects. Raises: json.JSONDecodeError, RecursionError.
+    """
+    others: list[str] = []
+    while not text.startswith("}", place):
+        if not text.startswith(",", place):
+            raise json.JSONDecodeError("Expecting ',' delimiter", text, place)
+        begin = _after_space(text, place + 1)
+        if not text.startswith('"', begin):
+            raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, begin)
+        key, end = decoder.raw_decode(text, begin)
+        colon = _after_space(text, end)
+        if not text.startswith(":", colon):
+            raise json.JSONDecodeError("Expecting ':' delimiter", text, colon)
+        value, end = decoder.raw_decode(text, _after_space(text, colon + 1))
+        if _is_list_of_rows(value):
+            others.append(key)
+        place = _after_space(text, end)
+    behind = _after_space(text, place + 1)
+    if behind < len(text):
+        raise json.JSONDecodeError("Something follows the object", text, behind)
+    return tuple(others)
+
+
+def _unread(before: bytes, others: tuple[str, ...]) -> str:
+    """Say that an object has more than one list of rows, where `before` stands before the one that is read."""
+    key = before.rsplit(b'"', 2)[1].decode()
+    named = ", ".join(f'"{one_line(other, 40)}"' for other in others[:5])
+    return f'only "{key}" is read; {named} {"holds" if len(others) == 1 else "hold"} rows too'
 
 
 def _after_space(text: str, place: int) -> int:
@@ -204,10 +256,12 @@ def _after_space(text: str, place: int) -> int:
     return space.end() if space else place
 
 
-def _rows(content: bytes, spans: array[int], file: str, fault: str) -> Iterator[RawRow | Rejected]:
-    by_line = content.count(b"\n") >= len(spans) // 2
+def _rows(content: bytes, spans: array[int], file: str) -> Iterator[RawRow | Rejected]:
+    # A number must belong to one row alone, as rows are found again by it.
+    begins = spans[::2]
+    by_line = all(content.find(b"\n", before, begin) >= 0 for before, begin in pairwise(begins))
     line, passed = 1, 0
-    for number, (begin, end) in enumerate(zip(spans[::2], spans[1::2], strict=True), start=1):
+    for number, (begin, end) in enumerate(zip(begins, spans[1::2], strict=True), start=1):
         if by_line:
             line += content.count(b"\n", passed, begin)
             passed = begin
@@ -215,5 +269,3 @@ def _rows(content: bytes, spans: array[int], file: str, fault: str) -> Iterator[
         taken = second_look(content[begin:end], place)
         if taken is not None:
             yield taken
-    if fault:
-        yield Rejected(file, len(spans) // 2 + 1, "row", (), fault)

@@ -161,7 +161,10 @@ class _Unzstd:
         self._stream, self._bytewise = self._open(), True
         left = self._given
         while left:
-            left -= len(self._stream.read(min(left, CHUNK_BYTES)))
+            block = self._stream.read(min(left, CHUNK_BYTES))
+            if not block:  # somebody has made the file shorter meanwhile
+                raise EOFError
+            left -= len(block)
 
     def _open(self) -> Any:
         import pyarrow

@@ -13,6 +13,7 @@ from pegbox_runs.rows.reading.json_lines import UTF8_BOM, rejected_line, too_lon
 from pegbox_runs.rows.reading.streams import ROW_BYTES, Broken, skip_line
 
 KEYS_NAMED = 30
+KEY_LETTERS = 60
 
 
 def read_text_table(stream: io.BufferedReader, file: str, separator: str) -> Iterator[RawRow | Rejected]:
@@ -50,7 +51,7 @@ def _columns(cells: Iterator[list[str]], lines: _Lines) -> list[str]:
 
 
 def _rows(cells: Iterator[list[str]], lines: _Lines, file: str, columns: list[str]) -> Iterator[RawRow | Rejected]:
-    keys = tuple(columns[:KEYS_NAMED])
+    keys = tuple(column[:KEY_LETTERS] for column in columns[:KEYS_NAMED])
     while True:
         lines.begin_row()
         try:

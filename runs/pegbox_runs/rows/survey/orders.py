@@ -58,7 +58,7 @@ class Shingles(msgspec.Struct, frozen=True, tag="shingles"):
     """The distinct shingles of rows, sorted, as 32-bit unsigned."""
 
     begins: bytes
-    """Where each row's begin, and the end; 64-bit unsigned."""
+    """Where those of each row's body begin, where those of what is beside it do, and the end; 64-bit unsigned."""
     shingles: bytes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
+from itertools import islice
 
 import msgspec
 import numpy as np
@@ -33,6 +34,9 @@ BATCH_LETTERS = 4_000_000
 COLUMN_NAMES = ("group", "stratum", "balance")
 NEEDED = 2
 """Of these columns, the first ones that every row must have."""
+KEYS_NAMED = 30
+KEY_LETTERS = 60
+"""Of a rejected row's keys, as up to a hundred thousand such rows are kept."""
 NOTHING = bytes(8)
 """The hash of what was asked where nothing was."""
 _encode = msgspec.json.Encoder().encode
@@ -167,7 +171,8 @@ def _bytes(name: str, numbers: Sequence[int]) -> bytes:
 
 def rejected(raw: RawRow, reason: str) -> Rejected:
     """Say that a row can't be taken."""
-    return Rejected(raw.place.file, raw.place.number, raw.place.unit, tuple(map(str, raw.fields))[:30], reason)
+    keys = tuple(str(key)[:KEY_LETTERS] for key in islice(raw.fields, KEYS_NAMED))
+    return Rejected(raw.place.file, raw.place.number, raw.place.unit, keys, reason)
 
 
 def _shingles(part: Part, numbers: NDArray[np.uint32], plan: Plan) -> Answer:
@@ -175,30 +180,36 @@ def _shingles(part: Part, numbers: NDArray[np.uint32], plan: Plan) -> Answer:
     wanted = set(numbers.tolist())
     found: list[NDArray[np.uint32]] = []
     texts: list[str] = []
+    """Of each row two: its body, and what is beside it."""
     letters = 0
     for item in read_part(part):
         if isinstance(item, Rejected) or item.place.number not in wanted:
             continue
-        texts.append(texts_of(read(item.fields)).body)
-        letters += len(texts[-1])
+        row = texts_of(read(item.fields))
+        texts += (row.body or " ", row.beside)
+        letters += len(row.body) + len(row.beside)
         if letters > BATCH_LETTERS:
             found += _distinct(texts)
             texts.clear()
             letters = 0
-        if len(found) + len(texts) == len(wanted):
+        if len(found) + len(texts) == 2 * len(wanted):
             break
     found += _distinct(texts)
-    if len(found) < len(wanted):
+    if len(found) < 2 * len(wanted):
         return Failed("a file of rows has changed while it was looked at; begin again.")
     begins = np.cumsum([0, *map(len, found)], dtype=np.uint64)
     return Shingles(begins.tobytes(), b"".join(row.tobytes() for row in found))
 
 
 def _distinct(texts: list[str]) -> list[NDArray[np.uint32]]:
-    """Give each text's distinct shingles, sorted."""
-    if not texts:
-        return []
-    hashes, begins = shingled(texts)
+    """Give each text's distinct shingles, sorted; an empty text has none."""
+    filled = [place for place, text in enumerate(texts) if text]
+    found = [np.zeros(0, dtype=np.uint32)] * len(texts)
+    if not filled:
+        return found
+    hashes, begins = shingled([texts[place] for place in filled])
     # Half of a hash is enough: two texts' few hundred shingles don't meet by chance in 2^32.
     halves = (hashes >> np.uint64(32)).astype(np.uint32)
-    return [np.unique(row) for row in np.split(halves, begins[1:-1].astype(np.int64))]
+    for place, row in zip(filled, np.split(halves, begins[1:-1].astype(np.int64)), strict=True):
+        found[place] = np.unique(row)
+    return found

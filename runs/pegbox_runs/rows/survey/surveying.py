@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pegbox_methods.recipe import RowSource
-from pegbox_methods.refusal import Refusal
+from pegbox_methods.refusal import Refusal, did_you_mean
 from pegbox_runs.printable import one_line, printable
 from pegbox_runs.rows.formats import SAMPLE, understand
 from pegbox_runs.rows.place import RawRow, Rejected
@@ -28,6 +28,10 @@ BIG_BYTES = 8 * 2**20
 """From this size on other processes help; starting them takes about half a second."""
 LOOKED_AT = 20_000
 """Rejected rows that are passed over in the search for rows to recognise the format by."""
+SAMPLE_LETTERS = 8 * 2**20
+"""Of the rows that a format is recognised by, the first of which is always taken: huge ones tell it in a few."""
+NAMED = 10
+"""Rejected rows that are told where there is no other; as many columns are in one line."""
 
 
 def survey(
@@ -51,8 +55,9 @@ def survey(
     Raises: Refusal: no row can be read, or the format isn't known.
     """
     source_parts = parts(source, part_bytes)
+    sample = _sample(source)
     plan = Plan(
-        understand(_sample(source), asked.format, asked.columns, source=printable(asked.file)),
+        understand(sample, asked.format, asked.columns, source=printable(asked.file)),
         (by, stratify, balance),
         checks,
     )
@@ -65,6 +70,9 @@ def survey(
             gathered.add(part, portion)
             if progress is not None:
                 progress(done / len(source_parts))
+    if not gathered.rows:
+        for column in filter(None, (by, stratify)):
+            _refuse_unknown(column, sample, printable(asked.file))
     return gathered.survey()
 
 
@@ -88,21 +96,46 @@ def _sample(source: Source) -> list[RawRow]:
     """Take the first rows that can be read. Raises: Refusal: there are none."""
     found: list[RawRow] = []
     bad: list[Rejected] = []
+    bad_count = letters = 0
     for item in islice(read_source(source), LOOKED_AT):
         if isinstance(item, RawRow):
             found.append(item)
-            if len(found) == SAMPLE:
+            letters += _letters(item.fields)
+            if len(found) == SAMPLE or letters > SAMPLE_LETTERS:
                 return found
         else:
-            bad.append(item)
+            bad_count += 1
+            bad += [item] if bad_count <= NAMED else []
     if found:
         return found
     name = printable(source.asked)
     if not bad:
         raise Refusal(f"{name}: the file holds no rows." if source.one_file else f"{name}: the files hold no rows.")
-    told = "\n".join(f"{printable(row.where)}: {one_line(row.reason, 300)}" for row in bad[:10])
-    more = f"\n... and {len(bad) - 10:,} more" if len(bad) > 10 else ""
+    told = "\n".join(f"{printable(row.where)}: {one_line(row.reason, 300)}" for row in bad)
+    more = f"\n... and {bad_count - NAMED:,} more" if bad_count > NAMED else ""
     raise Refusal(f"{name}: no row can be read:\n{told}{more}")
+
+
+def _letters(value: object) -> int:
+    """Count about the memory that a value of a row takes."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(len(key) + _letters(inner) for key, inner in value.items())
+    return sum(map(_letters, value)) if isinstance(value, list) else 8
+
+
+def _refuse_unknown(column: str, sample: list[RawRow], name: str) -> None:
+    """Refuse a column that rows are to be split by if no row has it. Raises: Refusal."""
+    columns = list(dict.fromkeys(str(key) for row in sample for key in row.fields))
+    if column in columns:
+        return
+    asked = one_line(column, 40)
+    near = did_you_mean(asked, (one_line(known, 40) for known in columns))
+    named = ", ".join(one_line(known, 40) for known in columns[:NAMED])
+    more = f" and {len(columns) - NAMED:,} more" if len(columns) > NAMED else ""
+    near = f"; {near}" if near.endswith("?") else "."
+    raise Refusal(f'{name}: no row has a column "{asked}" to split by; the columns are {named}{more}{near}')
 
 
 class _Gathered:
@@ -125,14 +158,17 @@ class _Gathered:
         """Take the next part's rows."""
         if not part.relative:
             self.lines = 0
-        good = len(portion.arrays.get("number", b"")) // 4
+        numbers = np.frombuffer(portion.arrays.get("number", b""), dtype="u4")
+        good = len(numbers)
+        if (numbers[1:] <= numbers[:-1]).any():  # rows are found again by it, and one of two would be lost
+            raise Refusal(f"{printable(part.file)}: rows share a number; save them as JSON lines, one row a line.")
         self.parts.append(SurveyedPart(part, part.file, self.rows, self.lines, portion.unit))
         for name, chunk in portion.arrays.items():
             if name == "bands":
                 for place, band in enumerate(self.bands):
                     band += memoryview(chunk)[place * 4 * good : (place + 1) * 4 * good]
             elif name == "number" and self.lines:
-                self.columns[name] += (np.frombuffer(chunk, dtype="u4") + np.uint32(self.lines)).tobytes()
+                self.columns[name] += (numbers + np.uint32(self.lines)).tobytes()
             else:
                 self.columns[name] += chunk
         for row in portion.rejected[: max(0, MOST_REJECTED - len(self.rejected))]:

@@ -15,24 +15,26 @@ class Texts(NamedTuple):
     answers: tuple[str, ...]
     """What is learned, turn by turn; a turn that only calls tools is its calls."""
     beside: str
-    """System prompts, tools and what they answered, reasoning."""
+    """System prompts, tools and what they answered."""
     answered: bool
     """Whether the last turn is the assistant's."""
+    reasoning: str = ""
+    """What the assistant thinks before it speaks; learned too."""
 
     @property
     def body(self) -> str:
         """Join what tells this row from others: rows often share what is beside it."""
-        return "\n".join((self.asked, *self.answers))
+        return "\n".join((self.asked, *self.answers, *([self.reasoning] if self.reasoning else ())))
 
     @property
     def all(self) -> tuple[str, ...]:
         """List every text."""
-        return (self.asked, *self.answers, self.beside)
+        return (self.asked, *self.answers, self.reasoning, self.beside)
 
     @property
     def letters(self) -> int:
         """Count the characters of all texts."""
-        return len(self.asked) + sum(map(len, self.answers)) + len(self.beside)
+        return len(self.asked) + sum(map(len, self.answers)) + len(self.reasoning) + len(self.beside)
 
 
 def texts_of(example: Example) -> Texts:
@@ -59,6 +61,7 @@ def asked_before(example: Example) -> object:
 def _of_turns(messages: tuple[Message, ...], tools: str) -> Texts:
     asked: list[str] = []
     answers: list[str] = []
+    reasoning: list[str] = []
     beside = [tools] if tools else []
     for message in messages:
         if message.role == "user":
@@ -67,7 +70,9 @@ def _of_turns(messages: tuple[Message, ...], tools: str) -> Texts:
             calls = " ".join(f"{call.name} {call.arguments}" for call in message.tool_calls)
             answers.append(f"{message.content} {calls}" if calls and message.content else calls or message.content)
             if message.reasoning:
-                beside.append(message.reasoning)
+                reasoning.append(message.reasoning)
         else:
             beside.append(message.content)
-    return Texts("\n".join(asked), tuple(answers), "\n".join(beside), messages[-1].role == "assistant")
+    return Texts(
+        "\n".join(asked), tuple(answers), "\n".join(beside), messages[-1].role == "assistant", "\n".join(reasoning)
+    )
