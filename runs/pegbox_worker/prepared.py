@@ -19,10 +19,12 @@ import pyarrow
 
 from pegbox_methods.home import home
 from pegbox_methods.recipe import Recipe, Rows
+from pegbox_methods.refusal import Refusal
+from pegbox_runs.rows.chat_template import RowRefusal
 from pegbox_runs.rows.example import Completion, Conversation, Example
 from pegbox_runs.rows.examples import Examples
 from pegbox_runs.rows.loading import FoundRows, LoadedRows, load_rows
-from pegbox_runs.rows.masking import mask_rows
+from pegbox_runs.rows.masking import MaskedRow, mask_rows
 from pegbox_runs.rows.row_tokenizer import RowTokenizer
 from pegbox_worker.packing import pack
 from pegbox_worker.row_tokenizer import FastRowTokenizer
@@ -131,7 +133,8 @@ def _make(folder: Path, recipe: Recipe, rows: LoadedRows, tokenizer: RowTokenize
         length = recipe.training.length
         written = []
         for examples, name in ((rows.trained, TRAINED), (rows.held_out, HELD_OUT)):
-            part = write_token_rows(mask_rows(examples, tokenizer), aside / name, length=length, ends=tokenizer.ends)
+            masked = _placed(mask_rows(examples, tokenizer), examples)
+            part = write_token_rows(masked, aside / name, length=length, ends=tokenizer.ends)
             judge(part, examples, tokenizer, name == TRAINED)
             written.append(part.facts)
         trained, held_out = written
@@ -150,6 +153,16 @@ def _make(folder: Path, recipe: Recipe, rows: LoadedRows, tokenizer: RowTokenize
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return facts
+
+
+def _placed(rows: Iterator[MaskedRow], examples: Examples) -> Iterator[MaskedRow]:
+    """Add to a refusal where its row lies. Raises: Refusal."""
+    try:
+        yield from rows
+    except RowRefusal as refusal:
+        if refusal.row is None:
+            raise
+        raise Refusal(f"{examples.place(refusal.row)}: {refusal.sentence}") from None
 
 
 def _keep(folder: Path) -> None:

@@ -119,10 +119,9 @@ def write_token_rows(rows: Iterable[MaskedRow], path: Path, *, length: int, ends
     `ends` are the tokens that end an answer. Rows of which nothing is learned are counted and left out.
     """
     tally = _Tally(length, ends)
-    rows = iter(rows)
+    cut = (kept for row in rows if (kept := tally.take(row)) is not None)  # the rest of a long row is gone at once
     with pyarrow.OSFile(str(path), "wb") as file, pyarrow.ipc.new_stream(file, SCHEMA) as stream:
-        while block := list(islice(rows, BATCH_ROWS)):
-            kept = [cut for row in block if (cut := tally.take(row)) is not None]
+        while kept := list(islice(cut, BATCH_ROWS)):
             columns = [[ids for ids, _ in kept], [labels for _, labels in kept], [len(ids) for ids, _ in kept]]
             stream.write_batch(pyarrow.record_batch(columns, schema=SCHEMA))
     return tally.result()

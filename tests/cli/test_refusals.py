@@ -30,7 +30,7 @@ def empty_rows(folder: Path) -> str:
 def strange_rows(folder: Path) -> str:
     (folder / "rows.jsonl").write_text('{"q": "why?", "a": "because"}\n')
     write_recipe_text(folder, rows={"file": "rows.jsonl"})
-    return 'none of the 1 rows looked at is in'
+    return "none of the 1 rows looked at is in"
 
 
 def no_model(folder: Path) -> str:

@@ -74,3 +74,34 @@ def test_a_template_without_an_end_token_is_red(tmp_path: Path) -> None:
     found = masks(report(tmp_path, SHORT, template=ENDLESS))
     assert (found["end-not-learned"].level, found["end-not-learned"].rows) == ("red", 20)
     assert "puts no end token behind its answer" in found["end-not-learned"].examples[0].text
+
+
+def test_a_row_that_the_template_refuses_is_red_and_named(tmp_path: Path) -> None:
+    fussy = (
+        "{% for m in messages %}{% if 'question 7' in m.content %}{{ raise_exception('no') }}{% endif %}"
+        "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    found = report(tmp_path, SHORT, template=fussy)
+    (finding,) = [finding for finding in found.findings if finding.name == "not-rendered"]
+    assert (finding.level, finding.examples[0].place) == ("red", "rows.jsonl, line 8")
+    assert not found.fit
+
+
+def test_tool_calls_that_the_template_leaves_out_are_told(tmp_path: Path) -> None:
+    call = {"type": "function", "function": {"name": "weather", "arguments": '{"city": "Graz"}'}}
+    turns = [{"role": "user", "content": "How is it?"}, {"role": "assistant", "content": None, "tool_calls": [call]}]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"messages": turns, "id": n}) + "\n" for n in range(3)))
+    found = examine(RowSource(file=str(path)), model=find_model(Model(name="bundled")), split=Split()).report
+    assert ("answers-left-out", 3) in [(finding.name, finding.rows) for finding in found.findings]
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_rows_of_which_none_can_be_trained_or_held_out_are_red(tmp_path: Path, equal: bool) -> None:
+    rows = SHORT[:1] * 5 if equal else SHORT
+    report(tmp_path, rows)
+    source = RowSource(file=str(tmp_path / "rows.jsonl"))
+    found = examine(source, held_out=None if equal else source, split=Split(share=0.1 if equal else 0.0)).report
+    assert not found.fit
+    assert "nothing-to-train" in [finding.name for finding in found.findings]

@@ -12,9 +12,9 @@ from pegbox_methods.advice.data_card import KEPT, AtLength, shortest
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.light_tokenizer import LightTokenizer
 from pegbox_runs.printable import one_line
-from pegbox_runs.rows.chat_template import NoTemplate, Spans
+from pegbox_runs.rows.chat_template import NoTemplate, RowRefusal, Spans
 from pegbox_runs.rows.example import Completion, Conversation, Example, PlainText
-from pegbox_runs.rows.masking import IGNORED, RENDERING_SECONDS, mask_rows
+from pegbox_runs.rows.masking import IGNORED, RENDERING_SECONDS, MaskedRow, mask_rows
 from pegbox_runs.rows.padding import paddings
 from pegbox_runs.rows.rendering import SHOWN
 from pegbox_runs.rows.report import Bin, Lengths
@@ -46,6 +46,8 @@ class RowTokens:
     """Ranges of places: first, and the one behind the last."""
     first_end: int | None = None
     """Place of the first learned token that ends an answer; None: there is none, or it isn't known."""
+    rewritten: bool = False
+    """Whether the template leaves out or changes a part of an answer."""
 
     def kept(self, length: int) -> int:
         """Count the learned tokens that a limit leaves."""
@@ -65,6 +67,8 @@ class CountedRows:
     counted_with: str
     estimate: str | None
     """Why the counts are estimates; None: they are what training will see."""
+    refused: int | None = None
+    """Which row the chat template refused, the first of them, so that training would too."""
 
     @property
     def lengths(self) -> list[int]:
@@ -136,7 +140,8 @@ def counted_rows(
         reason = error.reason if isinstance(error, NoTemplate) else error.sentence
         if isinstance(error, NoTemplate) and error.row is not None and tokenizer.template is not None:
             reason += f"; the row begins {_beginning(examples[error.row])!r}"
-        return CountedRows(rows, f"the model's tokenizer, and {TURN_TOKENS} tokens around each turn", reason)
+        refused = error.row if isinstance(error, RowRefusal) else None
+        return CountedRows(rows, f"the model's tokenizer, and {TURN_TOKENS} tokens around each turn", reason, refused)
     return CountedRows(rows, "the model's tokenizer and chat template", None)
 
 
@@ -144,7 +149,7 @@ def exact_rows(
     examples: Sequence[Example], tokenizer: RowTokenizer, seconds: float = RENDERING_SECONDS
 ) -> list[RowTokens]:
     """Count tokens as training will make them. Raises: Refusal: the chat template fails on a row, or never ends."""
-    return [_counted(row.labels, tokenizer.ends) for row in mask_rows(examples, tokenizer, seconds)]
+    return [_counted(row, tokenizer.ends) for row in mask_rows(examples, tokenizer, seconds)]
 
 
 def at_lengths(counted: CountedRows) -> tuple[AtLength, ...]:
@@ -196,15 +201,15 @@ def _why(best: AtLength) -> str:
     return "the least that cuts nothing that is trained"
 
 
-def _counted(labels: Sequence[int], ends: Set[int]) -> RowTokens:
-    learned, place = [], 0
+def _counted(row: MaskedRow, ends: Set[int]) -> RowTokens:
+    learned, place, labels = [], 0, row.labels
     for trained, alike in groupby(label != IGNORED for label in labels):
         stop = place + sum(1 for _ in alike)
         if trained:
             learned.append((place, stop))
         place = stop
     first_end = next((place for place, label in enumerate(labels) if label in ends), None)
-    return RowTokens(len(labels), tuple(learned), first_end)
+    return RowTokens(len(labels), tuple(learned), first_end, row.rewritten)
 
 
 def _untemplated(example: Example) -> Completion | PlainText:

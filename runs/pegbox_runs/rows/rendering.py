@@ -63,7 +63,9 @@ class RowRenderer:
         said = "\n".join(text[begin:stop] for begin, stop in learned)
         answers = (message for message in conversation.messages if message.role == "assistant")
         rewritten = any(
-            passage.strip() not in said for message in answers for passage in (message.content, message.reasoning)
+            passage.strip() not in said
+            for message in answers
+            for passage in (message.content, message.reasoning, *(call.name for call in message.tool_calls))
         )
         return Rendered(text, learned, templated=True, marked=marks is not None, rewritten=rewritten)
 

@@ -10,7 +10,7 @@ from pegbox_methods.recipe import RowSource, Split
 from pegbox_runs.models import FoundModel
 from pegbox_runs.rows.doctor.examined import Examined
 from pegbox_runs.rows.example import Example
-from pegbox_runs.rows.report import Lengths, Report, SplitFacts
+from pegbox_runs.rows.report import Lengths, Report, RowFinding, SplitFacts
 
 if TYPE_CHECKING:
     from pegbox_runs.rows.doctor.looking import Looked
@@ -56,6 +56,7 @@ def examine(
         findings += [told for told, _ in in_tokens]
         found |= {told.name: indices for told, indices in in_tokens}
     sides = _sides(looked, split, seed)
+    findings += _nothing_to_train(surveyed, sides, split)
     report = Report(
         source=asked.file,
         files=len(surveyed.source.files),
@@ -73,6 +74,29 @@ def examine(
         seconds=time.monotonic() - begin,
     )
     return Examined(asked, held_out, split, report, surveyed, found, looked)
+
+
+def _nothing_to_train(surveyed: Survey, sides: SplitFacts | None, split: Split) -> Iterator[RowFinding]:
+    """Tell what a run would be refused for, whatever the rows hold."""
+    import numpy as np
+
+    if sides is not None and not sides.trained:
+        text = "All rows are in the evaluation's rows too, so none is left to train on."
+        todo = "Name other rows for the evaluation, or hold out a share."
+    elif split.share and split.file is None and len(np.unique(surveyed.hashes)) < 2:
+        text = "There is only one distinct row, so none can be held out."
+        todo = "Bring more rows, or set split.share to 0."
+    else:
+        return
+    yield RowFinding(
+        name="nothing-to-train",
+        title="too little to train on and to judge by",
+        level="red",
+        rows=len(surveyed),
+        share=1.0,
+        text=text,
+        todo=todo,
+    )
 
 
 def _tokens(surveyed: Survey, model: FoundModel, micro_batch: int, length: int | None) -> tuple[Lengths, list[Found]]:

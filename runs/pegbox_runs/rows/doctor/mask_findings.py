@@ -25,6 +25,7 @@ Found = tuple[RowFinding, Indices]
 def mask_findings(survey: Survey, indices: list[int], counted: CountedRows, length: int) -> Iterator[Found]:
     """Judge the rows of some indices, counted in tokens, at a limit on the length."""
     if counted.estimate is not None:
+        yield from _refused(survey, indices, counted)
         return
     rows = dict(zip(indices, counted.rows, strict=True))
     sampled = "" if len(rows) == len(survey) else f" Looked for in {len(rows):,} rows drawn by chance."
@@ -40,9 +41,40 @@ def mask_findings(survey: Survey, indices: list[int], counted: CountedRows, leng
         text=f"No token of an answer is left{cut}; a run stops before its first step.{sampled}",
         todo='Raise training.length, mend them, or leave them out with rows.allow = ["untrained-rows"].',
     )
+    yield from _rewritten(survey, rows, sampled)
     training = {index: row for index, row in rows.items() if row.kept(length)}
     yield from _little(survey, training, length, sampled)
     yield from _endless(survey, training, length, sampled)
+
+
+def _refused(survey: Survey, indices: list[int], counted: CountedRows) -> Iterator[Found]:
+    """Tell of the row at which the chat template gave up; what lies behind it wasn't looked at."""
+    if counted.refused is None:
+        return
+    yield from _found(
+        survey,
+        np.array([indices[counted.refused]], dtype=np.int64),
+        lambda *_: str(counted.estimate),
+        name="not-rendered",
+        title="a row that the chat template refuses",
+        level="red",
+        text="The model couldn't be shown it, so a run stops before its first step; there may be more such rows.",
+        todo="Change or remove it, or name another template as model.chat_template.",
+    )
+
+
+def _rewritten(survey: Survey, rows: dict[int, RowTokens], sampled: str) -> Iterator[Found]:
+    yield from _found(
+        survey,
+        np.array([index for index, row in rows.items() if row.rewritten], dtype=np.int64),
+        lambda *_: "the template leaves out reasoning, a tool call, or a part of the answer",
+        name="answers-left-out",
+        title="answers that the chat template doesn't write whole",
+        level="yellow",
+        text="What it leaves out isn't learned; where that is all of an answer, as a tool call can be, the model "
+        f"learns to say nothing.{sampled}",
+        todo="Look at one with --row; name a template that writes reasoning and tool calls as model.chat_template.",
+    )
 
 
 def _little(survey: Survey, rows: dict[int, RowTokens], length: int, sampled: str) -> Iterator[Found]:
