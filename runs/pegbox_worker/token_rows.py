@@ -119,9 +119,9 @@ def write_token_rows(rows: Iterable[MaskedRow], path: Path, *, length: int, ends
     `ends` are the tokens that end an answer. Rows of which nothing is learned are counted and left out.
     """
     tally = _Tally(length, ends)
-    cut = (kept for row in rows if (kept := tally.take(row)) is not None)  # the rest of a long row is gone at once
+    cut_rows = (cut for row in rows if (cut := tally.take(row)) is not None)  # the rest of a long row is gone at once
     with pyarrow.OSFile(str(path), "wb") as file, pyarrow.ipc.new_stream(file, SCHEMA) as stream:
-        while kept := list(islice(cut, BATCH_ROWS)):
+        while kept := list(islice(cut_rows, BATCH_ROWS)):
             columns = [[ids for ids, _ in kept], [labels for _, labels in kept], [len(ids) for ids, _ in kept]]
             stream.write_batch(pyarrow.record_batch(columns, schema=SCHEMA))
     return tally.result()
