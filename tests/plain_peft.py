@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -38,10 +39,15 @@ def evaluation_loss(folder: RunFolder) -> float:
     return total / count
 
 
-def _rendered(folder: RunFolder, tokenizer: object) -> Iterator[tuple[str, str]]:
-    """Render question and whole row by hand in ChatML, which both test models speak."""
+def _rendered(folder: RunFolder, tokenizer: Any) -> Iterator[tuple[str, str]]:
+    """Render question and whole row by hand in ChatML, which both test models speak.
+
+    The bundled model's template marks an answer up to its end token; SmolLM2's marks nothing, and the line break behind
+    the end token is learned with it, as TRL's training templates have it.
+    """
+    end = "<|im_end|>" if "generation" in tokenizer.chat_template.split() else "<|im_end|>\n"
     for example in load_rows(read_recipe(folder.recipe)).held_out:
         assert isinstance(example, Conversation)
         turns = [{"role": m.role, "content": m.content} for m in example.messages]
-        prompt = tokenizer.apply_chat_template(turns[:-1], tokenize=False, add_generation_prompt=True)  # type: ignore[attr-defined]
-        yield prompt, prompt + turns[-1]["content"] + "<|im_end|>"
+        prompt = tokenizer.apply_chat_template(turns[:-1], tokenize=False, add_generation_prompt=True)
+        yield prompt, prompt + turns[-1]["content"] + end

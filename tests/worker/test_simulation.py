@@ -109,9 +109,17 @@ def test_a_mask_costs_what_the_kernel_makes_of_it() -> None:
 
 @pytest.mark.slow
 def test_paged_state_lies_on_the_card_but_not_in_the_allocator() -> None:
+    """In processes of their own: bitsandbytes remembers for a whole process which weights had a state of 32 bits."""
     words = {"rank": 512, "targets": ("gate_proj",)}
-    paged = asked(with_words(optimizer="paged_adamw_8bit", **words), full_depth=True)
-    plain = asked(with_words(optimizer="adamw_8bit", **words), full_depth=True)
+    paged, plain = (
+        ask_worker(
+            "simulate",
+            SimulationRequest(config=LLAMA, setup=with_words(optimizer=optimizer, **words), full_depth=True),
+            SimulationResult,
+            timeout_seconds=300,
+        )
+        for optimizer in ("paged_adamw_8bit", "adamw_8bit")
+    )
     weights = LAYERS * 512 * (WIDTH + INNER)
     assert plain.items["optimizer"] - paged.items["optimizer"] == 2 * weights
     assert paged.reserved_bytes is not None
