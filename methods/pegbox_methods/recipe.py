@@ -115,7 +115,8 @@ class Training(Part, frozen=True):
         Meta(
             description="'grouped' shuffles, then puts rows of like length together, which wastes less padding; "
             "'shuffled' only shuffles; 'packed' fills each sequence with several whole rows that don't see each "
-            "other, where the model's attention keeps them apart (tried before the run; else 'grouped')."
+            "other, where the model's attention keeps them apart (tried before the run; else 'grouped'); "
+            "micro_batch then counts sequences."
         ),
     ] = "grouped"
     optimizer: Annotated[

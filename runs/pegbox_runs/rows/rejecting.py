@@ -19,14 +19,15 @@ def refuse_rejected(surveys: Sequence[Survey]) -> None:
 
     Raises: Refusal.
     """
-    count = sum(one.rejected_count for one in surveys)
-    if not count:
+    bad = [one for one in surveys if one.rejected_count]
+    if not bad:
         return
-    file = next(one.source.asked for one in surveys if one.rejected_count)
-    named = [rejected for one in surveys for rejected in one.rejected][:NAMED]
+    files = ", ".join(one.source.asked for one in bad)
+    count = sum(one.rejected_count for one in bad)
+    named = [rejected for one in bad for rejected in one.rejected][:NAMED]
     more = f"\n... and {count - len(named)} more" if count > len(named) else ""
     raise Refusal(
-        f"{file}: {count} of {count + sum(map(len, surveys))} rows can't be taken. Mend them, or leave them out with "
+        f"{files}: {count} of {count + sum(map(len, bad))} rows can't be taken. Mend them, or leave them out with "
         'rows.allow = ["rejected-rows"]; `pegbox data` lists them all and can write a cleaned copy:\n'
         + "\n".join(map(_told, named))
         + more
