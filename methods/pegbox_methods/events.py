@@ -10,52 +10,61 @@ from typing import Any, Literal
 
 import msgspec
 
+from pegbox_methods.event import Event, Memory
+from pegbox_methods.life_events import (
+    Change,
+    CommandAnswer,
+    Continued,
+    Failed,
+    Finished,
+    Paused,
+    Queued,
+    Replanned,
+    Restarting,
+    Resumed,
+    Started,
+    Trouble,
+    WorkerEnded,
+    WorkerFailed,
+)
+
+__all__ = [
+    "KINDS",
+    "Answered",
+    "AnyEvent",
+    "Change",
+    "Check",
+    "Checkpoint",
+    "CommandAnswer",
+    "Continued",
+    "Evaluation",
+    "Event",
+    "Failed",
+    "Finished",
+    "Inspected",
+    "Memory",
+    "Notice",
+    "Paused",
+    "Phase",
+    "PhaseName",
+    "Prepared",
+    "Queued",
+    "Ranks",
+    "Replanned",
+    "Restarting",
+    "Resumed",
+    "Sample",
+    "Started",
+    "Step",
+    "Trouble",
+    "WorkerEnded",
+    "WorkerFailed",
+    "event_decoder",
+    "event_encoder",
+    "event_schema",
+]
+
 PhaseName = Literal["starting", "loading", "preparing", "training", "evaluating", "saving"]
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", gc=False):
-    """What all events carry."""
-
-    seq: int = 0
-    """Number in this log, from 1, without gaps unless a line was lost."""
-    time: float = 0.0
-    """Seconds since 1970 in UTC, by the writing machine's clock."""
-
-
-class Memory(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Memory in bytes; None where there is no device or no figure."""
-
-    device_now: int | None = None
-    """Allocated by tensors on the device."""
-    device_peak: int | None = None
-    """Most ever reserved on the device by this process."""
-    process_now: int | None = None
-    """Resident set of the worker."""
-    process_peak: int | None = None
-    """Largest resident set of the worker so far."""
-
-
-class Started(Event, frozen=True, kw_only=True, tag="started", gc=False):
-    """A supervisor took the run and handed it to a worker."""
-
-    run: str
-    """The run's id: the name of its folder."""
-    method: str
-    """The method's name."""
-    model: str
-    """The model as the recipe names it."""
-    host: str
-    """Machine on which the processes below live."""
-    supervisor_pid: int
-    """Process id of the supervisor."""
-    supervisor_mark: str
-    """What tells that process from a later one of the same id: on Linux, boot id and start tick."""
-    worker_pid: int
-    """Process id of the worker."""
-    worker_mark: str
-    """The same of the worker."""
-    version: str
-    """Pegbox's version."""
 
 
 class Phase(Event, frozen=True, kw_only=True, tag="phase", gc=False):
@@ -166,6 +175,34 @@ class Checkpoint(Event, frozen=True, kw_only=True, tag="checkpoint", gc=False):
     """After which step."""
     folder: str
     """Its folder, relative to the run's."""
+    reason: Literal["planned", "asked", "ending", "pause", "rescue"] = "planned"
+    """`ending`: the run's last one. `rescue`: written by a worker that couldn't go on."""
+    bytes: int = 0
+    """What it takes on disk."""
+    seconds: float = 0.0
+    """How long it took to write."""
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One thing that was looked at."""
+
+    name: str
+    """A short stable word: `base-unchanged`, `gradients`, `learning-rate`..."""
+    verdict: Literal["passed", "unsure", "failed", "not-applicable"]
+    """`unsure`: a person should look. `failed` ends the run."""
+    text: str
+    """What was found, and what to do if anything."""
+
+
+class Inspected(Event, frozen=True, kw_only=True, tag="inspected", gc=False):
+    """The sentinel looked whether the run does what it says."""
+
+    step: int
+    """After which step."""
+    checks: tuple[Check, ...]
+    """What was looked at."""
+    seconds: float
+    """What all looking has cost so far."""
 
 
 class Ranks(Event, frozen=True, kw_only=True, tag="ranks", gc=False):
@@ -188,51 +225,6 @@ class Notice(Event, frozen=True, kw_only=True, tag="notice", gc=False):
     """A short stable word for programs: `truncated`, `log-gap`, `overfitting`..."""
 
 
-class CommandAnswer(Event, frozen=True, kw_only=True, tag="command-answer", gc=False):
-    """A command from commands.jsonl was taken or refused."""
-
-    command: str
-    """Its name."""
-    id: str
-    """Its id, as its sender wrote it."""
-    taken: bool
-    """False: it was refused."""
-    text: str
-    """What will happen, or why not."""
-    latency: float
-    """Seconds from its being sent to this answer."""
-
-
-class Finished(Event, frozen=True, kw_only=True, tag="finished", gc=False):
-    """The run ended as it should."""
-
-    reason: Literal["completed", "stopped"]
-    """`stopped`: by a command or a signal, before its last step."""
-    steps: int
-    """Steps taken."""
-    kept_step: int
-    """The step whose weights are in the adapter: the best evaluated one, else the last."""
-    adapter: str | None
-    """Folder of the adapter, relative to the run's; None if it was stopped before its first step."""
-    seconds: float
-    """Sum of the steps' seconds: evaluations and checkpoints are left out."""
-
-
-class Failed(Event, frozen=True, kw_only=True, tag="failed", gc=False):
-    """The run ended without its result."""
-
-    what: str
-    """What happened, in one sentence."""
-    where: str
-    """In which phase, and at which step if training had begun."""
-    remedy: str
-    """What to do."""
-    exit_code: int | None = None
-    """The worker's, where the supervisor saw it end."""
-    signal: str | None = None
-    """The signal that ended the worker, as `SIGKILL`."""
-
-
 class Answered(Event, frozen=True, kw_only=True, tag="answered", gc=False):
     """A small job of the worker, asked for by another part of Pegbox, was done; never in a run's own log."""
 
@@ -243,16 +235,25 @@ class Answered(Event, frozen=True, kw_only=True, tag="answered", gc=False):
 
 
 AnyEvent = (
-    Started
+    Queued
+    | Started
+    | Resumed
     | Phase
     | Prepared
     | Step
     | Evaluation
     | Sample
     | Checkpoint
+    | Inspected
     | Ranks
     | Notice
     | CommandAnswer
+    | Paused
+    | Continued
+    | Replanned
+    | WorkerFailed
+    | WorkerEnded
+    | Restarting
     | Finished
     | Failed
     | Answered

@@ -20,6 +20,7 @@ __all__ = [
     "Part",
     "Precision",
     "Recipe",
+    "Recovery",
     "RowSource",
     "Rows",
     "RowsFormat",
@@ -185,6 +186,28 @@ class Output(Part, frozen=True):
     note: Annotated[str, Meta(max_length=500, description="A remark of yours, kept with the run.")] = ""
 
 
+class Recovery(Part, frozen=True):
+    """What is done by itself when something goes wrong."""
+
+    restarts: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100,
+            description="How often a worker that crashed is started again from the last good checkpoint. The same "
+            "error at the same step ends the run whatever is left.",
+            extra_json_schema={"unit": "restarts"},
+        ),
+    ] = 5
+    out_of_memory: Annotated[
+        Literal["replan", "stop"],
+        Meta(
+            description="'replan': go on from the last step with settings that need less, at the same effective batch, "
+            "and say which. 'stop': end the run and say what would need less."
+        ),
+    ] = "replan"
+
+
 class Seeds(Part, frozen=True):
     """Where chance begins."""
 
@@ -205,6 +228,7 @@ class Recipe(Part, frozen=True):
     training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
     output: Output = field(default_factory=Output)
+    recovery: Recovery = field(default_factory=Recovery)
     seeds: Seeds = field(default_factory=Seeds)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 
 
@@ -31,6 +32,13 @@ class Curve:
         grown._values.extend(values)
         grown._length = len(grown._steps)
         return grown
+
+    def until(self, step: int) -> Curve:
+        """Give the curve without the points behind a step, for a run that goes back to it."""
+        shorter = Curve.__new__(Curve)
+        shorter._steps, shorter._values = self._steps, self._values
+        shorter._length = bisect_right(self._steps, step, hi=self._length)
+        return shorter
 
     def __len__(self) -> int:
         return self._length

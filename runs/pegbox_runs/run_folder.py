@@ -47,6 +47,16 @@ class RunFolder:
         return self.path / "commands.jsonl"
 
     @property
+    def changes(self) -> Path:
+        """What the run was changed to on its way, a line each; `recipe.toml` stays what it began with."""
+        return self.path / "changes.jsonl"
+
+    @property
+    def owner(self) -> Path:
+        """Which supervisor carries the run; locked by it as long as it lives."""
+        return self.path / "owner.json"
+
+    @property
     def log(self) -> Path:
         """What libraries printed in the worker; nothing reads it but people."""
         return self.path / "worker.log"

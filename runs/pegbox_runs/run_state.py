@@ -14,23 +14,48 @@ from pegbox_methods.events import (
     AnyEvent,
     Checkpoint,
     CommandAnswer,
+    Continued,
     Evaluation,
     Failed,
     Finished,
+    Inspected,
     Memory,
     Notice,
+    Paused,
     Phase,
     Prepared,
+    Queued,
     Ranks,
+    Replanned,
+    Restarting,
+    Resumed,
     Sample,
     Started,
     Step,
+    WorkerEnded,
+    WorkerFailed,
 )
 from pegbox_runs.curve import Curve
 from pegbox_runs.event_log import BadLine, EventReader
 
-Status = Literal["new", "running", "finished", "stopped", "failed", "lost"]
+Status = Literal["new", "queued", "running", "paused", "restarting", "finished", "stopped", "aborted", "failed", "lost"]
 KEPT_REMARKS = 200
+ENDS: dict[str, Status] = {"completed": "finished", "stopped": "stopped", "aborted": "aborted"}
+
+Remark = (
+    Notice
+    | CommandAnswer
+    | BadLine
+    | Resumed
+    | Paused
+    | Continued
+    | Replanned
+    | WorkerFailed
+    | WorkerEnded
+    | Restarting
+    | Inspected
+)
+"""What is listed for people in the order in which it happened."""
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,14 +66,27 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     phase: Phase | None = None
     prepared: Prepared | None = None
     step: Step | None = None
+    """The newest one that was told; a run that went back to a checkpoint has done fewer: `steps_done`."""
+    steps_done: int = 0
     loss: Curve = msgspec.field(default_factory=Curve)
     evaluations: tuple[Evaluation, ...] = ()
     samples: tuple[Sample, ...] = ()
     checkpoint: Checkpoint | None = None
     ranks: Ranks | None = None
     """Where the rank is, for methods that move it."""
-    remarks: tuple[Notice | CommandAnswer | BadLine, ...] = ()
-    """Notices, answers to commands and bad lines: the newest 200."""
+    queued: Queued | None = None
+    trouble: WorkerFailed | None = None
+    """Why the newest worker that failed did."""
+    worker_ended: WorkerEnded | None = None
+    """How the newest worker that ended did."""
+    replanned: tuple[Replanned, ...] = ()
+    """What was changed on the way."""
+    paused: Paused | None = None
+    inspected: Inspected | None = None
+    remarks: tuple[Remark, ...] = ()
+    """The newest 200."""
+    answered: frozenset[str] = frozenset()
+    """Ids of the commands that were answered."""
     bad_lines: int = 0
     tokens: int = 0
     """Tokens trained on so far, without padding."""
@@ -64,13 +102,13 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     last_seq: int = 0
 
     def after(self, event: AnyEvent | BadLine) -> RunState:
-        """Give the state once the event has happened."""
+        """Give the state once the event has happened. A line that is there twice happened once."""
         if isinstance(event, Step):
             return self.after_steps([event])
         if isinstance(event, BadLine):
-            return msgspec.structs.replace(
-                self, remarks=(*self.remarks[1 - KEPT_REMARKS :], event), bad_lines=self.bad_lines + 1
-            )
+            return msgspec.structs.replace(self, remarks=self._with_remark(event), bad_lines=self.bad_lines + 1)
+        if 0 < event.seq <= self.last_seq:
+            return self
         return msgspec.structs.replace(
             self,
             **self._changes(event),
@@ -81,10 +119,15 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
 
     def after_steps(self, steps: Sequence[Step]) -> RunState:
         """Give the state once these steps, one or more, have been taken; nearly all of a long log are steps."""
+        if steps[0].seq <= self.last_seq or steps[-1].seq - steps[0].seq != len(steps) - 1:
+            steps = _once(steps, self.last_seq)
+            if not steps:
+                return self
         last = steps[-1]
         return msgspec.structs.replace(
             self,
             step=last,
+            steps_done=last.step,
             loss=self.loss.after([step.step for step in steps], [step.loss for step in steps]),
             tokens=sum([step.tokens for step in steps], self.tokens),
             padding=sum([step.padding for step in steps], self.padding),
@@ -97,9 +140,17 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _changes(self, event: AnyEvent) -> dict[str, object]:
+        changes = self._fields(event)
+        return {**changes, "remarks": self._with_remark(event)} if isinstance(event, Remark) else changes
+
+    def _fields(self, event: AnyEvent) -> dict[str, object]:
         match event:
+            case Queued():
+                return {"status": "queued", "queued": event, "ended": None}
             case Started():
-                return {"status": "running", "started": event, "ended": None}
+                return {"status": "running", "started": event, "ended": None, "paused": None}
+            case Resumed():
+                return self._back_at(event)
             case Phase():
                 return {"phase": event}
             case Prepared():
@@ -110,15 +161,45 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
                 return {"samples": (*self.samples, event)}
             case Checkpoint():
                 return {"checkpoint": event}
+            case Inspected():
+                return {"inspected": event}
             case Ranks():
                 return {"ranks": event}
-            case Notice() | CommandAnswer():
-                return {"remarks": (*self.remarks[1 - KEPT_REMARKS :], event)}
+            case CommandAnswer():
+                return {"answered": self.answered | {event.id}}
+            case Paused():
+                return {"status": "paused", "paused": event}
+            case Continued():
+                return {"status": "running", "paused": None}
+            case Replanned():
+                return {"replanned": (*self.replanned, event)}
+            case WorkerFailed():
+                return {"trouble": event}
+            case WorkerEnded():
+                return {"worker_ended": event}
+            case Restarting():
+                return {"status": "restarting"}
             case Finished():
-                return {"status": "stopped" if event.reason == "stopped" else "finished", "ended": event}
+                return {"status": ENDS[event.reason], "ended": event}
             case Failed():
                 return {"status": "failed", "ended": event}
         return {}
+
+    def _back_at(self, event: Resumed) -> dict[str, object]:
+        """Forget what was told of steps that are taken anew; what they needed of memory they needed."""
+        begun = event.step > 0
+        return {
+            "steps_done": event.step,
+            "loss": self.loss.until(event.step),
+            "evaluations": tuple(e for e in self.evaluations if begun and e.step <= event.step),
+            "samples": tuple(s for s in self.samples if begun and s.step <= event.step),
+            "tokens": event.tokens,
+            "padding": event.padding,
+            "training_seconds": event.training_seconds,
+        }
+
+    def _with_remark(self, remark: Remark) -> tuple[Remark, ...]:
+        return (*self.remarks[1 - KEPT_REMARKS :], remark)
 
     @property
     def over(self) -> bool:
@@ -143,9 +224,9 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def seconds_left(self) -> float | None:
         """Steps left times the mean seconds of a step, evaluations left out; None before the first step."""
-        if self.step is None or self.prepared is None or self.over:
+        if self.prepared is None or self.over or not len(self.loss):
             return None
-        return (self.prepared.steps - self.step.step) * self.training_seconds / len(self.loss)
+        return (self.prepared.steps - self.steps_done) * self.training_seconds / len(self.loss)
 
 
 def fold(items: Iterable[AnyEvent | BadLine], state: RunState | None = None) -> RunState:
@@ -165,6 +246,16 @@ def catch_up(reader: EventReader, state: RunState) -> RunState:
     for block in reader.new():
         state = fold(block, state)
     return state
+
+
+def _once(steps: Sequence[Step], last_seq: int) -> list[Step]:
+    """Leave out the steps that are in the log twice: each number in it is larger than the one before."""
+    new = []
+    for step in steps:
+        if not 0 < step.seq <= last_seq:
+            new.append(step)
+            last_seq = step.seq
+    return new
 
 
 def _highest(peak: Memory, seen: Sequence[Memory]) -> Memory:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from pegbox_methods.events import Failed, Finished
+from pegbox_methods.events import Change, Failed, Finished
 from pegbox_runs.run_state import RunState, Status
 
 
@@ -19,6 +19,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     method: str | None
     model: str | None
     steps: int
+    attempts: int
+    """Workers that carried the run, one after another; 1 where nothing went wrong."""
+    changes: tuple[Change, ...]
+    """Values of the recipe that were changed on the way, in their order."""
     steps_planned: int | None
     tokens: int
     padding: int
@@ -50,7 +54,9 @@ def summarise(run: str, state: RunState) -> Summary:
         status=state.status,
         method=state.started.method if state.started else None,
         model=state.started.model if state.started else None,
-        steps=state.step.step if state.step else 0,
+        steps=state.steps_done,
+        attempts=state.started.attempt if state.started else 0,
+        changes=tuple(change for replanned in state.replanned for change in replanned.changes),
         steps_planned=state.prepared.steps if state.prepared else None,
         tokens=state.tokens,
         padding=state.padding,

@@ -8,13 +8,31 @@ import sys
 
 import msgspec
 
-from pegbox_methods.events import CommandAnswer, Failed, Finished, Memory, Notice
+from pegbox_methods.events import (
+    AnyEvent,
+    Change,
+    Checkpoint,
+    CommandAnswer,
+    Continued,
+    Failed,
+    Finished,
+    Memory,
+    Notice,
+    Paused,
+    Queued,
+    Replanned,
+    Restarting,
+    Resumed,
+    Step,
+    WorkerEnded,
+    WorkerFailed,
+)
 from pegbox_runs.event_log import BadLine
 from pegbox_runs.process_mark import process_mark
 from pegbox_runs.run_state import KEPT_REMARKS, RunState, fold
 from pegbox_runs.summary import summarise
 from pegbox_runs.viewing import mark_lost
-from tests.stories import STORY, evaluation, made, started
+from tests.stories import STORY, evaluation, made, started, step
 
 
 def test_a_story_is_folded_into_its_figures() -> None:
@@ -71,6 +89,82 @@ def test_a_summary_says_what_the_state_says() -> None:
     assert (summary.untrained_loss, summary.best_loss, summary.best_step, summary.kept_step) == (3.0, 2.5, 2, 2)
     assert summary.seconds == 100.0
     assert summary.failure is None
+
+
+KILLED = [
+    WorkerEnded(attempt=1, exit_code=None, signal="SIGKILL", oom_killer=False),
+    Restarting(attempt=2, why="the worker was killed by SIGKILL", after_seconds=1.0, left=4),
+    started(attempt=2),
+]
+
+
+def numbered(events: list[AnyEvent]) -> list[AnyEvent]:
+    return [msgspec.structs.replace(event, seq=number) for number, event in enumerate(events, start=1)]
+
+
+def test_a_run_that_went_back_to_a_checkpoint_has_the_curve_of_one_that_was_never_killed() -> None:
+    resumed = Resumed(step=2, folder="checkpoints/checkpoint-2", tokens=14, padding=0, training_seconds=4.0)
+    whole, broken = fold(STORY), fold([*STORY, *KILLED, resumed, step(3), evaluation(3, 2.6)])
+    assert broken.loss == whole.loss
+    assert broken.evaluations == whole.evaluations
+    assert (broken.tokens, broken.training_seconds, broken.steps_done) == (21, 6.0, 3)
+    assert broken.samples == whole.samples
+    assert [type(remark) for remark in broken.remarks] == [WorkerEnded, Restarting, Resumed]
+    assert broken.started is not None
+    assert broken.started.attempt == 2
+
+
+def test_a_run_without_a_good_checkpoint_forgets_all_and_begins_anew() -> None:
+    state = fold([*STORY, *KILLED, Resumed(step=0, folder=None)])
+    assert (len(state.loss), state.evaluations, state.samples, state.tokens, state.steps_done) == (0, (), (), 0, 0)
+    assert state.peak == Memory(process_peak=30, device_peak=300)
+    assert state.seconds_left is None
+
+
+def test_going_back_leaves_earlier_states_as_they_were() -> None:
+    before = fold(STORY)
+    values = list(before.loss)
+    fold([Resumed(step=1, folder="f", tokens=7), step(2), step(3), step(4)], before)
+    assert list(before.loss) == values
+
+
+def test_a_line_that_is_there_twice_happened_once() -> None:
+    story = numbered([*STORY, Checkpoint(step=3, folder="f"), Notice(text="n"), Notice(text="n")])
+    doubled = [again for event in story for again in (event, event)]
+    assert fold(doubled) == fold(story)
+    steps = [event for event in story if isinstance(event, Step)]
+    assert fold([*story, *steps]) == fold(story)
+
+
+def test_each_part_of_a_life_gives_its_status() -> None:
+    life: list[tuple[AnyEvent, str]] = [
+        (Queued(place=1, host="h", supervisor_pid=1, supervisor_mark="m"), "queued"),
+        (started(), "running"),
+        (Paused(step=3, memory="kept"), "paused"),
+        (Continued(step=3, seconds=2.0), "running"),
+        (Paused(step=4, memory="released"), "paused"),
+        (started(attempt=2), "running"),
+        (WorkerFailed(kind="device-memory", what="w", where="training", remedy="r", step=4), "running"),
+        (KILLED[0], "running"),
+        (KILLED[1], "restarting"),
+        (started(attempt=3), "running"),
+        (Finished(reason="aborted", steps=4, kept_step=0, adapter=None, seconds=1.0), "aborted"),
+        (started(attempt=4), "running"),
+    ]
+    state = RunState()
+    for event, status in life:
+        state = state.after(event)
+        assert state.status == status
+    assert not state.over
+    assert state.trouble is not None
+
+
+def test_what_was_changed_on_the_way_is_in_the_summary() -> None:
+    change = Change(key="training.micro_batch", before=4, after=2)
+    replanned = Replanned(step=2, why="memory", changes=(change,), text="t")
+    summary = summarise("id", fold([*STORY, replanned, *KILLED]))
+    assert summary.changes == (change,)
+    assert summary.attempts == 2
 
 
 GONE = {"supervisor_mark": "another boot:1", "worker_mark": "another boot:2"}

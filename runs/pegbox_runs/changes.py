@@ -1,0 +1,61 @@
+"""changes.jsonl: what a run was changed to on its way. Its recipe stays what it began with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from pegbox_methods.events import Change
+from pegbox_methods.recipe import Recipe
+from pegbox_methods.recipe_file import read_recipe
+from pegbox_runs.run_folder import RunFolder
+
+
+class Revision(msgspec.Struct, frozen=True, kw_only=True):
+    """One line: values of the recipe that are others from then on."""
+
+    time: float
+    """Seconds since 1970 in UTC."""
+    step: int
+    """Steps that were done."""
+    why: Literal["memory", "asked"]
+    changes: tuple[Change, ...]
+
+
+def revisions(folder: RunFolder) -> list[Revision]:
+    """Read all of them, oldest first; a run that was never changed has none."""
+    try:
+        lines = folder.changes.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    return [msgspec.json.decode(line, type=Revision) for line in lines]
+
+
+def add_revision(folder: RunFolder, revision: Revision) -> None:
+    """Write one more; the file is whole before and after, whatever happens between.
+
+    Raises: OSError.
+    """
+    lines = [msgspec.json.encode(known) + b"\n" for known in (*revisions(folder), revision)]
+    aside = folder.changes.with_suffix(".part")
+    with aside.open("wb") as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(folder.changes)
+
+
+def current_recipe(folder: RunFolder) -> Recipe:
+    """Read a run's recipe as it is now: what it began with, and the changes since, in their order.
+
+    Raises: Refusal.
+    """
+    return read_recipe(folder.recipe, [override for one in revisions(folder) for override in overrides(one.changes)])
+
+
+def overrides(changes: Sequence[Change]) -> list[str]:
+    """Write changes as `--set` takes them."""
+    return [f"{change.key}={msgspec.json.encode(change.after).decode()}" for change in changes]
