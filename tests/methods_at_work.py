@@ -13,17 +13,21 @@ from datasets import Dataset
 from msgspec import structs
 from transformers import set_seed
 
+from pegbox_methods.events import Checkpoint
 from pegbox_methods.recipe import Evaluation, Method, Model, Output, Recipe, Rows, Training
 from pegbox_methods.registry import find_card
 from pegbox_methods.setting import resolve_settings
 from pegbox_methods.torch_half import Attached, load_torch_half
+from pegbox_runs.checkpoints import Progress
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.models import BUNDLED, find_model
 from pegbox_runs.preflight import check
 from pegbox_runs.run_folder import RunFolder, create
+from pegbox_runs.run_state import RunState
 from pegbox_worker import job
 from pegbox_worker.arguments import training_arguments
 from pegbox_worker.base_model import admit_bitsandbytes, load_model, load_packed_model, load_tokenizer
+from pegbox_worker.control import Control
 from pegbox_worker.plan import plan
 from pegbox_worker.precision import NumberFormat
 from pegbox_worker.stop_flag import StopFlag
@@ -104,8 +108,22 @@ def run_job(name: str, *, settings: dict[str, Any] | None = None, every: int = 4
     )
     checked = check(asked, file="recipe.toml")
     folder = create(checked.recipe, checked.environment())
-    job.carry(folder, EventWriter(folder.events), StopFlag())
+    writer = EventWriter(folder.events)
+    job.carry(folder, writer, Control(folder, writer, StopFlag()), RunState())
     return folder
+
+
+class NoFailure:
+    """A trainer's reports, to a test in which every checkpoint can be written."""
+
+    def progress(self, step: int) -> Progress:
+        return Progress(step=step)
+
+    def checkpoint_written(self, event: Checkpoint) -> None:
+        """Nobody is told."""
+
+    def checkpoint_failed(self, _step: int, error: BaseException) -> None:
+        pytest.fail(repr(error))
 
 
 def trainer_for(name: str, folder: Path, *, steps: int, **settings: Any) -> MeasuredTrainer:
@@ -126,7 +144,8 @@ def trainer_for(name: str, folder: Path, *, steps: int, **settings: Any) -> Meas
         labelled_loss=None,
         added_loss=attached.added_loss,
         state=attached.state,
-        checkpoint_failed=lambda _, error: pytest.fail(str(error)),
+        reports=NoFailure(),
+        tell=lambda _: None,
     )
 
 

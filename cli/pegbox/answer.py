@@ -7,12 +7,12 @@ from typing import TextIO
 
 import msgspec
 
-from pegbox_runs.printable import printable
+from pegbox_runs.printable import printable, printable_json
 
 
 def answer_json(record: object) -> None:
     """Print one record as a line of JSON on standard output."""
-    sys.stdout.buffer.write(msgspec.json.encode(record) + b"\n")
+    sys.stdout.buffer.write(printable_json(msgspec.json.encode(record)) + b"\n")
     sys.stdout.buffer.flush()
 
 

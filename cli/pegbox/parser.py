@@ -34,13 +34,18 @@ def build_parser() -> argparse.ArgumentParser:
     _add_view(demo)
 
     train = command("train", "start a run from a recipe, detached, and watch it")
-    train.add_argument("recipe", metavar="RECIPE", help="a TOML file; `pegbox schema recipe` describes its keys")
+    train.add_argument(
+        "recipe",
+        metavar="RECIPE",
+        nargs="+",
+        help="a TOML file; `pegbox schema recipe` describes its keys. Several are run one after another",
+    )
     train.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change one value of the recipe, as in training.epochs=3 (may be repeated)",
+        help="change one value of each recipe, as in training.epochs=3 (may be repeated)",
     )
     view = train.add_mutually_exclusive_group()
     view.add_argument("--watch", action="store_true", help="watch the run (this is the default)")
@@ -54,11 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     watch.add_argument("run", metavar="RUN", nargs="?", default="last", help="default: last")
     _add_view(watch)
 
-    stop = command("stop", "let a run finish its step, save its adapter, and end")
-    stop.add_argument("run", metavar="RUN")
-    stop.add_argument(
-        "--wait", type=float, default=30.0, metavar="SECONDS", help="how long to wait for its answer (default 30)"
-    )
+    _add_controls(command)
 
     command("doctor", "look at this machine, its drivers and libraries, and say what would mend what is wrong")
 
@@ -73,6 +74,53 @@ def build_parser() -> argparse.ArgumentParser:
     schema = command("schema", "print the JSON schema of a file that Pegbox reads or writes")
     schema.add_argument("record", choices=("recipe", "event", "summary"), help="which one")
     return parser
+
+
+def _add_controls(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Add what is asked of a run. Each is answered by the run itself."""
+
+    def control(name: str, summary: str) -> argparse.ArgumentParser:
+        made = command(name, summary)
+        made.add_argument("run", metavar="RUN")
+        made.add_argument(
+            "--wait",
+            type=_seconds,
+            default=30.0,
+            metavar="SECONDS",
+            help="how long to wait for its answer (default 30)",
+        )
+        return made
+
+    control("stop", "let a run finish its step, save its adapter, and end")
+    pause = control("pause", "let a run wait at its step's end until it is resumed, its memory kept")
+    pause.add_argument(
+        "--release", action="store_true", help="write a checkpoint and free the memory; resuming takes a start of it"
+    )
+    resume = control("resume", "let a paused run go on, or continue one that has ended from its last good checkpoint")
+    resume.add_argument("--epochs", type=float, metavar="N", help="train until so many epochs are done in all")
+    resume.add_argument("--max-steps", type=int, metavar="N", help="train until so many steps are done in all")
+    resume.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one value of the recipe of a run that has ended, from there on (may be repeated)",
+    )
+    resume.add_argument("--detach", action="store_true", help="continue the run, and return without watching it")
+    _add_view(resume)
+    control("checkpoint", "let a run write a checkpoint at its step's end, beside those it writes anyway")
+    control("abort", "end a run at once; what it did since its last checkpoint is lost")
+
+
+def _seconds(text: str) -> float:
+    """Read a time to wait.
+
+    Raises: ValueError: it isn't one; argparse says so.
+    """
+    seconds = float(text)
+    if not 0 <= seconds <= 86_400:
+        raise ValueError(text)
+    return seconds
 
 
 def _add_methods(command: Callable[[str, str], argparse.ArgumentParser]) -> None:

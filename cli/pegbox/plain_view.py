@@ -6,12 +6,8 @@ from collections.abc import Iterator
 
 from pegbox_methods.events import (
     AnyEvent,
-    Checkpoint,
-    CommandAnswer,
     Evaluation,
-    Failed,
     Finished,
-    Notice,
     Phase,
     Prepared,
     Ranks,
@@ -23,6 +19,7 @@ from pegbox_runs.event_log import BadLine
 from pegbox_runs.figures import count, duration, gib
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_state import RunState
+from pegbox_runs.timeline import sentence
 
 LINES_A_RUN = 20
 
@@ -30,8 +27,10 @@ LINES_A_RUN = 20
 def lines(event: AnyEvent | BadLine, state: RunState) -> Iterator[str]:
     """Write one event; `state` is the one after it. Most steps give no line."""
     match event:
-        case Started():
+        case Started(attempt=1):
             yield f"run {event.run}: {event.method} on {event.model}"
+        case Started():
+            yield f"run {event.run}: worker {event.attempt} carries it on"
         case Phase(phase="loading" | "preparing" | "saving"):
             yield f"{event.phase} {event.detail}".rstrip()
         case Prepared():
@@ -49,21 +48,11 @@ def lines(event: AnyEvent | BadLine, state: RunState) -> Iterator[str]:
         case Sample():
             yield f"{'before' if event.step == 0 else 'after'}: {one_line(event.question, 200)}"
             yield f"  answer: {one_line(event.answer, 300)}"
-        case Notice():
-            yield f"notice: {event.text}"
-        case CommandAnswer():
-            yield f"{event.command}: {event.text}"
         case Finished():
-            kept = f"; the adapter has the weights of step {event.kept_step}" if event.adapter else ""
             wasted = f"; {100 * state.padding_share:.1f} % of the positions were padding" if state.tokens else ""
-            yield f"{event.reason} after {event.steps} steps in {duration(event.seconds)}{kept}{wasted}"
-        case Failed():
-            yield f"failed while {event.where}: {event.what}"
-            yield event.remedy
-        case BadLine():
-            yield f"notice: line {event.number} of the event log is damaged and left out ({event.reason})"
-        case Checkpoint():
-            pass
+            yield f"{sentence(event)}{wasted}"
+        case _:
+            yield from (sentence(event) or "").splitlines()
 
 
 def _shown(event: Step, state: RunState) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pegbox_methods.card import Card
-from pegbox_methods.events import Event
+from pegbox_methods.events import Check, Event
 from pegbox_methods.fence import one_line_of
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
     from transformers import TrainerCallback
+
+
+class BrokenPromise(Exception):
+    """A method found at work that it doesn't do what it says; the run ends with this sentence, and isn't tried again."""
 
 
 class Stateful(Protocol):
@@ -54,6 +58,10 @@ class Attached:
     state: Stateful | None = None
     tell: Callable[[int], Iterable[Event]] | None = None
     """Called after each step with its number; gives the events that the method has to tell of it."""
+    inspect: Callable[[int], Iterable[Check]] | None = None
+    """Called by the sentinel with the number of the step just done: at the end of its window of 20 steps, at every
+    evaluation, and at the run's end. The method says by itself whether it does what it promises: `failed` ends the run,
+    `unsure` becomes a notice. Looking must change nothing, and draw no random number."""
 
 
 class TorchHalf(Protocol):

@@ -41,7 +41,8 @@ def add_revision(folder: RunFolder, revision: Revision) -> None:
     """
     lines = [msgspec.json.encode(known) + b"\n" for known in (*revisions(folder), revision)]
     aside = folder.changes.with_suffix(".part")
-    with aside.open("wb") as file:
+    # A mode of its own: the user's umask, in whose shell a run is continued, may let others read.
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
         file.writelines(lines)
         file.flush()
         os.fsync(file.fileno())

@@ -1,22 +1,29 @@
-"""Starting a run where a dropped connection can't hurt it."""
+"""Starting runs where a dropped connection can't hurt them."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import IO, Self, cast
+from typing import IO, TYPE_CHECKING, Self, cast
 
-from pegbox_hardware.amd import amd_gpus
-from pegbox_hardware.gpu import Gpu
-from pegbox_hardware.nvidia import nvidia_gpus
+import msgspec
+
 from pegbox_methods.home import home
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.event_log import EventReader
 from pegbox_runs.run_folder import RunFolder, discard
+from pegbox_runs.supervision.adopting import supervisor_command
+from pegbox_runs.supervision.intake import Receipt
+from pegbox_runs.supervision.owner import Ownership
+
+if TYPE_CHECKING:
+    from pegbox_hardware.gpu import Gpu
 
 ANSWER_SECONDS = 20.0
 
@@ -27,45 +34,65 @@ class WarmSupervisor:
     Both end by themselves if this process ends or closes without handing a run over.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str] = ()) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "pegbox_runs.supervisor"],
+            command or supervisor_command(),
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             env={**os.environ, "PEGBOX_HOME": str(home())},  # it may be relative
             cwd="/",
         )
 
-    def take(self, folder: RunFolder) -> None:
-        """Hand a run over and wait until the supervisor has written its first event.
+    @property
+    def pid(self) -> int:
+        """The supervisor's process id."""
+        return self._process.pid
 
-        Raises: Refusal: it didn't; the run's folder is removed.
+    def take(self, folders: Sequence[RunFolder]) -> None:
+        """Hand runs over, to be carried one after the other, and wait until the supervisor has taken each.
+
+        Raises: Refusal: it didn't. No run was started; folders of runs that never began are removed.
         """
+        new = [folder for folder in folders if not _has_begun(folder)]
         try:
             with cast(IO[bytes], self._process.stdin) as pipe:
-                pipe.write(os.fsencode(folder.path) + b"\n")
-            self._await_start(folder)
+                pipe.write(b"".join(os.fsencode(folder.path.absolute()) + b"\n" for folder in folders))
+            self._await_receipts(len(folders))
         except BaseException as error:  # Ctrl-C too: a run that nobody carries must not stay in the list
-            self._process.kill()
-            discard(folder)
+            self._kill()
+            for folder in new:
+                _discard_unowned(folder)
             if isinstance(error, OSError):
                 raise Refusal(f"the supervisor ended before it took the run: {error}.") from error
             raise
 
-    def _await_start(self, folder: RunFolder) -> None:
-        reader = EventReader(folder.events)
+    def _await_receipts(self, count: int) -> None:
+        pipe = cast(IO[bytes], self._process.stdout).fileno()
         deadline = time.monotonic() + ANSWER_SECONDS
-        while not any(reader.new()):
-            if time.monotonic() > deadline or self._process.poll() is not None:
+        lines = b""
+        while lines.count(b"\n") < count:
+            ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
+            block = os.read(pipe, 2**16) if ready else b""
+            if not block:
                 raise Refusal("the supervisor didn't take the run. `pegbox train` again; nothing was started.")
-            time.sleep(0.01)
+            lines += block
+            for line in lines.splitlines(keepends=True):
+                if line.endswith(b"\n"):
+                    _refuse_as(msgspec.json.decode(line, type=Receipt))
+
+    def _kill(self) -> None:
+        """End the supervisor and its workers: the whole of its session."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def close(self) -> None:
-        """Let a supervisor that got no run end."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        """Let a supervisor that got no run end; one that has runs goes on."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def __enter__(self) -> Self:
         return self
@@ -76,13 +103,33 @@ class WarmSupervisor:
         self.close()
 
 
-def launch(folder: RunFolder) -> None:
-    """Start a run's supervisor and worker, both in a session of their own.
+def launch(folders: Sequence[RunFolder]) -> None:
+    """Start a supervisor and its worker, both in a session of their own, on runs that it carries one after the other.
 
-    Raises: Refusal: they didn't start; the run's folder is removed.
+    Raises: Refusal: they didn't start; folders of runs that never began are removed.
     """
     with WarmSupervisor() as supervisor:
-        supervisor.take(folder)
+        supervisor.take(folders)
+
+
+def _refuse_as(receipt: Receipt) -> None:
+    if receipt.refused is not None:
+        raise Refusal(receipt.refused)
+
+
+def _has_begun(folder: RunFolder) -> bool:
+    try:
+        return folder.events.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _discard_unowned(folder: RunFolder) -> None:
+    """Remove a run's folder, unless another supervisor was quicker to take it."""
+    with contextlib.suppress(Refusal):
+        ownership = Ownership.take(folder)
+        discard(folder)
+        ownership.release()
 
 
 def worker_environment(*, one_gpu: bool = True) -> dict[str, str]:
@@ -116,6 +163,9 @@ def _one_gpu() -> dict[str, str]:
     chosen = {name: os.environ[name].partition(",")[0] for name in names if name in os.environ}
     if "CUDA_VISIBLE_DEVICES" in chosen:
         return chosen
+    from pegbox_hardware.amd import amd_gpus  # here, so that what only looks at runs doesn't load it
+    from pegbox_hardware.nvidia import nvidia_gpus
+
     gpus, _ = nvidia_gpus()
     if gpus:
         return {"CUDA_VISIBLE_DEVICES": _freest(gpus).uuid} if len(gpus) > 1 else {}

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,8 +17,11 @@ from pegbox_methods.home import home
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import write_recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.environment import Environment
 from pegbox_runs.printable import printable
+from pegbox_runs.secrets import redactor
+
+if TYPE_CHECKING:
+    from pegbox_runs.environment import Environment  # reads the machine, which looking at runs doesn't
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,10 @@ def create(recipe: Recipe, environment: Environment) -> RunFolder:
         for empty in (folder.recipe, folder.environment, folder.events, folder.commands, folder.log):
             empty.touch(mode=0o600)
         write_recipe(recipe, folder.recipe)
-        folder.environment.write_bytes(msgspec.json.format(msgspec.json.encode(environment), indent=2) + b"\n")
+        # Its paths are written with `~` already, and must lead to the same files.
+        folder.recipe.write_bytes(redactor().without_tokens(folder.recipe.read_bytes()))
+        told = redactor().clean_values(msgspec.to_builtins(environment))
+        folder.environment.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
         folder.checkpoints.mkdir(mode=0o700)
         return RunFolder(making.rename(root / name))
     except BaseException as error:

@@ -10,16 +10,20 @@ from typing import NamedTuple
 
 import msgspec
 
-from pegbox_methods.events import AnyEvent, Started
+from pegbox_methods.events import AnyEvent, Queued, Started
 from pegbox_runs.event_log import BadLine, EventReader
-from pegbox_runs.launch import ANSWER_SECONDS
 from pegbox_runs.process_mark import process_mark
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState, catch_up, fold
 from pegbox_runs.summary import Summary, summarise
+from pegbox_runs.supervision.owner import read_owner
 
 POLL_SECONDS = 0.2
+ALIVE_SECONDS = 1.0
+"""Between two looks whether anybody still carries a run."""
 SUMMARY_SECONDS = 10.0
+TAKING_SECONDS = 40.0
+"""How long a new run may be without a supervisor: twice what is waited for one (`launch.ANSWER_SECONDS`)."""
 
 
 class Advance(NamedTuple):
@@ -45,12 +49,14 @@ def summary_of(folder: RunFolder) -> Summary:
 def follow(folder: RunFolder, left: threading.Event | None = None) -> Iterator[Advance]:
     """Give all that has happened, block by block, and then what happens, until the run has ended or is lost.
 
+    An end that the log already goes on behind, since the run was continued, ends nothing.
     Another thread may set `left` to end the following, at once if it is waiting.
     """
     left = left or threading.Event()
     reader = EventReader(folder.events)
     state = RunState()
     lost = False
+    look_at = 0.0
     while not left.is_set():
         last_seen = state
         for news in reader.new():
@@ -65,7 +71,9 @@ def follow(folder: RunFolder, left: threading.Event | None = None) -> Iterator[A
             yield Advance([], mark_lost(state, folder))
             return
         # Looked at before the log is read once more: the end may have been written just before the process went.
-        lost = mark_lost(state, folder).status == "lost"
+        if lost or time.monotonic() >= look_at:
+            look_at = time.monotonic() + ALIVE_SECONDS
+            lost = mark_lost(state, folder).status == "lost"
         if not lost:
             left.wait(POLL_SECONDS)
 
@@ -74,7 +82,7 @@ def _await_summary(folder: RunFolder, state: RunState) -> None:
     """Let the supervisor finish its record, so that who followed a run to its end finds the folder whole."""
     deadline = time.monotonic() + SUMMARY_SECONDS
     while not folder.summary.exists() and time.monotonic() < deadline:
-        if state.started is None or process_mark(state.started.supervisor_pid) != state.started.supervisor_mark:
+        if not _is_carried(state, folder):
             return
         time.sleep(0.02)
 
@@ -82,12 +90,26 @@ def _await_summary(folder: RunFolder, state: RunState) -> None:
 def mark_lost(state: RunState, folder: RunFolder) -> RunState:
     """Change the status to `lost` where a run told no end and nobody carries it.
 
-    That is so where both its processes are gone, or where no supervisor took it in the time that takes.
+    That is so where its supervisor and its worker are gone, or where no supervisor took it in the time that takes.
     """
-    if state.over:
+    if state.over or _is_carried(state, folder):
         return state
-    carried = _is_young(folder) if state.started is None else is_alive(state.started)
-    return state if carried else msgspec.structs.replace(state, status="lost")
+    return msgspec.structs.replace(state, status="lost")
+
+
+def _is_carried(state: RunState, folder: RunFolder) -> bool:
+    """Tell whether a supervisor or a worker of the run lives. On another host that can't be told: True.
+
+    The log alone isn't enough: the supervisor that took a run from a dead one is named by owner.json.
+    """
+    owner = read_owner(folder)
+    if owner is not None and (owner.elsewhere or owner.lives or owner.worker_lives):
+        return True
+    if state.started is not None and is_alive(state.started):
+        return True
+    if state.status == "queued" and state.queued is not None:
+        return _waits(state.queued)
+    return state.started is None and _is_young(folder)
 
 
 def is_alive(started: Started) -> bool:
@@ -100,8 +122,12 @@ def is_alive(started: Started) -> bool:
     )
 
 
+def _waits(queued: Queued) -> bool:
+    return queued.host != socket.gethostname() or process_mark(queued.supervisor_pid) == queued.supervisor_mark
+
+
 def _is_young(folder: RunFolder) -> bool:
     try:
-        return time.time() - folder.recipe.stat().st_mtime < 2 * ANSWER_SECONDS
+        return time.time() - folder.recipe.stat().st_mtime < TAKING_SECONDS
     except OSError:
         return True  # it can't be seen just now, as on a network file system

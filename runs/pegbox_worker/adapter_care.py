@@ -1,4 +1,4 @@
-"""What can go wrong between an adapter and the trainer without a word, and is watched here."""
+"""What can go wrong between an adapter and the trainer without a word, and is seen to here."""
 
 from __future__ import annotations
 
@@ -7,34 +7,6 @@ from typing import Any
 import torch
 from accelerate.utils import is_peft_model
 from torch import nn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-
-
-class NoGradient(Exception):
-    """Nothing that should learn gets a gradient: the run would end with the adapter it began with."""
-
-
-class GradientCheck(TrainerCallback):
-    """Sees to it that the first step has a gradient for what it trains (peft#1142)."""
-
-    def on_optimizer_step(
-        self,
-        _args: TrainingArguments,
-        state: TrainerState,
-        _control: TrainerControl,
-        model: nn.Module | None = None,
-        **_: Any,
-    ) -> None:
-        """Look once, after the first step and before the gradients are forgotten.
-
-        Raises: NoGradient: none of the trainable weights has one. Some may lack it by design: experts that no token
-        went through, the vision tower of a model that reads text.
-        """
-        if state.global_step or model is None:
-            return
-        trained = [weight for weight in model.parameters() if weight.requires_grad]
-        if not any(weight.grad is not None and bool(weight.grad.any()) for weight in trained):
-            raise NoGradient("no weight of the adapter got a gradient in the first step")
 
 
 def declare_adapter(model: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +12,16 @@ import msgspec
 import torch
 import transformers
 from torch import nn
-from transformers import PrinterCallback
+from transformers import PrinterCallback, TrainerCallback
 
 from pegbox_methods.abilities import packs_base
 from pegbox_methods.card import Card
+from pegbox_methods.events import Event
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import Attached
 from pegbox_runs.run_folder import RunFolder
-from pegbox_worker.adapter_care import GradientCheck, declare_adapter, keep_float32
+from pegbox_worker.adapter_care import declare_adapter, keep_float32
 from pegbox_worker.arguments import training_arguments
 from pegbox_worker.base_model import admit_bitsandbytes, fetch, load_model, load_packed_model, load_tokenizer
 from pegbox_worker.labelled_loss import LabelledLoss, labelled_loss_of
@@ -94,8 +96,14 @@ def make_trainer(
     labelled_loss: LabelledLoss | None,
     tokenizer: Any,
     rows: tuple[TokenRows, TokenRows],
+    *,
+    tell: Callable[[Event], None] = lambda _: None,
+    watchers: Sequence[TrainerCallback] = (),
 ) -> MeasuredTrainer:
-    """Make the trainer of a run. `rows`: for training and for evaluation; of the latter there may be none."""
+    """Make the trainer of a run. `rows`: for training and for evaluation; of the latter there may be none.
+
+    `watchers` look on, after the method's own callbacks and before the reporter.
+    """
     trained, held_out = (part.table for part in rows)
     evaluating = len(held_out) > 0
     declare_adapter(attached.model)
@@ -107,12 +115,13 @@ def make_trainer(
         train_dataset=trained,
         eval_dataset=held_out if evaluating else None,
         processing_class=tokenizer,
-        callbacks=[*attached.callbacks, GradientCheck(), reporter],
+        callbacks=[*attached.callbacks, *watchers, reporter],
         optimizers=(attached.optimizer, None),
         labelled_loss=labelled_loss,
         added_loss=attached.added_loss,
         state=attached.state,
-        checkpoint_failed=reporter.checkpoint_failed,
+        reports=reporter,
+        tell=tell,
     )
     keep_float32(trainer.model)
     trainer.remove_callback(PrinterCallback)

@@ -2,90 +2,183 @@
 
 from __future__ import annotations
 
-import shutil
+import gc
 import traceback
-from pathlib import Path
+from dataclasses import dataclass
 
 import msgspec
 import torch
+from transformers import TrainerCallback
 
-from pegbox_methods.events import Finished, Prepared
-from pegbox_methods.recipe_file import portable, read_recipe
+from pegbox_methods.events import Finished, Prepared, Trouble
+from pegbox_methods.recipe import Recipe
+from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
-from pegbox_methods.torch_half import Attached, TorchHalf
+from pegbox_runs.changes import current_recipe
+from pegbox_runs.checkpoints import GoodCheckpoint
 from pegbox_runs.environment import Environment
 from pegbox_runs.event_log import EventWriter
+from pegbox_runs.faults import strike
 from pegbox_runs.rows.loading import FoundRows, find_rows
 from pegbox_runs.run_folder import RunFolder
-from pegbox_worker.assembly import load_base, loss_on_labels, make_trainer, quiet
+from pegbox_runs.run_state import RunState
+from pegbox_worker.adapter_folder import mend_adapter, when_there_is_room, write_adapter
+from pegbox_worker.assembly import Base, load_base, loss_on_labels, make_trainer, quiet
 from pegbox_worker.base_model import end_tokens, weights_in
+from pegbox_worker.checkpoint_size import refuse_little_room
+from pegbox_worker.control import Control
 from pegbox_worker.failure import explain
 from pegbox_worker.first_look import show_rows
+from pegbox_worker.going_on import checkpoint_to_go_on_from, device_to_go_on_with
 from pegbox_worker.labelled_loss import LabelledLoss
-from pegbox_worker.precision import this_device
 from pegbox_worker.prepared import PreparedRows, prepare
-from pegbox_worker.reporter import Control, Reporter
+from pegbox_worker.random_state import chance_put_aside
+from pegbox_worker.reporter import Reporter
 from pegbox_worker.row_care import judge_of, refuse_eaten_labels, tell_rows
 from pegbox_worker.samples import Sampler
+from pegbox_worker.sentinel.sentinel import Sentinel
 from pegbox_worker.start import Start, begin
-from pegbox_worker.stop_flag import StopFlag
 from pegbox_worker.trainer import MeasuredTrainer
 
+NOT_RESCUED: frozenset[Trouble] = frozenset({"refused", "diverged", "inspection", "device-lost"})
+"""What would come again behind the checkpoint, and a device that nothing can be read from any more."""
 
-def carry(folder: RunFolder, writer: EventWriter, stop: StopFlag) -> int:
-    """Carry a run to its end, whatever that is. Returns the worker's exit code."""
+
+@dataclass(frozen=True)
+class Hands:
+    """What every part of the job needs."""
+
+    folder: RunFolder
+    writer: EventWriter
+    control: Control
+    reporter: Reporter
+    device: torch.device
+
+
+def carry(folder: RunFolder, writer: EventWriter, control: Control, state: RunState) -> int:
+    """Carry a run to its end, or to where its worker has to. `state`: its log until now. Returns the exit code."""
     quiet()
-    device = this_device()
-    control = Control(folder, writer, stop)
-    reporter = Reporter(folder, writer, control, device)
+    reporter = None
     try:
-        _train(folder, writer, control, reporter, device)
+        checkpoint = checkpoint_to_go_on_from(folder, state, writer)
+        device = device_to_go_on_with(state)
+        reporter = Reporter(writer, control, device)
+        _train(Hands(folder, writer, control, reporter, device), checkpoint)
     except Exception as error:  # noqa: BLE001  # every end is told
         traceback.print_exc()
-        writer.emit(explain(error, reporter.where))
+        where, doing, step = ("starting", "", 0) if reporter is None else _place(reporter)
+        failed = explain(error, where, doing, step)
+        if reporter is not None and reporter.trainer is not None and failed.kind not in NOT_RESCUED:
+            _rescue(reporter.trainer, error)
+        writer.emit(failed)
         return 1
     return 0
 
 
-def _train(folder: RunFolder, writer: EventWriter, control: Control, reporter: Reporter, device: torch.device) -> None:
-    recipe = read_recipe(folder.recipe)
-    reporter.phase("loading", portable(recipe.model.name))
-    base = load_base(recipe, device)
+def _place(reporter: Reporter) -> tuple[str, str, int]:
+    return reporter.where, reporter.doing, reporter.steps_done
 
-    reporter.phase("preparing", portable(recipe.rows.file))
+
+def _rescue(trainer: MeasuredTrainer, error: BaseException | None) -> None:
+    """Save what was done, after letting go of what the failed step held: its frames keep the activations alive."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    trainer.model.zero_grad()
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    try:
+        trainer.rescue()
+    except Exception:  # noqa: BLE001  # what ended the run is what is told
+        traceback.print_exc()
+
+
+def _train(hands: Hands, checkpoint: GoodCheckpoint | None) -> None:
+    """Load, prepare, train and save."""
+    recipe = current_recipe(hands.folder)
+    mend_adapter(hands.folder)
+    hands.reporter.phase("loading", portable(recipe.model.name))
+    strike("loading")
+    base = load_base(recipe, hands.device)
+
+    hands.reporter.phase("preparing", portable(recipe.rows.file))
+    strike("preparing")
     found = find_rows(recipe)
-    _refuse_other_rows(found, folder)
+    _refuse_other_rows(found, hands.folder)
     ends = end_tokens(base.model)
     rows = prepare(recipe, found, base.tokenizer, ends, judge_of(recipe))
-    tell_rows(rows, writer)
-    if control.poll():
-        writer.emit(Finished(reason="stopped", steps=0, kept_step=0, adapter=None, seconds=0.0))
+    tell_rows(rows, hands.writer)
+    if hands.control.stopping and checkpoint is None:
+        hands.writer.emit(Finished(reason="stopped", steps=0, kept_step=0, adapter=None, seconds=0.0))
         return
     sampler = Sampler(rows.questions, base.tokenizer, recipe.evaluation, recipe.training.length, ends)
-    sampler.ask(base.model, 0, writer)
+    if checkpoint is None:
+        sampler.ask(base.model, 0, hands.writer)
+    start, trainer = _begin(hands, recipe, base, rows, checkpoint)
+    trainer.train(None if checkpoint is None else str(checkpoint.path))
+    step = trainer.state.global_step
+    if hands.control.releasing and trainer.saved_step == step < trainer.state.max_steps and hands.control.release(step):
+        return
+    _finish(hands, start, trainer, sampler)
 
+
+def _begin(
+    hands: Hands, recipe: Recipe, base: Base, rows: PreparedRows, checkpoint: GoodCheckpoint | None
+) -> tuple[Start, MeasuredTrainer]:
+    """Attach the method and make the trainer; see that all is well before the first step."""
+    device, writer = hands.device, hands.writer
     start = begin(recipe, base, rows, device, writer)
-    number_format, attached = start.base.number_format, start.attached
-    show_rows(attached, rows.trained, recipe.training.micro_batch, start.base.tokenizer.pad_token_id, device)
+    number_format, attached, tokenizer = start.base.number_format, start.attached, start.base.tokenizer
+    show_rows(attached, rows.trained, recipe.training.micro_batch, tokenizer.pad_token_id, device)
     labelled_loss = loss_on_labels(attached.model, rows.trained, number_format, device)
+    sentinel = Sentinel(attached, start.recipe, rows.trained.facts, writer.emit, device)
+    watchers: list[TrainerCallback] = [sentinel]
     trainer = make_trainer(
-        folder,
+        hands.folder,
         start.recipe,
         attached,
         start.steps,
         number_format,
-        reporter,
+        hands.reporter,
         labelled_loss,
-        start.base.tokenizer,
+        tokenizer,
         (start.sequences, rows.held_out),
+        tell=writer.emit,
+        watchers=watchers,
     )
+    sentinel.trainer = trainer
     refuse_eaten_labels(trainer, start.sequences, rows.held_out)
     writer.emit(_prepared(start, rows, trainer, labelled_loss))
-    trainer.train()
-    reporter.tell_gain()
-    sampler.ask(trainer.model, trainer.state.global_step, writer)
-    _save(folder, start.half, attached, reporter)
-    writer.emit(_finished(trainer, control, reporter))
+    if checkpoint is None:
+        kept = recipe.output.checkpoints
+        refuse_little_room(hands.folder.path, trainer.model, trainer.checkpoint_bytes, kept, writer.emit)
+    else:
+        hands.reporter.go_on_from(checkpoint.progress)
+    return start, trainer
+
+
+def _finish(hands: Hands, start: Start, trainer: MeasuredTrainer, sampler: Sampler) -> None:
+    """Take the best weights, show what they say, save them, and tell the end."""
+    kept, step = trainer.keep_best(), trainer.state.global_step
+    hands.reporter.tell_gain()
+    with chance_put_aside():
+        sampler.ask(trainer.model, step, hands.writer)
+    hands.reporter.phase("saving")
+    when_there_is_room(
+        lambda: write_adapter(hands.folder, lambda place: start.half.save(start.attached, place)),
+        hands.writer.emit,
+        lambda: hands.control.stopping,
+    )
+    hands.writer.emit(
+        Finished(
+            reason="stopped" if hands.control.stopping and step < trainer.state.max_steps else "completed",
+            steps=step,
+            kept_step=kept,
+            adapter="adapter",
+            seconds=hands.reporter.training_seconds,
+        )
+    )
 
 
 def _refuse_other_rows(found: FoundRows, folder: RunFolder) -> None:
@@ -118,26 +211,4 @@ def _prepared(
         order=start.recipe.training.order,
         sequences=len(start.sequences) if packed else None,
         rows_kept=rows.kept,
-    )
-
-
-def _save(folder: RunFolder, half: TorchHalf, attached: Attached, reporter: Reporter) -> None:
-    """Write the adapter aside and rename it, so that it appears whole or not at all."""
-    reporter.phase("saving")
-    aside = folder.path / ".adapter.part"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(mode=0o700)
-    half.save(attached, aside)
-    aside.rename(folder.adapter)
-
-
-def _finished(trainer: MeasuredTrainer, control: Control, reporter: Reporter) -> Finished:
-    state = trainer.state
-    best = state.best_model_checkpoint
-    return Finished(
-        reason="stopped" if control.stopping and state.global_step < state.max_steps else "completed",
-        steps=state.global_step,
-        kept_step=int(Path(best).name.rpartition("-")[2]) if best else state.global_step,
-        adapter="adapter",
-        seconds=reporter.training_seconds,
     )

@@ -1,106 +1,118 @@
-"""The trainer's callback that tells the run's events and heeds its commands."""
+"""The trainer's callback that tells the run's events and does what was asked of it at the ends of steps."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from pegbox_methods.events import Checkpoint, CommandAnswer, Evaluation, Event, Notice, Phase, Step
-from pegbox_runs.commands import CommandReader
+from pegbox_methods.events import Checkpoint, Evaluation, Event, Notice, Phase, PhaseName, Step
+from pegbox_runs.checkpoints import Progress
 from pegbox_runs.event_log import EventWriter
-from pegbox_runs.run_folder import RunFolder
+from pegbox_runs.faults import strike
+from pegbox_runs.printable import one_line
+from pegbox_worker.control import Control
 from pegbox_worker.failure import Diverged
 from pegbox_worker.memory import memory
-from pegbox_worker.stop_flag import StopFlag
+from pegbox_worker.running_figures import RunningFigures
 from pegbox_worker.trainer import MeasuredTrainer
 
+__all__ = ["Control", "Reporter"]
 
-class Control:
-    """Reads a run's commands, answers each once, and remembers the wish to stop."""
-
-    def __init__(self, folder: RunFolder, writer: EventWriter, stop: StopFlag) -> None:
-        self._reader = CommandReader(folder.commands)
-        self._writer = writer
-        self._stop = stop
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the run shall end after the current step."""
-        return self._stop.raised
-
-    def poll(self) -> bool:
-        """Answer what came in since the last call. Returns: whether the run shall end."""
-        for command in self._reader.new():
-            taken = command.command == "stop"
-            if taken and self._stop.raised:
-                text = "the run is stopping already"
-            elif taken:
-                text = "the run finishes its step, saves and ends"
-            else:
-                text = f"unknown command {command.command!r}; known: stop"
-            self._stop.raised = self._stop.raised or taken
-            self._writer.emit(
-                CommandAnswer(
-                    command=command.command,
-                    id=command.id,
-                    taken=taken,
-                    text=text,
-                    latency=max(0.0, time.time() - command.time),
-                )
-            )
-        return self._stop.raised
+WORK = {"training": "forward and backward", "evaluating": "evaluation"}
 
 
 class Reporter(TrainerCallback):
     """Turns what the trainer does into events. `trainer` and `tell`, the method's own voice, are set once there are
-    such."""
+    such.
 
-    trainer: MeasuredTrainer
+    A step's end, for commands, is where the step has been told: there the trainer can still be made to evaluate, to
+    save and to end, in that order.
+    """
+
+    trainer: MeasuredTrainer | None = None
     tell: Callable[[int], Iterable[Event]] | None = None
 
-    def __init__(self, folder: RunFolder, writer: EventWriter, control: Control, device: torch.device) -> None:
-        self._root = folder.path
+    def __init__(self, writer: EventWriter, control: Control, device: torch.device) -> None:
         self._writer = writer
         self._control = control
         self.device = device
+        self._figures = RunningFigures()
         self._mark = 0.0
         """When the current step began, or the last evaluation or checkpoint ended; monotonic seconds."""
         self._step_seconds = 0.0
         self._evaluation_began = 0.0
-        self._untrained = math.inf
-        self._best = math.inf
         self._phase = "starting"
         self._step = 0
-        self.training_seconds = 0.0
+        self._saved_step = -1
+        self._between_steps = False
+        self._reason: Literal["planned", "asked", "ending", "pause"] = "planned"
 
     @property
     def where(self) -> str:
         """Say how far the run has come."""
         return f"{self._phase} at step {self._step}" if self._step else self._phase
 
-    def phase(self, name: str, detail: str = "") -> None:
+    @property
+    def doing(self) -> str:
+        """Say what is in hand, with the shape of the micro-batch where there is one."""
+        shape = getattr(self.trainer, "batch_shape", None)
+        if shape is None or self._phase not in WORK:
+            return self._phase
+        return f"{WORK[self._phase]} of {shape[0]} rows of {shape[1]} positions"
+
+    @property
+    def training_seconds(self) -> float:
+        """Sum of the steps' seconds, of earlier workers too."""
+        return self._figures.training_seconds
+
+    @property
+    def steps_done(self) -> int:
+        """Give the number of the last step that is done."""
+        return self._step
+
+    def progress(self, step: int) -> Progress:
+        """Write down how far the run has come, for a checkpoint of that step."""
+        return self._figures.progress(step)
+
+    def go_on_from(self, progress: Progress) -> None:
+        """Take the figures up where a checkpoint left them."""
+        self._figures = RunningFigures.of(progress)
+        self._step = self._saved_step = progress.step
+        self._control.advanced(progress.step, progress.training_seconds)
+        self._control.saved(progress.step)
+
+    def phase(self, name: PhaseName, detail: str = "") -> None:
         """Tell the beginning of a phase, unless it is the current one."""
         if name != self._phase:
             self._phase = name
-            self._writer.emit(Phase(phase=name, detail=detail))  # type: ignore[arg-type]
+            self._writer.emit(Phase(phase=name, detail=detail))
+
+    def checkpoint_written(self, event: Checkpoint) -> None:
+        """Tell a checkpoint that is whole."""
+        self._saved_step = event.step
+        self._control.saved(event.step)
+        self._writer.emit(event)
 
     def checkpoint_failed(self, step: int, error: BaseException) -> None:
         """Tell that the disk refused a checkpoint."""
-        text = f"the checkpoint at step {step} could not be written ({error}); the run goes on. Free some disk space."
+        text = (
+            f"the checkpoint at step {step} could not be written ({one_line(str(error), 300)}); the run goes on. Free "
+            "some disk space."
+        )
         self._writer.emit(Notice(text=text, about="checkpoint-failed"))
 
     def tell_gain(self) -> None:
         """Say so if no evaluation was better than the untrained model's: the adapter is of no use then."""
-        if math.isfinite(self._untrained) and self._best >= self._untrained:
+        untrained, best = self._figures.untrained_loss, self._figures.best_loss
+        if math.isfinite(untrained) and best >= untrained:
             text = (
-                f"the evaluation loss never fell below the untrained model's {self._untrained:.4f}; the best was "
-                f"{self._best:.4f}. Try a lower training.learning_rate, more steps, or look at the rows."
+                f"the evaluation loss never fell below the untrained model's {untrained:.4f}; the best was {best:.4f}. "
+                "Try a lower training.learning_rate, more steps, or look at the rows."
             )
             self._writer.emit(Notice(text=text, about="no-gain"))
 
@@ -114,31 +126,32 @@ class Reporter(TrainerCallback):
         self.phase("training")
         self._mark = time.monotonic()
 
+    def on_step_begin(self, _args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
+        """Forget what was asked of the step before."""
+        strike("step-begin", step=state.global_step + 1)
+        self._between_steps = False
+        self._reason = "planned"
+
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> TrainerControl:
-        """Stop the clock, heed commands, and see that the last step is evaluated and saved."""
+        """Stop the clock, and see that the last step is evaluated."""
         self._step_seconds = time.monotonic() - self._mark
-        self.training_seconds += self._step_seconds
+        self._figures.training_seconds += self._step_seconds
         self._step = state.global_step
-        last = self._control.poll() or state.global_step >= state.max_steps
-        if last:
-            control.should_training_stop = True
+        self._control.advanced(self._step, self.training_seconds)
+        strike("step-end", step=self._step)
+        if state.global_step >= state.max_steps:
             control.should_evaluate = args.eval_strategy != "no"
-            control.should_save = True
         if control.should_evaluate:
             self._evaluation_began = 0.0
         return control
-
-    def on_substep_end(self, *_: Any, **__: Any) -> None:
-        """Answer commands within an accumulated step too; they take effect at its end."""
-        self._control.poll()
 
     def on_log(
         self,
         _args: TrainingArguments,
         state: TrainerState,
-        _control: TrainerControl,
+        control: TrainerControl,
         logs: dict[str, float] | None = None,
         **__: Any,
     ) -> None:
@@ -146,11 +159,13 @@ class Reporter(TrainerCallback):
 
         Raises: Diverged: the loss is no finite number.
         """
-        if logs is None or "grad_norm" not in logs:
+        if logs is None or "grad_norm" not in logs or self.trainer is None:
             return
         taken = self.trainer.take_step()
         if not math.isfinite(taken.loss):
             raise Diverged(f"the training loss became {taken.loss} at step {state.global_step}")
+        self._figures.tokens += taken.tokens
+        self._figures.padding += taken.padding
         norm = float(logs["grad_norm"])
         self._writer.emit(
             Step(
@@ -168,12 +183,14 @@ class Reporter(TrainerCallback):
         )
         for event in self.tell(state.global_step) if self.tell else ():
             self._writer.emit(event)
+        self._between_steps = True
+        self._heed(state, control)
         self._mark = time.monotonic()
 
-    def on_prediction_step(self, *_: Any, **__: Any) -> None:
-        """Notice the beginning of an evaluation, for which the trainer has no hook of its own; answer commands."""
-        self._control.poll()
+    def on_prediction_step(self, _args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
+        """Notice the beginning of an evaluation, for which the trainer has no hook of its own."""
         if not self._evaluation_began:
+            strike("evaluation", step=state.global_step)
             self._evaluation_began = max(self._mark, 1e-9)
             self.phase("evaluating")
 
@@ -181,7 +198,7 @@ class Reporter(TrainerCallback):
         self,
         _args: TrainingArguments,
         state: TrainerState,
-        _control: TrainerControl,
+        control: TrainerControl,
         metrics: dict[str, float] | None = None,
         **__: Any,
     ) -> None:
@@ -192,30 +209,83 @@ class Reporter(TrainerCallback):
         loss = (metrics or {})["eval_loss"]
         if not math.isfinite(loss):
             raise Diverged(f"the evaluation loss became {loss} after step {state.global_step}")
-        best = state.global_step > 0 and loss < self._best
-        if best:
-            self._best = loss
-        if state.global_step == 0:
-            self._untrained = loss
         now = time.monotonic()
         self._writer.emit(
             Evaluation(
                 step=state.global_step,
                 loss=loss,
                 perplexity=math.exp(min(loss, 700.0)),
-                tokens=self.trainer.evaluated_tokens,
+                tokens=0 if self.trainer is None else self.trainer.evaluated_tokens,
                 seconds=now - self._evaluation_began,
-                best=best,
+                best=self._figures.evaluated(state.global_step, loss),
                 memory=memory(self.device),
             )
         )
         self._evaluation_began = 0.0
-        self._mark = now
         self.phase("training")
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
-        """Tell a checkpoint that was written whole."""
-        folder = Path(str(args.output_dir), f"checkpoint-{state.global_step}")
-        if folder.is_dir():  # it isn't if the disk refused it
-            self._writer.emit(Checkpoint(step=state.global_step, folder=str(folder.relative_to(self._root))))
+        if self._between_steps:
+            self._heed(state, control)
         self._mark = time.monotonic()
+
+    def on_save(self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Go on with a pause in which a checkpoint was asked for; leave only behind a checkpoint that is there."""
+        if self._between_steps and state.global_step < state.max_steps:
+            self._keep_if_unsaved(state, control)
+            self._control.wait_while_paused(state.global_step, self._writer.emit)
+            while self._saved_step != state.global_step and self._asked_again():
+                self._reason = "pause" if self._control.releasing else "asked"
+                self._save_now()
+                self._keep_if_unsaved(state, control)
+                self._control.wait_while_paused(state.global_step, self._writer.emit)
+            self._control.wants_checkpoint()  # it is there
+            self._end_if_told(state, control)
+        self._mark = time.monotonic()
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        """Heed nothing more: no further step comes."""
+        self._between_steps = False
+
+    def _heed(self, state: TrainerState, control: TrainerControl) -> None:
+        """Wait where the run is paused, then make the trainer save and end as it was asked to."""
+        self._control.wait_while_paused(state.global_step, self._writer.emit)
+        if self._control.wants_checkpoint():
+            self._reason = "asked"
+            control.should_save = True
+        self._end_if_told(state, control)
+        control.should_save = control.should_save or control.should_training_stop
+        self._tell_reason()
+
+    def _end_if_told(self, state: TrainerState, control: TrainerControl) -> None:
+        if state.global_step >= state.max_steps and self._control.releasing:
+            self._control.stay(paused=False)  # what is left is done sooner than undone and taken up again
+        if self._control.stopping or state.global_step >= state.max_steps:
+            self._reason = "ending"
+            control.should_training_stop = True
+        elif self._control.releasing:
+            self._reason = "pause"
+            self._control.leave()
+            control.should_training_stop = True
+
+    def _keep_if_unsaved(self, state: TrainerState, control: TrainerControl) -> None:
+        """Stay, with the memory kept, where releasing it would lose steps."""
+        if self._control.releasing and self._saved_step != state.global_step:
+            self._control.stay(paused=True)
+            control.should_training_stop = False
+            text = (
+                "the memory isn't released: without a checkpoint, steps would be lost. The run is paused with its "
+                "memory kept; make room on the disk and pause it again, or resume it."
+            )
+            self._writer.emit(Notice(text=text, about="not-released"))
+
+    def _asked_again(self) -> bool:
+        return self._control.wants_checkpoint() or self._control.releasing
+
+    def _save_now(self) -> None:
+        """Try once more to write the checkpoint of this step, which its evaluation belongs to already."""
+        if self.trainer is not None:
+            self._tell_reason()
+            self.trainer._save_checkpoint(self.trainer.model, None)
+
+    def _tell_reason(self) -> None:
+        if self.trainer is not None:
+            self.trainer.checkpoint_reason = self._reason

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,7 +12,9 @@ from torch import nn
 from pegbox_methods.events import Sample
 from pegbox_methods.recipe import Evaluation
 from pegbox_runs.event_log import EventWriter
+from pegbox_runs.faults import strike
 from pegbox_runs.rows.example import Completion, Example
+from pegbox_worker.out_of_memory import OutOfMemoryAt, is_out_of_memory
 from pegbox_worker.tokens import question_of
 
 
@@ -41,9 +44,25 @@ class Sampler:
         training = model.training
         model.eval()
         for index, (question, ids, expected) in enumerate(self._questions):
-            answer = self._answer(model, ids)
+            with self._told(index, ids):
+                strike("sample", step=step)
+                answer = self._answer(model, ids)
             writer.emit(Sample(step=step, index=index, question=question, answer=answer, expected=expected))
         model.train(training)
+
+    @contextmanager
+    def _told(self, index: int, ids: list[int]) -> Iterator[None]:
+        """Say at which question memory ran out, so that a re-plan spares the training.
+
+        Raises: OutOfMemoryAt.
+        """
+        try:
+            yield
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            doing = f"an answer of at most {self._tokens} tokens to a question of {len(ids)}"
+            raise OutOfMemoryAt(f"answering question {index + 1}", doing) from error
 
     def _answer(self, model: Any, ids: list[int]) -> str:
         device = next(model.parameters()).device

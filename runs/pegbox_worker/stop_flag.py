@@ -7,13 +7,13 @@ from types import FrameType
 
 
 class StopFlag:
-    """Raised by SIGTERM, SIGINT, or a `stop` command; read between steps and between phases."""
+    """Raised by SIGTERM, SIGINT, or a `stop` command; read between steps and between phases, never lowered."""
 
     def __init__(self) -> None:
         self.raised = False
 
     def listen(self) -> None:
-        """Take the two signals."""
+        """Take the two signals; only a process' main thread may."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
 

@@ -1,22 +1,17 @@
-"""TRL's trainer, with the loss measured where it is computed and a failed checkpoint survived."""
+"""TRL's trainer, with the loss measured where it is computed, and an order of rows that needs no memory."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from accelerate.utils import is_peft_model
 from torch import Tensor
-from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput
-from trl import SFTTrainer
 
-from pegbox_methods.torch_half import Stateful
 from pegbox_runs.rows.masking import IGNORED
-from pegbox_worker.checkpoint import load_state, load_weights, save_method
 from pegbox_worker.labelled_loss import LabelledLoss
+from pegbox_worker.resuming import ResumableTrainer
+from pegbox_worker.row_order import RowOrder
 
 
 class TakenStep(NamedTuple):
@@ -30,11 +25,8 @@ class TakenStep(NamedTuple):
     """Positions that went through the model for nothing."""
 
 
-class MeasuredTrainer(SFTTrainer):
-    """Trains as SFTTrainer does; keeps the plain task's loss apart from what a method adds to it.
-
-    Its checkpoints hold the trained weights exactly and what the method remembers, and are read back from that.
-    """
+class MeasuredTrainer(ResumableTrainer):
+    """Trains as SFTTrainer does; keeps the plain task's loss apart from what a method adds to it."""
 
     _signature_columns: list[str]
 
@@ -43,20 +35,22 @@ class MeasuredTrainer(SFTTrainer):
         *arguments: Any,
         labelled_loss: LabelledLoss | None,
         added_loss: Callable[[], Tensor] | None,
-        state: Stateful | None = None,
-        checkpoint_failed: Callable[[int, BaseException], None],
         **named: Any,
     ) -> None:
         self._labelled_loss = labelled_loss
         self._added_loss = added_loss
-        self._state = state
-        self._checkpoint_failed = checkpoint_failed
         self._step_loss: list[Tensor] = []
         self._step_tokens = 0
         self._step_padding = 0
         self._evaluated_loss = 0.0
         self.evaluated_tokens = 0
         """Labelled tokens of the last evaluation."""
+        self.batch_shape: tuple[int, int] | None = None
+        """Rows and positions of the micro-batch in hand."""
+        self.seen_tokens = self.seen_padding = 0
+        """What this worker has trained on, without padding; and the padding."""
+        self.seen_labels: Tensor | int = 0
+        """Those of the tokens that carry a label; on the device, so that nobody waits for the count."""
         super().__init__(*arguments, **named)
         # Some models say they take no count of items; TRL's loss and ours both do, whatever the model.
         self.model_accepts_loss_kwargs = True
@@ -71,6 +65,7 @@ class MeasuredTrainer(SFTTrainer):
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Give the task's loss of a micro-batch, plus the method's own term while training."""
+        self.batch_shape = _shape(inputs)
         if self._labelled_loss is None or return_outputs:
             result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             if return_outputs:
@@ -87,12 +82,16 @@ class MeasuredTrainer(SFTTrainer):
             tokens = positions if mask is None else int(mask.sum())
             self._step_tokens += tokens
             self._step_padding += positions - tokens
+            self.seen_tokens += tokens
+            self.seen_padding += positions - tokens
+            self.seen_labels = self.seen_labels + (inputs["labels"][:, 1:] != IGNORED).sum()
             if self._added_loss is not None:
                 loss = loss + self._added_loss() / self.current_gradient_accumulation_steps
         return loss
 
     def prediction_step(self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None) -> Any:
         """Add a batch's loss up, weighted by its labelled tokens."""
+        self.batch_shape = _shape(inputs)
         count = _labelled_tokens(inputs)
         loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         self._evaluated_loss += float(loss) * count
@@ -114,45 +113,25 @@ class MeasuredTrainer(SFTTrainer):
             self._signature_columns = [*self._signature_columns, "length"]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        """Group rows by the lengths that lie beside them, read at once."""
+        """Order the rows by seed and epoch alone; group them by the lengths that lie beside them, read at once."""
         rows = self.train_dataset if train_dataset is None else train_dataset
-        if self.args.train_sampling_strategy != "group_by_length" or "length" not in rows.column_names:
+        strategy = self.args.train_sampling_strategy
+        if strategy not in ("random", "group_by_length"):
             return super()._get_train_sampler(train_dataset)
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthGroupedSampler(batch, lengths=rows.with_format("numpy")["length"][:].tolist())
+        lengths = _lengths(rows) if strategy == "group_by_length" else None
+        return RowOrder(len(rows), seed=self.args.data_seed, lengths=lengths, step_rows=self.step_rows)
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Let a checkpoint that can't be written cost the checkpoint, not the run."""
-        folder = Path(self._get_output_dir(trial=trial), f"checkpoint-{self.state.global_step}")
-        best = self.state.best_model_checkpoint
-        try:
-            super()._save_checkpoint(model, trial)
-        except Exception as error:  # noqa: BLE001  # a full disk comes as OSError, SafetensorError or plain Exception
-            shutil.rmtree(folder, ignore_errors=True)
-            self.state.best_model_checkpoint = best  # it is set before the folder is whole
-            self._checkpoint_failed(self.state.global_step, error)
 
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        """Write the trained weights; beside them PEFT's own files, so that a checkpoint can be looked at with PEFT.
+def _lengths(rows: Any) -> list[int]:
+    if "length" in rows.column_names:
+        lengths: list[int] = rows.with_format("numpy")["length"][:].tolist()
+        return lengths
+    return [len(ids) for ids in rows["input_ids"]]
 
-        Trainer would write a model without PEFT whole, its frozen weights too.
-        """
-        if is_peft_model(self.model):
-            super()._save(output_dir, state_dict)
-        if self.args.should_save:
-            folder = Path(output_dir or self.args.output_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            save_method(self.model, self._state, folder)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, *_: Any) -> None:
-        """Take the trained weights and the method's memory back; PEFT's file may lack some of them."""
-        load_weights(self.model, Path(resume_from_checkpoint))
-        if self._state is not None:
-            load_state(self._state, Path(resume_from_checkpoint))
-
-    def _load_best_model(self) -> None:
-        """Take back the weights of the best checkpoint, and only those: nothing is trained after it."""
-        load_weights(self.model, Path(str(self.state.best_model_checkpoint)))
+def _shape(inputs: Any) -> tuple[int, int]:
+    rows, positions = inputs["input_ids"].shape
+    return int(rows), int(positions)
 
 
 def _labelled_tokens(inputs: Any) -> int:

@@ -52,7 +52,7 @@ def prewarmed(recipe: Path) -> float:
         begin = time.time()
         checked = check(read_recipe(recipe), file="recipe.toml")
         folder = create(checked.recipe, checked.environment())
-        supervisor.take(folder)
+        supervisor.take([folder])
         return first_step_of(folder) - begin
 
 

@@ -22,13 +22,16 @@ from pegbox_methods.events import (
     Evaluation,
     Failed,
     Finished,
+    Paused,
     Phase,
     Prepared,
     Sample,
     Started,
     Step,
+    WorkerEnded,
 )
 from pegbox_methods.recipe_file import read_recipe
+from pegbox_runs.commands import send
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.viewing import state_of, summary_of
 from tests.commands import (
@@ -184,37 +187,61 @@ def test_a_run_that_is_over_cannot_be_stopped(trained: tuple[RunFolder, str], se
 ENDLESS = {"training": {"max_steps": 100_000, "epochs": 1000.0}, "evaluation": {"every": 50_000}}
 
 
-def test_stop_ends_a_run_within_its_step_with_an_adapter(tmp_path: Path, home: Path) -> None:
+def test_a_running_run_does_what_it_is_asked_to(tmp_path: Path, home: Path) -> None:
     folder = start_detached(write_recipe_text(tmp_path, **ENDLESS), home)
     wait_for(folder, lambda event: isinstance(event, Step) and event.step >= 2)
+    send(folder.commands, "dance")
+    assert pegbox("pause", folder.id, home=home).returncode == 0
+    paused = wait_for(folder, lambda event: isinstance(event, Paused))
+    assert isinstance(paused, Paused)
+    assert pegbox("checkpoint", folder.id, home=home).returncode == 0
+    saved = wait_for(folder, lambda event: isinstance(event, Checkpoint))
+    assert isinstance(saved, Checkpoint)
+    assert (saved.step, saved.reason) == (paused.step, "asked")
+    assert state_of(folder).status == "paused"
+    assert pegbox("resume", folder.id, home=home).returncode == 0
+    wait_for(folder, lambda event: isinstance(event, Step) and event.step > paused.step)
     done = pegbox("stop", folder.id[:15], "--json", home=home)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["answer"]["taken"] is True
     finished = wait_for(folder, lambda event: isinstance(event, Finished))
     assert isinstance(finished, Finished)
-    assert finished.reason == "stopped"
-    assert finished.adapter == "adapter"
-    answer = next(event for event in events_of(folder) if isinstance(event, CommandAnswer))
-    steps_after = [e for e in events_of(folder) if isinstance(e, Step) and e.seq > answer.seq]
+    assert (finished.reason, finished.adapter) == ("stopped", "adapter")
+    answers = [event for event in events_of(folder) if isinstance(event, CommandAnswer)]
+    assert [answer.command for answer in answers] == ["dance", "pause", "checkpoint", "resume", "stop"]
+    assert "unknown command 'dance'" in answers[0].text
+    assert [answer.taken for answer in answers] == [False, True, True, True, True]
+    steps_after = [e for e in events_of(folder) if isinstance(e, Step) and e.seq > answers[-1].seq]
     assert len(steps_after) <= 1
     assert (folder.adapter / "adapter_model.safetensors").is_file()
     wait_until(folder.summary.is_file)
     assert summary_of(folder).status == "stopped"
-    assert pegbox("watch", folder.id, "--plain", home=home).returncode == 0
+    shown = pegbox("watch", folder.id, "--plain", home=home)
+    assert shown.returncode == 0
+    assert f"`pegbox resume {folder.id}` goes on from the checkpoint of step {finished.steps}." in shown.stdout
 
 
-def test_an_unknown_command_is_answered_and_changes_nothing(tmp_path: Path, home: Path) -> None:
-    from pegbox_runs.commands import send
-
+@pytest.mark.slow
+def test_a_run_that_was_paused_stopped_and_continued_ends_as_if_it_never_had_been(
+    trained: tuple[RunFolder, str], tmp_path: Path, home: Path
+) -> None:
     folder = start_detached(write_recipe_text(tmp_path), home)
-    send(folder.commands, "dance")
-    answer = wait_for(folder, lambda event: isinstance(event, CommandAnswer))
-    assert isinstance(answer, CommandAnswer)
-    assert not answer.taken
-    assert "unknown command 'dance'" in answer.text
-    finished = wait_for(folder, lambda event: isinstance(event, Finished))
-    assert isinstance(finished, Finished)
-    assert finished.reason == "completed"
+    assert pegbox("pause", "last", "--release", home=home).returncode == 0  # while it imports
+    paused = wait_for(folder, lambda event: isinstance(event, Paused))
+    assert isinstance(paused, Paused)
+    assert (paused.step, paused.memory) == (1, "released")
+    assert pegbox("resume", "last", home=home).returncode == 0
+    wait_for(folder, lambda event: isinstance(event, Started) and event.attempt == 2)
+    assert pegbox("stop", "last", home=home).returncode == 0
+    wait_until(folder.summary.is_file)
+    assert summary_of(folder).status == "stopped"
+    done = pegbox("resume", "last", "--json", home=home)
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+    assert (told[0], told[-1]) == ("started", "finished")
+    assert (summary_of(folder).status, summary_of(folder).attempts) == ("finished", 3)
+    assert adapter_hash(folder) == adapter_hash(trained[0])
+    assert list(state_of(folder).loss) == list(state_of(trained[0]).loss)
 
 
 def worker_pid(folder: RunFolder) -> int:
@@ -230,7 +257,7 @@ def supervisor_pid(folder: RunFolder) -> int:
 
 
 def test_a_killed_worker_is_told_by_its_supervisor(tmp_path: Path, home: Path) -> None:
-    folder = start_detached(write_recipe_text(tmp_path, **ENDLESS), home)
+    folder = start_detached(write_recipe_text(tmp_path, recovery={"restarts": 0}, **ENDLESS), home)
     wait_for(folder, lambda event: isinstance(event, Step) and event.step >= 2)
     os.kill(worker_pid(folder), signal.SIGKILL)
     failed = wait_for(folder, lambda event: isinstance(event, Failed))
@@ -243,21 +270,27 @@ def test_a_killed_worker_is_told_by_its_supervisor(tmp_path: Path, home: Path) -
     shown = pegbox("watch", folder.id, "--plain", home=home)
     assert shown.returncode == 1
     assert "killed by SIGKILL" in shown.stdout
+    assert "pegbox resume" in shown.stdout
     assert not folder.adapter.exists()
 
 
-def test_a_worker_killed_while_it_imports_is_told_too(tmp_path: Path, home: Path) -> None:
+def test_a_worker_killed_while_it_imports_is_started_again(tmp_path: Path, home: Path) -> None:
     folder = start_detached(write_recipe_text(tmp_path), home)
     os.kill(worker_pid(folder), signal.SIGKILL)
-    failed = wait_for(folder, lambda event: isinstance(event, Failed))
-    assert isinstance(failed, Failed)
-    assert failed.where == "starting"
+    finished = wait_for(folder, lambda event: isinstance(event, Finished | Failed))
+    assert isinstance(finished, Finished)
+    assert finished.reason == "completed"
+    ended = next(event for event in events_of(folder) if isinstance(event, WorkerEnded))
+    assert ended.signal == "SIGKILL"
+    wait_until(folder.summary.is_file)
+    assert f"{folder.id}: 2 workers carried it, one after another." in pegbox("runs", home=home, COLUMNS="80").stdout
 
 
-def test_a_run_outlives_its_supervisor(tmp_path: Path, home: Path) -> None:
+def test_a_run_outlives_its_supervisor_and_gets_another(tmp_path: Path, home: Path) -> None:
     folder = start_detached(write_recipe_text(tmp_path), home)
     os.kill(supervisor_pid(folder), signal.SIGKILL)
     wait_for(folder, lambda event: isinstance(event, Finished))
+    wait_until(folder.summary.is_file)  # by the one that its worker started
     assert summary_of(folder).status == "finished"
 
 
@@ -270,6 +303,7 @@ def test_a_run_whose_processes_are_both_killed_is_called_lost(tmp_path: Path, ho
     shown = pegbox("watch", folder.id, "--plain", home=home)
     assert shown.returncode == 1
     assert "lost: neither the run's supervisor nor its worker lives" in shown.stdout
+    assert f"`pegbox resume {folder.id}` goes on from its beginning" in shown.stdout
     assert pegbox("stop", folder.id, home=home).returncode == 1
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pegbox_methods.events import KINDS, Checkpoint, Memory, Notice, Step, event_encoder
+from pegbox_runs import event_log
 from pegbox_runs.curve import Curve
 from pegbox_runs.event_log import BadLine, EventReader, EventWriter
 from pegbox_runs.run_state import RunState, catch_up
@@ -33,6 +37,17 @@ def step(number: int) -> Step:
 
 def read(path: Path) -> list[object]:
     return [event for block in EventReader(path).new() for event in block]
+
+
+def numbers(path: Path) -> list[int]:
+    return [event.seq for event in read(path) if not isinstance(event, BadLine)]  # type: ignore[attr-defined]
+
+
+def refusing(number: int) -> Callable[[int, bytes], int]:
+    def refuse(_file: int, _line: bytes) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
 
 
 @pytest.fixture
@@ -124,49 +139,171 @@ def test_the_number_of_a_bad_line_counts_from_the_files_beginning_while_followin
     assert bad.number == 6
 
 
-def test_the_half_line_of_a_killed_writer_does_not_swallow_the_next_event(log: Path) -> None:
+def test_the_half_line_of_a_killed_writer_is_told_and_does_not_swallow_the_next_event(log: Path) -> None:
     EventWriter(log).emit(Notice(text="whole"))
     with log.open("ab") as file:
         file.write(b'{"event":"step","seq":2,"st')
     EventWriter(log).emit(Notice(text="next"))
-    _, bad, after = read(log)
+    _, bad, told, after = read(log)
     assert isinstance(bad, BadLine)
+    assert isinstance(told, Notice)
+    assert told.about == "log-gap"
+    assert "cut short" in told.text
     assert isinstance(after, Notice)
-    assert (after.text, after.seq) == ("next", 2)
+    assert (after.text, after.seq) == ("next", 3)
 
 
-def test_a_full_disk_stops_nothing_and_the_gap_is_told(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_last_line_that_lacks_only_its_newline_counts(log: Path) -> None:
+    log.write_bytes(event_encoder().encode(Notice(seq=7, text="whole")))
+    EventWriter(log).emit(Notice(text="next"))
+    assert [(event.seq, event.text) for event in read(log)] == [(7, "whole"), (8, "next")]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
+def test_a_log_that_cannot_be_written_stops_nothing_and_what_it_lacked_comes_late(
+    log: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     writer = EventWriter(log)
     writer.emit(Notice(text="before"))
-
-    def full(_file: int, _line: bytes) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
+        patch.setattr(os, "write", refusing(number))
         writer.emit(step(1))
         writer.emit(step(2))
     writer.emit(Checkpoint(step=3, folder="checkpoints/checkpoint-3"))
-    before, gap, after = read(log)
+    _, *late, gap, after = read(log)
+    assert [one.step for one in late] == [1, 2]  # type: ignore[attr-defined]
     assert isinstance(gap, Notice)
     assert gap.about == "log-gap"
-    assert gap.text.startswith("2 events are missing here")
+    assert "2 events came late" in gap.text
     assert isinstance(after, Checkpoint)
-    assert [event.seq for event in (before, gap, after)] == [1, 2, 3]  # type: ignore[attr-defined]
+    assert numbers(log) == [1, 2, 3, 4, 5]
 
 
-def test_a_write_cut_short_by_a_full_disk_damages_one_line_only(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_that_are_too_many_to_hold_are_counted_and_the_gap_is_told_in_their_place(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_log, "HELD_EVENTS", 3)
+    writer = EventWriter(log)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", refusing(errno.ENOSPC))
+        for number in range(1, 6):
+            writer.emit(step(number))
+    writer.emit(step(6))
+    gap, *steps = [event for event in read(log) if isinstance(event, Step) or "missing" in event.text]  # type: ignore[attr-defined]
+    assert isinstance(gap, Notice)
+    assert gap.text.startswith("2 events are missing here")
+    assert [one.step for one in steps] == [3, 4, 5, 6]  # type: ignore[union-attr]
+
+
+def test_what_is_still_held_is_written_when_the_writer_ends(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = EventWriter(log)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", refusing(errno.ENOSPC))
+        writer.emit(step(1))
+    writer.close()
+    held, gap = read(log)
+    assert isinstance(held, Step)
+    assert isinstance(gap, Notice)
+    assert "1 events came late" in gap.text
+
+
+def test_a_log_that_cannot_even_be_opened_is_opened_once_that_is_possible(tmp_path: Path) -> None:
+    log = tmp_path / "not-yet" / "events.jsonl"
+    writer = EventWriter(log)
+    writer.emit(step(1))
+    log.parent.mkdir()
+    EventWriter(log).emit(Notice(text="somebody else's"))
+    writer.emit(step(2))
+    assert numbers(log) == [1, 2, 3, 4]
+    assert [event.step for event in read(log) if isinstance(event, Step)] == [1, 2]
+
+
+def test_a_write_cut_short_by_a_full_disk_costs_no_event(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = EventWriter(log)
     write = os.write
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", lambda file, line: write(file, line[:20]))
         writer.emit(step(1))
     writer.emit(step(2))
-    bad, gap, after = read(log)
+    bad, first, gap, second = read(log)
     assert isinstance(bad, BadLine)
     assert isinstance(gap, Notice)
-    assert isinstance(after, Step)
-    assert after.step == 2
+    assert [one.step for one in (first, second)] == [1, 2]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"x" * 700_000 + b"\n",
+        b"garbage\n" * 100_000,
+        b"\n" * 300_000,
+        b"[1]\n" * 200_000 + b'{"event":"step","seq":9999,"st',
+        b'{"event":"of-a-later-version","seq":40,"x":[1]}\n' + b"{}\n" * 200_000,
+        b'{"event":"notice","seq":3,"text":"an old one, again"}\n',
+    ],
+    ids=["one-long-line", "garbage", "newlines", "torn", "later-version", "older"],
+)
+def test_no_number_is_given_twice_whatever_the_log_ends_with(log: Path, tail: bytes) -> None:
+    writer = EventWriter(log)
+    for number in range(1, 6):
+        writer.emit(step(number))
+    with log.open("ab") as file:
+        file.write(tail)
+    EventWriter(log).emit(Notice(text="after"))
+    last = read(log)[-1]
+    assert isinstance(last, Notice)
+    known = [int(line.partition(b'"seq":')[2].partition(b",")[0]) for line in log.read_bytes().split(b"\n")[:-2]
+             if b'"seq":' in line and line.endswith(b"}")]  # fmt: skip
+    assert last.seq > max(known)
+
+
+def test_times_never_go_backwards_though_the_clock_does(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 50.0, 101.0])
+    monkeypatch.setattr(event_log, "now", lambda: next(clock))
+    writer = EventWriter(log)
+    writer.emit(step(1))
+    writer.emit(step(2))
+    writer.emit(step(3))
+    monkeypatch.setattr(event_log, "now", lambda: 7.0)
+    EventWriter(log).emit(step(4))
+    assert [event.time for event in read(log)] == [100.0, 100.0, 101.0, 101.0]  # type: ignore[attr-defined]
+
+
+@given(
+    st.integers(0, 12),
+    st.lists(
+        st.tuples(
+            st.integers(0, 12),
+            st.sampled_from(["garbage", "torn", "twice", "again", "empty", "binary"]),
+            st.integers(0, 40),
+        ),
+        max_size=8,
+    ),
+)
+def test_the_fold_of_a_mangled_log_is_that_of_its_good_lines_once_each(
+    count: int, damages: list[tuple[int, str, int]]
+) -> None:
+    """Put garbage, half lines, repeated lines and repeated blocks anywhere; nothing is counted twice or lost."""
+    good = [event_encoder().encode(msgspec.structs.replace(step(n), seq=n, time=float(n))) for n in range(1, count + 1)]
+    lines: list[bytes] = list(good)
+    for place, damage, size in damages:
+        place = min(place, len(lines))
+        whole = [line for line in lines[:place] if line in good]
+        put = {
+            "garbage": [b"{" * size],
+            "torn": [line[:size] for line in whole[-1:]],
+            "twice": whole[-1:],
+            "again": whole[-size:],
+            "empty": [b""],
+            "binary": [b"\xff\x00" * size],
+        }[damage]
+        lines[place:place] = put
+    with tempfile.TemporaryDirectory() as folder:
+        log, clean = Path(folder, "mangled"), Path(folder, "clean")
+        log.write_bytes(b"".join(line + b"\n" for line in lines))
+        clean.write_bytes(b"".join(line + b"\n" for line in good))
+        mangled, plain = (catch_up(EventReader(path), RunState()) for path in (log, clean))
+    assert msgspec.structs.replace(mangled, bad_lines=0, remarks=()) == plain
 
 
 def test_threads_do_not_mix_their_lines(log: Path) -> None:

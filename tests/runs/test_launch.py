@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pegbox_hardware import amd, nvidia
 from pegbox_hardware.machine import Gpu
-from pegbox_runs import launch
 from pegbox_runs.launch import worker_environment
 
 
@@ -29,7 +29,7 @@ def gpu(index: int, free: int | None) -> Gpu:
 def test_one_process_sees_one_gpu(
     monkeypatch: pytest.MonkeyPatch, visible: str | None, gpus: tuple[Gpu, ...], chosen: str | None
 ) -> None:
-    monkeypatch.setattr(launch, "nvidia_gpus", lambda: (gpus, ()))
+    monkeypatch.setattr(nvidia, "nvidia_gpus", lambda: (gpus, ()))
     monkeypatch.delenv("HIP_VISIBLE_DEVICES", raising=False)
     if visible is None:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -41,8 +41,8 @@ def test_one_process_sees_one_gpu(
 def test_one_process_sees_one_of_amds_cards(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(launch, "nvidia_gpus", lambda: ((), ()))
-    monkeypatch.setattr(launch, "amd_gpus", lambda: ((gpu(0, 5), gpu(1, 9)), ()))
+    monkeypatch.setattr(nvidia, "nvidia_gpus", lambda: ((), ()))
+    monkeypatch.setattr(amd, "amd_gpus", lambda: ((gpu(0, 5), gpu(1, 9)), ()))
     assert worker_environment()["HIP_VISIBLE_DEVICES"] == "1"
     monkeypatch.setenv("HIP_VISIBLE_DEVICES", "0,1")
     assert worker_environment()["HIP_VISIBLE_DEVICES"] == "0"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
 
+import msgspec
 import pytest
 
-from pegbox_methods.events import Failed, Finished, Notice, Phase
+from pegbox_methods.events import Failed, Finished, Notice, Paused, Phase, Queued, Restarting
 from pegbox_runs import viewing
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.run_folder import RunFolder
+from pegbox_runs.supervision.owner import OwnerRecord, Ownership
 from pegbox_runs.viewing import follow, state_of
 from tests.stories import made, started
 
@@ -67,3 +71,59 @@ def test_an_end_written_just_before_its_process_went_is_not_missed(
 
     monkeypatch.setattr(viewing, "is_alive", dies_after_its_last_word)
     assert list(follow(folder))[-1].state.status == "failed"
+
+
+DEAD = started(supervisor_mark="other", worker_mark="other")
+QUEUED = Queued(place=1, host=socket.gethostname(), supervisor_pid=os.getpid(), supervisor_mark="other")
+
+
+@pytest.mark.parametrize(
+    ("last", "status"),
+    [
+        (Phase(phase="loading"), "running"),
+        (Restarting(attempt=2, why="w", after_seconds=60.0, left=1), "restarting"),
+        (Paused(step=3, memory="released"), "paused"),
+        (QUEUED, "queued"),
+    ],
+)
+def test_a_run_is_lost_with_its_supervisor_whatever_it_waits_for(
+    folder: RunFolder, last: Phase | Restarting | Paused | Queued, status: str
+) -> None:
+    """The log names processes that are gone; who adopted the run is named by owner.json alone."""
+    writer = EventWriter(folder.events)
+    writer.emit(DEAD)
+    writer.emit(last)
+    assert state_of(folder).status == "lost"
+    assert list(follow(folder))[-1].state.status == "lost"
+    ownership = Ownership.take(folder)
+    assert state_of(folder).status == status
+    ownership.release()
+    assert state_of(folder).status == "lost"
+
+
+def test_a_run_whose_owner_is_on_another_machine_cannot_be_called_lost(folder: RunFolder) -> None:
+    EventWriter(folder.events).emit(DEAD)
+    record = OwnerRecord(host="node-7", pid=1, process_mark="m")
+    folder.owner.write_bytes(msgspec.json.encode(record))
+    assert state_of(folder).status == "running"
+
+
+def test_an_end_that_the_log_goes_on_behind_ends_nothing(folder: RunFolder) -> None:
+    writer = EventWriter(folder.events)
+    for event in (started(), Failed(what="w", where="training", remedy="r"), started(attempt=2)):
+        writer.emit(event)
+    seen = []
+    for advance in follow(folder):
+        seen += advance.news
+        if len(seen) == 3:
+            assert advance.state.status == "running"
+            writer.emit(DONE)
+    assert [type(event).__name__ for event in seen] == ["Started", "Failed", "Started", "Finished"]
+
+
+def test_a_run_that_is_queued_and_carried_by_nobody_else_is_lost_with_its_queue(folder: RunFolder) -> None:
+    writer = EventWriter(folder.events)
+    writer.emit(msgspec.structs.replace(QUEUED, supervisor_mark=started().supervisor_mark))
+    assert state_of(folder).status == "queued"
+    writer.emit(QUEUED)
+    assert state_of(folder).status == "lost"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, TrainerState
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from pegbox_hardware.model_config import shape_of
 from pegbox_methods.events import Evaluation, Failed, Prepared
@@ -17,7 +17,6 @@ from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import load_torch_half
 from pegbox_runs.models import BUNDLED, read_config
-from pegbox_worker.adapter_care import GradientCheck, NoGradient
 from tests.commands import events_of
 from tests.methods_at_work import METHODS, attach, base, logits, one_thread, plain_base, recipe, run_job
 
@@ -104,17 +103,3 @@ def test_all_linear_in_a_mixture_of_experts_is_attention_and_counted_so(name: st
     attached = load_torch_half(find_card(name)).attach(model, asked).model
     trained = sum(weight.numel() for weight in attached.parameters() if weight.requires_grad)
     assert find_card(name).price(shape, asked.method.settings).trainable_weights == trained
-
-
-@pytest.mark.parametrize(("gradient", "fails"), [(None, True), (0.0, True), (0.5, False)])
-def test_an_adapter_that_gets_no_gradient_ends_the_run(gradient: float | None, fails: bool) -> None:
-    model = nn.Linear(2, 2)
-    if gradient is not None:
-        model.weight.grad = torch.full((2, 2), gradient)
-    check = GradientCheck()
-    if fails:
-        with pytest.raises(NoGradient, match="no weight of the adapter got a gradient"):
-            check.on_optimizer_step(None, TrainerState(), None, model=model)  # type: ignore[arg-type]
-    else:
-        check.on_optimizer_step(None, TrainerState(), None, model=model)  # type: ignore[arg-type]
-    check.on_optimizer_step(None, TrainerState(global_step=1), None, model=model)  # type: ignore[arg-type]

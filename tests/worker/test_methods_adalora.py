@@ -13,7 +13,7 @@ from peft import AdaLoraConfig, get_peft_model
 from peft.tuners.adalora import AdaLoraModel
 from safetensors.torch import load_file
 
-from pegbox_methods.events import Evaluation, Failed, Finished, Ranks, Step
+from pegbox_methods.events import Evaluation, Finished, Ranks, Step, WorkerFailed
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import load_torch_half
 from pegbox_methods.zoo.adalora.half_torch import kept_ranks
@@ -57,7 +57,7 @@ def test_the_budget_moves_to_the_matrices_that_need_it_and_only_those_ranks_are_
 
 
 def test_a_checkpoint_from_before_the_last_cut_can_be_the_one_that_is_kept() -> None:
-    folder = run_job("adalora", settings={"interval": 1}, every=2, learning_rate=0.1, schedule="constant", warmup=0.0)
+    folder = run_job("adalora", settings={"interval": 1}, every=1, learning_rate=0.1, schedule="constant", warmup=0.0)
     finished = only(folder, Finished)
     assert finished.kept_step < 6, "the rate was to be so high that later checkpoints are worse"
     looks = {event.step: event.loss for event in events_of(folder) if isinstance(event, Evaluation)}
@@ -117,7 +117,7 @@ def test_an_untrained_adapter_keeps_all_its_ranks() -> None:
 def test_a_run_whose_ranks_never_moved_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AdaLoraModel, "update_and_allocate", lambda self, step: None)
     folder = run_job("adalora")
-    failed = only(folder, Failed)
+    failed = only(folder, WorkerFailed)
     assert f"AdaLoRA was to bring {6 * MATRICES} ranks down to {4 * MATRICES} by step 6" in failed.what
     assert f"{6 * MATRICES} are left" in failed.what
     assert not folder.adapter.exists()
@@ -125,12 +125,12 @@ def test_a_run_whose_ranks_never_moved_fails(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_run_too_short_for_its_schedule_is_refused_with_the_steps_it_takes() -> None:
     folder = run_job("adalora", settings={"interval": 10})
-    assert "this run takes 8 steps, and AdaLoRA's schedule needs at least 20" in only(folder, Failed).what
+    assert "this run takes 8 steps, and AdaLoRA's schedule needs at least 20" in only(folder, WorkerFailed).what
 
 
 def test_the_schedule_divides_the_steps_counted_from_the_rows() -> None:
     folder = run_job("adalora", max_steps=None, epochs=1.0)
-    assert not [event for event in events_of(folder) if isinstance(event, Failed)]
+    assert not [event for event in events_of(folder) if isinstance(event, WorkerFailed)]
     config = json.loads((folder.adapter / "adapter_config.json").read_text())
     assert config["total_step"] == only(folder, Finished).steps > 8
 

@@ -38,6 +38,7 @@ from tests.methods_at_work import (
     CPU,
     FOUND,
     IDS,
+    NoFailure,
     attach,
     logits,
     one_thread,
@@ -205,7 +206,9 @@ def trained_by(folder: Path, number_format: NumberFormat, tokenizer: Any) -> dic
         processing_class=tokenizer,
         labelled_loss=None,
         added_loss=None,
-        checkpoint_failed=lambda *_: None,
+        reports=NoFailure(),
+        tell=lambda _: None,
+        state=None,
     )
     keep_float32(trainer.model)
     kinds: dict[str, set[torch.dtype]] = {"adapter": set(), "packed": set(), "rest": set()}

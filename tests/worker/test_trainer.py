@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import Trainer
 
 from pegbox_methods.recipe import Evaluation, Model, Output, Recipe, Rows, Training
 from pegbox_runs.models import BUNDLED
+from pegbox_worker import checkpoint_shelf
 from pegbox_worker.arguments import training_arguments
 from pegbox_worker.labelled_loss import LabelledLoss
 from pegbox_worker.plan import plan
@@ -19,6 +19,7 @@ from pegbox_worker.precision import NumberFormat
 from pegbox_worker.tokens import tokenize
 from pegbox_worker.trainer import MeasuredTrainer
 from tests.example_rows import examples_of
+from tests.worker.tiny_runs import Told
 
 CPU = torch.device("cpu")
 FLOAT32 = NumberFormat("float32", torch.float32, torch.float32)
@@ -48,30 +49,43 @@ def make_trainer(
         eval_dataset=held_out,
         processing_class=tokenizer,
         labelled_loss=LabelledLoss(tuned.get_base_model(), torch.float32) if ours else None,
-        **{"added_loss": None, "checkpoint_failed": lambda *_: None, **changes},
+        **{"added_loss": None, "state": None, "reports": Told(), "tell": lambda _: None, **changes},
     )
 
 
-@pytest.mark.parametrize("place", ["_save_optimizer_and_scheduler", "_save_rng_state"])
+@pytest.mark.parametrize(
+    "boundary", ["checkpoint-write", "checkpoint-fsync", "checkpoint-manifest", "checkpoint-rename"]
+)
 def test_a_disk_that_fills_at_a_checkpoint_costs_the_checkpoint_and_not_the_run(
-    model: Any, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    model: Any, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boundary: str
 ) -> None:
-    failed: list[int] = []
-    trainer = make_trainer(model, tokenizer, tmp_path, checkpoint_failed=lambda step, _error: failed.append(step))
-    save = getattr(Trainer, place)
+    reports = Told()
+    trainer = make_trainer(model, tokenizer, tmp_path, reports=reports)
 
-    def full(self: Any, folder: str) -> None:
-        if folder.endswith("checkpoint-4"):
+    def strike(passed: str, *, step: int | None = None) -> None:
+        if (passed, step) == (boundary, 4):
             raise OSError(28, "No space left on device")
-        save(self, folder)
 
-    monkeypatch.setattr(Trainer, place, full)
+    monkeypatch.setattr(checkpoint_shelf, "strike", strike)
     trainer.train()
-    assert failed == [4]
+    assert [step for step, _ in reports.failed] == [4]
     assert trainer.state.global_step == 4
-    assert not (tmp_path / "checkpoint-4").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-2"]
     assert (tmp_path / "checkpoint-2" / "adapter_model.safetensors").is_file()
-    assert str(trainer.state.best_model_checkpoint).endswith("checkpoint-2")
+    assert [event.folder for event in reports.written] == [f"{tmp_path.name}/checkpoint-2"]
+    assert trainer.keep_best() == 4, "the last weights are the best, and they are in memory"
+
+
+def test_without_room_a_checkpoint_is_left_out_and_the_run_goes_on(
+    model: Any, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = Told()
+    trainer = make_trainer(model, tokenizer, tmp_path, reports=reports)
+    monkeypatch.setattr(checkpoint_shelf, "free_bytes", lambda _: 2**20)
+    trainer.train()
+    assert [step for step, _ in reports.failed] == [2, 4]
+    assert "the disk has 1 MiB left" in str(reports.failed[0][1])
+    assert list(tmp_path.iterdir()) == []
 
 
 def losses(trainer: MeasuredTrainer) -> list[float]:

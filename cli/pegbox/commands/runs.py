@@ -16,7 +16,17 @@ from pegbox_runs.run_folder import all_runs, runs_root
 from pegbox_runs.summary import Summary
 from pegbox_runs.viewing import summary_of
 
-STYLES = {"running": "cyan", "finished": "green", "stopped": "yellow", "failed": "red", "lost": "red"}
+STYLES = {
+    "queued": "cyan",
+    "running": "cyan",
+    "restarting": "cyan",
+    "paused": "yellow",
+    "finished": "green",
+    "stopped": "yellow",
+    "aborted": "yellow",
+    "failed": "red",
+    "lost": "red",
+}
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -30,6 +40,8 @@ def run(asked: argparse.Namespace) -> int:
         say(f"There are no runs in {runs_root()} yet. `pegbox demo` makes one.")
     else:
         Console().print(_table(summaries))
+        for line in filter(None, map(_events, summaries)):
+            say(line)
         if len(shown) < len(folders):
             say(f"{len(folders) - len(shown)} older ones: `pegbox runs --limit 0`.")
     return 0
@@ -52,6 +64,15 @@ def _table(summaries: list[Summary]) -> Table:
             _loss(summary),
         )
     return table
+
+
+def _events(summary: Summary) -> str | None:
+    """Say what went otherwise than straight on: workers that were started again, values that were changed."""
+    said = []
+    if summary.attempts > 1:
+        said.append(f"{summary.attempts} workers carried it, one after another")
+    said += [f"{change.key} became {change.after}" for change in summary.changes]
+    return f"{summary.run}: {'; '.join(said)}." if said else None
 
 
 def _loss(summary: Summary) -> str:

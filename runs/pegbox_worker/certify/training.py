@@ -66,11 +66,17 @@ class Watch(TrainerCallback):
     def on_step_end(
         self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> TrainerControl:
-        """Stop where the check has seen enough, and save only what it asked for."""
+        """Stop where the check has seen enough."""
         if state.global_step == self._pace.stop_after:
             control.should_training_stop = True
-        control.should_save = state.global_step == self._pace.save_at
         control.should_evaluate = False
+        return control
+
+    def on_log(
+        self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
+        """Save only what was asked for; the reporter would save at every end."""
+        control.should_save = state.global_step == self._pace.save_at
         return control
 
     def with_gradient(self) -> set[str]:
@@ -113,7 +119,7 @@ def train(
     loss = None if shared else loss_on_labels(attached.model, bench.trained, number_format, CPU)
     place = RunFolder(folder)
     with closing(EventWriter(place.events)) as writer:
-        reporter = Reporter(place, writer, Control(place, writer, StopFlag()), CPU)
+        reporter = Reporter(writer, Control(place, writer, StopFlag()), CPU)
         trainer = make_trainer(
             place,
             recipe,

@@ -24,6 +24,7 @@ from pegbox_worker.measure.answer import MeasuredDevice, measurement
 from pegbox_worker.measure.ledger import Ledger, PartsOfSteps
 from pegbox_worker.measure.meters import CardMeter, Meter, ProcessMeter
 from pegbox_worker.measure.rows import STEPS, evaluation_rows, ordinary_tokens, probe_rows
+from pegbox_worker.out_of_memory import is_out_of_memory
 from pegbox_worker.plan import Plan, plan
 from pegbox_worker.precision import this_device
 from pegbox_worker.reporter import Control, Reporter
@@ -35,7 +36,6 @@ MOST_ACCUMULATED = 4
 """Micro-batches in a step of the probe: from the second on they take no more memory, only time."""
 HARMLESS_RATE = 1e-6
 """Learning rate: random tokens teach nothing, and must not end the probe as a run that diverged."""
-NO_ROOM = ("out of memory", "can't allocate memory", "cublas_status_alloc_failed", "cudaerrormemoryallocation")
 
 
 def run(request: bytes) -> Measurement:
@@ -60,13 +60,6 @@ def run(request: bytes) -> Measurement:
         ran_out = ledger.running or "loading"
     ledger.leave()
     return measurement(asked, described, ledger, ran_out=ran_out, accumulation=_accumulated(asked.recipe))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether memory ran out, of the device or of the machine; cuBLAS and the driver say so as RuntimeError."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_ROOM)
 
 
 def _probe(asked: MeasureRequest, device: torch.device, ledger: Ledger) -> None:
@@ -95,7 +88,6 @@ def _probe(asked: MeasureRequest, device: torch.device, ledger: Ledger) -> None:
 def _take_steps(trainer: MeasuredTrainer, ledger: Ledger, trained: TokenRows) -> None:
     trainer.args.train_sampling_strategy = "sequential"
     trainer.args.eval_on_start = False
-    trainer.args.load_best_model_at_end = False
     rows = len(trained) // len(STEPS)
     tokens = [sum(map(len, trained.input_ids[step * rows : (step + 1) * rows])) for step in range(len(STEPS))]
     trainer.add_callback(PartsOfSteps(ledger, tokens))
@@ -116,7 +108,7 @@ def _shortened(recipe: Recipe) -> Recipe:
 def _reporter(folder: RunFolder, device: torch.device) -> Reporter:
     """Make the reporter of a run, which costs memory and time too; it writes into the folder that is thrown away."""
     writer = EventWriter(folder.events)
-    return Reporter(folder, writer, Control(folder, writer, StopFlag()), device)
+    return Reporter(writer, Control(folder, writer, StopFlag()), device)
 
 
 def _embedded(model: nn.Module) -> int:

@@ -76,11 +76,17 @@ class PartsOfSteps(TrainerCallback):
         """Stop the clock. The evaluation, if there is one, comes right after the last step, as in a run."""
         self._ledger.meter.settle()
         self._ledger.add_step(time.perf_counter() - self._mark, self._step_tokens[state.global_step - 1])
-        control.should_save = False
         if control.should_evaluate:
             self._ledger.enter("evaluation")
         return control
 
-    def on_evaluate(self, *_: Any, **__: Any) -> None:
+    def on_log(self, _args: TrainingArguments, _state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Let nothing be saved; the reporter would, at the end."""
+        control.should_save = False
+
+    def on_evaluate(
+        self, _args: TrainingArguments, _state: TrainerState, control: TrainerControl, *_: Any, **__: Any
+    ) -> None:
         """End the evaluation's part."""
+        control.should_save = False
         self._ledger.leave()

@@ -4,26 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pegbox_methods.events import CommandAnswer, Failed, Finished
-from pegbox_runs.event_log import BadLine
 from pegbox_runs.figures import count, duration, gib
 from pegbox_runs.printable import one_line, printable
 from pegbox_runs.run_state import RunState
+from pegbox_runs.timeline import how_to_go_on, sentence
 
 SHOWN_EVALUATIONS = 8
 
 
 def headline(run: str, state: RunState) -> str:
     """Name the run, what it is doing, and how long it will."""
-    said: list[str] = [state.phase.phase if state.phase and state.status == "running" else state.status]
-    if state.step and state.prepared:
-        said.append(f"step {state.step.step}/{state.prepared.steps}")
-    if state.seconds_left:
+    said = [doing(state)]
+    if state.prepared and (state.steps_done or state.step):
+        said.append(f"step {state.steps_done}/{state.prepared.steps}")
+    if state.seconds_left and state.status == "running":
         said.append(f"{duration(state.seconds_left)} left")
     if state.started:
+        if state.started.attempt > 1:
+            said.append(f"worker {state.started.attempt}")
         model = state.started.model.rstrip("/").rpartition("/")[2]
         said.append(one_line(f"{state.started.method} on {model}", 32))
     return " · ".join((*said, one_line(run, 60)))
+
+
+def doing(state: RunState) -> str:
+    """Say in a word or two what the run is at."""
+    if state.status == "running":
+        newest = state.phase is not None and (state.started is None or state.phase.seq > state.started.seq)
+        return state.phase.phase if state.phase and newest else "starting"
+    if state.status == "paused" and state.paused:
+        return f"paused, memory {state.paused.memory}"
+    if state.status == "queued" and state.queued:
+        return f"queued, place {state.queued.place}"
+    return state.status
 
 
 def figures(state: RunState) -> str:
@@ -59,28 +72,23 @@ def evaluations(state: RunState) -> str:
     return "\n".join(["", "    step  evaluation loss", *rows])
 
 
-def remarks(state: RunState) -> str:
-    """Tell the end, the notices and answers, and the sample answers."""
-    return "\n".join(_said(state))
+def remarks(run: str, state: RunState) -> str:
+    """Tell the end and how to go on, what happened on the way with the newest first, and the sample answers."""
+    return "\n".join(_said(run, state))
 
 
-def _said(state: RunState) -> Iterator[str]:
-    match state.ended:
-        case Failed() as failed:
-            yield printable(f"failed while {failed.where}: {failed.what}\n{failed.remedy}")
-        case Finished() as finished:
-            kept = f"; the adapter has the weights of step {finished.kept_step}" if finished.adapter else ""
-            yield f"{finished.reason} after {finished.steps} steps in {duration(finished.seconds)}{kept}"
+def _said(run: str, state: RunState) -> Iterator[str]:
+    if state.ended:
+        yield printable(sentence(state.ended) or "")
     if state.status == "lost":
         yield "lost: neither the run's supervisor nor its worker lives, and it told no end"
+    hint = how_to_go_on(run, state)
+    if hint is not None:
+        yield printable(hint)
+    for remark in reversed(state.remarks):
+        said = sentence(remark)
+        if said is not None:
+            yield printable(said)
     for sample in state.samples:
         yield f"{'before' if sample.step == 0 else 'after'}: {one_line(sample.question, 300)}"
         yield f"  {one_line(sample.answer, 500)}"
-    for remark in reversed(state.remarks):
-        match remark:
-            case BadLine():
-                yield f"line {remark.number} of the event log is damaged and left out"
-            case CommandAnswer():
-                yield printable(f"{remark.command}: {remark.text}")
-            case _:
-                yield printable(f"notice: {remark.text}")

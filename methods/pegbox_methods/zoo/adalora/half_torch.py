@@ -16,9 +16,9 @@ from peft import AdaLoraConfig, PeftModel
 from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from pegbox_methods.events import Event, Ranks
+from pegbox_methods.events import Check, Event, Ranks
 from pegbox_methods.recipe import Recipe
-from pegbox_methods.torch_half import Attached
+from pegbox_methods.torch_half import Attached, BrokenPromise
 from pegbox_methods.zoo.adalora.schedule import Schedule, initial_rank, schedule
 from pegbox_methods.zoo.shared.half_torch import PeftHalf, target_modules
 
@@ -27,7 +27,7 @@ FIGURES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 """What PEFT's RankAllocator keeps of each weight: importance, its running mean, and that of its uncertainty."""
 
 
-class RanksNotMoved(Exception):
+class RanksNotMoved(BrokenPromise):
     """The run was to take ranks away, and didn't: it would have been LoRA under another name."""
 
 
@@ -51,6 +51,7 @@ class AdaLoraHalf(PeftHalf):
             added_loss=_orthogonality(tuned, recipe.method.settings["orthogonality"]),
             state=budget,
             tell=budget.tell,
+            inspect=budget.inspect,
         )
 
     def save(self, attached: Attached, folder: Path) -> None:
@@ -117,6 +118,29 @@ class RankBudget(TrainerCallback):  # type: ignore[misc]  # mypy doesn't read tr
         if ranks != self._told:
             self._told = ranks
             yield Ranks(step=step, ranks=ranks, before=self._config.init_r * len(ranks))
+
+    def inspect(self, step: int) -> Iterator[Check]:
+        """Hold the ranks in use against the schedule: what the newest cut that was due by this step should have left.
+
+        Importances that are equal to the last digit fall together, so fewer may be left.
+        """
+        cut = self._phases.newest_cut(step)
+        if cut is None:
+            text = f"the first ranks are taken after step {self._phases.first_cut}"
+            yield Check(name="budget", verdict="not-applicable", text=text)
+            return
+        due = self._allocator.budget_schedule(cut)[0]
+        had = self._allocator.init_bgt
+        kept = had if self._pattern is None else sum(sum(ranks) for ranks in self._pattern.values())
+        if kept > due:
+            text = (
+                f"by step {cut}, {had} ranks were to come down to {due}, and {kept} are left: nothing calls AdaLoRA's "
+                "step, or the versions of peft and transformers don't fit this method"
+            )
+            yield Check(name="budget", verdict="failed", text=text)
+        else:
+            text = f"{kept} of {had} ranks are left after step {cut}, as scheduled"
+            yield Check(name="budget", verdict="passed", text=text)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Give the allocator's figures, and the last cut."""

@@ -27,6 +27,17 @@ class Schedule:
         return self.steps - self.final
 
     @property
+    def first_cut(self) -> int:
+        """Step after which ranks are taken for the first time."""
+        return min(self.interval * (self.free // self.interval + 1), self.last_cut)
+
+    def newest_cut(self, step: int) -> int | None:
+        """Give the step of the newest cut that is due by a step; None: none is."""
+        if step < self.first_cut:
+            return None
+        return self.last_cut if step >= self.last_cut else self.interval * (step // self.interval)
+
+    @property
     def works(self) -> bool:
         """Whether ranks can be compared for an interval, and for one step at least, before the last cut."""
         return self.last_cut - self.free >= self.interval and self.last_cut > 1

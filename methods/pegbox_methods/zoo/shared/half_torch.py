@@ -13,6 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 from pegbox_hardware.model_config import shape_of
 from pegbox_hardware.shape import ALL_LINEAR, ATTENTION, ends_like, is_pattern
+from pegbox_methods.adapter_files import refuse_pickles
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import Attached
@@ -37,7 +38,11 @@ class PeftHalf:
         cast(PeftModel, attached.model).save_pretrained(str(folder), save_embedding_layers=False)
 
     def load(self, model: nn.Module, folder: Path) -> nn.Module:
-        """Put the saved adapter on a base model."""
+        """Put the saved adapter on a base model.
+
+        Raises: Refusal: its weights lie in a pickle.
+        """
+        refuse_pickles(folder)
         return cast(nn.Module, PeftModel.from_pretrained(model, str(folder)))
 
     def merge(self, model: nn.Module) -> nn.Module:

@@ -11,6 +11,7 @@ import torch
 from peft import PeftConfig, PeftModel, ShiraConfig
 from torch import Tensor, nn
 
+from pegbox_methods.adapter_files import refuse_pickles
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.zoo.shared.half_torch import PeftHalf, target_modules
@@ -23,6 +24,7 @@ class ShiraHalf(PeftHalf):
 
     def load(self, model: nn.Module, folder: Path) -> nn.Module:
         """Put the saved adapter on a base model; its positions are in the file."""
+        refuse_pickles(folder)
         config = PeftConfig.from_pretrained(str(folder))
         config.mask_fn = None  # PEFT would draw positions, and then replace them by the file's
         return cast(nn.Module, PeftModel.from_pretrained(model, str(folder), config=config))

@@ -1,0 +1,52 @@
+"""Asking a run for something by a command of the command line, and telling what it says."""
+
+from __future__ import annotations
+
+import argparse
+
+import msgspec
+
+from pegbox.answer import answer_json, say
+from pegbox_methods.events import CommandAnswer
+from pegbox_runs.asking import ask
+from pegbox_runs.commands import CommandName
+from pegbox_runs.run_folder import RunFolder, find
+from pegbox_runs.run_state import RunState
+from pegbox_runs.timeline import how_to_go_on
+from pegbox_runs.viewing import state_of
+
+
+def ask_run(asked: argparse.Namespace, name: CommandName) -> int:
+    """Ask a run that is carried, and wait for its answer. Returns: 0 if it will be done, 1 if not."""
+    folder = find(asked.run)
+    state = state_of(folder)
+    if not carried(state):
+        _tell(folder, state, None, json=asked.json)
+        hint = how_to_go_on(folder.id, state) if name == "resume" else None
+        say(f"{folder.id} isn't running: it is {state.status}. {hint or ''}".rstrip(), json=asked.json)
+        return 1
+    return tell_answer(folder, state, name, seconds=asked.wait, json=asked.json)
+
+
+def tell_answer(folder: RunFolder, state: RunState, name: CommandName, *, seconds: float, json: bool) -> int:
+    """Ask, wait and tell. `state` is what the run was in before."""
+    answer = ask(folder, name, seconds)
+    _tell(folder, state, answer, json=json)
+    if answer is None:
+        now = state_of(folder)
+        waiting = f"{folder.id} has not answered within {seconds:g} s; it will read the command when it can."
+        say(waiting if carried(now) else f"{folder.id} ended by itself first: it is {now.status}.", json=json)
+        return 1
+    said = answer.text if answer.taken else f"no: {answer.text}"
+    say(f"{folder.id}: {said} ({answer.latency:.1f} s).", json=json)
+    return 0 if answer.taken else 1
+
+
+def carried(state: RunState) -> bool:
+    """Tell whether somebody hears the run's commands."""
+    return not state.over and state.status != "lost"
+
+
+def _tell(folder: RunFolder, state: RunState, answer: CommandAnswer | None, *, json: bool) -> None:
+    if json:
+        answer_json({"run": folder.id, "status": state.status, "answer": answer and msgspec.to_builtins(answer)})

@@ -1,0 +1,12 @@
+"""pegbox abort RUN"""
+
+from __future__ import annotations
+
+import argparse
+
+from pegbox.command_answer import ask_run
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Ask a run to end at once."""
+    return ask_run(asked, "abort")

@@ -1,0 +1,116 @@
+"""What the log tells of a run's workers so far, as far as the next decision depends on it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from pegbox_methods.events import (
+    AnyEvent,
+    CommandAnswer,
+    Continued,
+    Failed,
+    Finished,
+    Paused,
+    Queued,
+    Restarting,
+    Resumed,
+    Started,
+    Step,
+    Trouble,
+    WorkerEnded,
+    WorkerFailed,
+)
+from pegbox_runs.event_log import BadLine
+
+BY_HAND = {"SIGKILL", "SIGTERM", "SIGINT"}
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a worker ended before its run did."""
+
+    kind: Trouble
+    what: str
+    step: int
+    """Steps that were done by then."""
+    by_hand: bool = False
+    """Whether it may have been killed from outside, which says nothing about the run."""
+
+
+class Attempts(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest worker, and what is remembered of those before it. A pure fold, as RunState is."""
+
+    attempt: int = 0
+    steps: int = 0
+    """Steps done by the newest worker, those before its checkpoint too."""
+    trouble: WorkerFailed | None = None
+    """What the newest worker told of its failure."""
+    ended: WorkerEnded | None = None
+    """What a supervisor told of its end."""
+    paused: Paused | None = None
+    asked: Literal["stop", "abort"] | None = None
+    """What a person asked for, and was told yes."""
+    over: bool = False
+    left: int | None = None
+    """Restarts that are left; None: none was needed yet."""
+    before: Fault | None = None
+    """Why the worker before this one ended."""
+    restarting: Restarting | None = None
+    """A next worker was announced and hasn't been started."""
+    queued: bool = False
+    """The run waits for its turn, whatever became of it before."""
+
+    def after(self, event: AnyEvent | BadLine) -> Attempts:
+        """Give what is known once the event has happened."""
+        if isinstance(event, Step):
+            return self if event.step <= self.steps else msgspec.structs.replace(self, steps=event.step)
+        changes = self._changes(event)
+        return msgspec.structs.replace(self, **changes) if changes else self
+
+    def _changes(self, event: AnyEvent | BadLine) -> dict[str, object]:
+        match event:
+            case Started() if event.attempt == self.attempt and not self.over:
+                return {}  # the line that this process wrote itself, read back
+            case Started():
+                same_series = self.restarting is not None or (self.paused is not None and not self.over)
+                kept = {"left": self.left, "before": self.before, "asked": self.asked} if same_series else {}
+                return msgspec.structs.asdict(Attempts(attempt=event.attempt, **kept))  # type: ignore[arg-type]
+            case Queued():
+                return msgspec.structs.asdict(Attempts(attempt=self.attempt, queued=True))
+            case Resumed():
+                return {"steps": event.step}
+            case WorkerFailed():
+                return {"trouble": event}
+            case WorkerEnded():
+                return {"ended": event}
+            case Restarting():
+                return {"restarting": event, "left": event.left, "before": self.fault(self.ended)}
+            case Paused():
+                return {"paused": event}
+            case Continued():
+                return {"paused": None}
+            case CommandAnswer(command="stop" | "abort", taken=True):
+                return {"asked": event.command}
+            case Finished() | Failed():
+                return {"over": True}
+        return {}
+
+    def fault(self, ended: WorkerEnded | None) -> Fault:
+        """Name why the newest worker ended: by its own word, else by how its process did."""
+        if self.trouble is not None:
+            steps = max(self.trouble.step, self.steps)
+            return Fault(kind=self.trouble.kind, what=self.trouble.what, step=steps)
+        if ended is not None and ended.oom_killer:
+            what = f"the kernel killed the worker for memory ({ended.evidence})"
+            return Fault(kind="host-memory", what=what, step=self.steps)
+        if ended is not None and ended.signal is not None:
+            by_hand = ended.signal in BY_HAND
+            return Fault(
+                kind="crash", what=f"the worker was killed by {ended.signal}", step=self.steps, by_hand=by_hand
+            )
+        if ended is None or ended.exit_code is None:
+            what = "the worker ended while no supervisor watched it, and told no reason"
+            return Fault(kind="crash", what=what, step=self.steps, by_hand=True)
+        what = f"the worker ended with exit code {ended.exit_code} and told no reason"
+        return Fault(kind="crash", what=what, step=self.steps)

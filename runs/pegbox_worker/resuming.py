@@ -1,0 +1,125 @@
+"""Going on from a checkpoint as if the run had never ended, and ending with the best weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from transformers import TrainerState
+from transformers.trainer_utils import TrainOutput
+
+from pegbox_methods.events import Notice
+from pegbox_runs.checkpoints import Unfit, folder_of, verify
+from pegbox_worker.checkpoint import load_state, load_weights
+from pegbox_worker.optimizer_state import fill_optimizer, fill_schedule, optimizer_kind
+from pegbox_worker.random_state import RandomState
+from pegbox_worker.saving import OPTIMIZER, RANDOM, STATE_JSON, SavingTrainer
+from pegbox_worker.state_tree import from_tree
+from pegbox_worker.training_record import TrainingRecord, read_record
+
+
+class ResumableTrainer(SavingTrainer):
+    """Takes its own checkpoints up. What one lacks is an error: transformers would go on without it."""
+
+    def train(self, resume_from_checkpoint: Any = None, *arguments: Any, **named: Any) -> TrainOutput:
+        """Train from the beginning or from a checkpoint's folder; all steps may have been taken already."""
+        self._shelf.clear_leftovers()
+        if not resume_from_checkpoint:
+            return super().train(None, *arguments, **named)
+        checkpoint = Path(resume_from_checkpoint)
+        record = read_record(checkpoint)
+        if record.step >= self.args.max_steps:
+            # transformers would take one step more: it looks at the end only behind a step.
+            self._load_from_checkpoint(str(checkpoint))
+            self.state = TrainerState.load_from_json(str(checkpoint / STATE_JSON))
+            self._take_up(record)
+            return TrainOutput(self.state.global_step, 0.0, {})
+        self.args.eval_on_start = record.evaluation_due
+        return super().train(str(checkpoint), *arguments, **named)
+
+    def keep_best(self) -> int:
+        """At the run's end, take back the weights of the best evaluation. Returns: its step."""
+        step = self.state.global_step
+        if self.args.eval_strategy == "no":
+            return step
+        if self._evaluated is None or self._evaluated.step != step:
+            self.evaluate()
+        best = self._best
+        if best is None or self._evaluated is None or best.step == step or self._evaluated.loss < best.loss:
+            return step
+        try:
+            load_weights(self.model, verify(folder_of(self._shelf.place, best.step)).path)
+        except Unfit as fault:
+            text = (
+                f"the best evaluation was after step {best.step}, and its checkpoint can't be read back ({fault}); the "
+                f"adapter is that of step {step}."
+            )
+            self._tell(Notice(text=text, about="best-lost"))
+            return step
+        return best.step
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, *_: Any) -> None:
+        """Take the trained weights and the method's memory back."""
+        load_weights(self.model, Path(resume_from_checkpoint))
+        if self._method_state is not None:
+            load_state(self._method_state, Path(resume_from_checkpoint))
+
+    def _init_training_state(self, *arguments: Any) -> tuple[int, int]:
+        """Go by this run's distances between evaluations, not by the checkpoint's: they may be others now."""
+        place: tuple[int, int] = super()._init_training_state(*arguments)
+        max_steps, checkpoint = arguments[0], arguments[3]
+        self.state.compute_steps(self.args, max_steps)
+        if checkpoint is not None:
+            self._take_up(read_record(Path(checkpoint)))
+        return place
+
+    def _take_up(self, record: TrainingRecord) -> None:
+        self.saved_step = self._shelf.newest = record.step
+        self._best, self._evaluated = record.best, record.evaluated
+        if record.step_rows != self.step_rows:
+            text = (
+                f"a step takes {self.step_rows} rows now and took {record.step_rows} before, so some rows of the "
+                "epoch come twice and others not."
+            )
+            self._tell(Notice(text=text, about="other-batch"))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Take both up. A checkpoint that lacks them raises; an optimizer of another kind begins anew, and says so."""
+        if checkpoint is None:
+            return
+        record, tensors = read_record(Path(checkpoint)), load_file(Path(checkpoint, OPTIMIZER))
+        kind = optimizer_kind(self.optimizer)
+        if kind == record.optimizer_kind:
+            fill_optimizer(self.optimizer, from_tree(record.optimizer, tensors))
+        else:
+            text = f"the optimizer begins anew: the checkpoint's was {record.optimizer_kind}, and this one is {kind}."
+            self._tell(Notice(text=text, about="other-optimizer"))
+        rates = fill_schedule(self.lr_scheduler, self.optimizer, record.schedule)
+        before = record.schedule["rates"]
+        if len(before) == len(rates) and list(rates) != list(before):
+            text = (
+                f"the schedule is another one from here on: step {record.step + 1} has the learning rate "
+                f"{rates[0]:.3g} where it would have had {before[0]:.3g}."
+            )
+            self._tell(Notice(text=text, about="other-schedule"))
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        """Take the factor of float16 up."""
+        scaler = getattr(self.accelerator, "scaler", None)
+        if checkpoint is None or scaler is None:
+            return
+        saved = read_record(Path(checkpoint)).scaler
+        if saved is None:
+            raise Unfit("the checkpoint is of a run that wasn't in float16")
+        scaler.load_state_dict(from_tree(saved, {}))
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """Let chance go on where it stood."""
+        if checkpoint is None:
+            return
+        path = Path(checkpoint)
+        saved = RandomState.of(from_tree(read_record(path).chance, {}), load_file(path / RANDOM))
+        if self.args.device.type == "cuda" and len(saved.cuda) != len(RandomState.now().cuda):
+            raise Unfit(f"the checkpoint is of a run that saw {len(saved.cuda)} GPUs, and this one sees another number")
+        saved.put_back()

@@ -1,0 +1,45 @@
+"""In which order the rows come: drawn anew for each epoch from the seed and the epoch's number, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch.utils.data import Sampler
+from transformers.trainer_pt_utils import get_length_grouped_indices
+
+
+class RowOrder(Sampler[int]):
+    """The order of one epoch, which the trainer names by `set_epoch`.
+
+    transformers' samplers draw from torch's global generator, or from one that must have gone through all epochs
+    before; a run that begins in the middle would have to draw what it had drawn. This one needs to know nothing but
+    where it is. It gives the same rows to the same steps whatever part of a step is a micro-batch.
+    """
+
+    def __init__(self, rows: int, *, seed: int, lengths: Sequence[int] | None = None, step_rows: int = 1) -> None:
+        """Take the number of rows; with `lengths`, rows of like length come together in steps of `step_rows`."""
+        self._rows = rows
+        self._seed = seed
+        self._lengths = lengths
+        self._step_rows = step_rows
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Name the epoch that is walked through next, from 0."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(_mixed(self._seed, self._epoch))
+        if self._lengths is None:
+            return iter(torch.randperm(self._rows, generator=generator).tolist())
+        return iter(get_length_grouped_indices(self._lengths, self._step_rows, generator=generator))
+
+
+def _mixed(seed: int, epoch: int) -> int:
+    """Make one number of the two; their sum would give one seed's second epoch to the next seed's first."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {epoch}".encode()).digest()[:7])

@@ -1,0 +1,352 @@
+"""The whole job, stumbling and going on: one adapter, one curve, and the log says what happened."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from msgspec import structs
+
+from pegbox_methods.events import (
+    AnyEvent,
+    Change,
+    Checkpoint,
+    Finished,
+    Notice,
+    Paused,
+    Prepared,
+    Resumed,
+    Sample,
+    Started,
+    Step,
+    WorkerFailed,
+)
+from pegbox_methods.recipe import Evaluation, Method, Model, Output, Recipe, Rows, Training
+from pegbox_runs.changes import Revision, add_revision
+from pegbox_runs.commands import send
+from pegbox_runs.event_log import EventReader, EventWriter
+from pegbox_runs.models import BUNDLED
+from pegbox_runs.preflight import check
+from pegbox_runs.run_folder import RunFolder, create
+from pegbox_runs.run_state import RunState, catch_up
+from pegbox_worker import adapter_folder, going_on, job
+from pegbox_worker.control import Control
+from pegbox_worker.stop_flag import StopFlag
+from pegbox_worker.trainer import MeasuredTrainer
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("PEGBOX_HOME", str(tmp_path / "home"))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def new_run(**training: Any) -> RunFolder:
+    asked = Recipe(
+        model=Model(name="bundled"),
+        rows=Rows(file=str(BUNDLED / "rows.jsonl"), limit=24),
+        method=Method(name="lora", settings={"rank": 2, "dropout": 0.1}),
+        training=Training(
+            **{
+                "max_steps": 8,
+                "length": 128,
+                "micro_batch": 2,
+                "accumulation": 2,
+                "precision": "float32",
+                "learning_rate": 2e-3,
+                **training,
+            }
+        ),
+        evaluation=Evaluation(every=3, samples=1, sample_tokens=4),
+        output=Output(checkpoints=2),
+    )
+    checked = check(asked, file="recipe.toml")
+    return create(checked.recipe, checked.environment())
+
+
+def carry(folder: RunFolder, attempt: int = 1, prepare: Callable[[Control], None] = lambda _: None) -> int:
+    """Be the worker of a run's attempt, as the supervisor starts it."""
+    writer = EventWriter(folder.events)
+    writer.emit(
+        Started(
+            run=folder.id,
+            method="lora",
+            model="bundled",
+            host="here",
+            supervisor_pid=1,
+            supervisor_mark="",
+            worker_pid=2,
+            worker_mark="",
+            version="0",
+            attempt=attempt,
+        )
+    )
+    state = state_of(folder)
+    control = Control(folder, writer, StopFlag(), answered=state.answered)
+    prepare(control)
+    return job.carry(folder, writer, control, state)
+
+
+def events(folder: RunFolder) -> list[AnyEvent]:
+    return [event for block in EventReader(folder.events).new() for event in block]  # type: ignore[misc]
+
+
+def told(folder: RunFolder, kind: type[Any]) -> list[Any]:
+    return [event for event in events(folder) if isinstance(event, kind)]
+
+
+def state_of(folder: RunFolder) -> RunState:
+    return catch_up(EventReader(folder.events), RunState())
+
+
+def adapter_hash(folder: RunFolder) -> str:
+    return hashlib.sha256((folder.adapter / "adapter_model.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run that nothing happened to."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PEGBOX_HOME", str(tmp_path_factory.mktemp("whole")))
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        folder = new_run()
+        assert carry(folder) == 0
+        torch.set_num_threads(threads)
+    return folder
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, micro_batch: int, error: BaseException) -> None:
+    """Make one training micro-batch raise, counted from 1 within the process."""
+    plain, counted = MeasuredTrainer.compute_loss, iter(range(1, 10_000))
+
+    def compute_loss(self: Any, model: Any, *arguments: Any, **named: Any) -> Any:
+        if model.training and next(counted) == micro_batch:
+            raise error
+        return plain(self, model, *arguments, **named)
+
+    monkeypatch.setattr(MeasuredTrainer, "compute_loss", compute_loss)
+
+
+def test_a_run_that_ran_out_of_memory_goes_on_from_the_step_before_and_ends_the_same(
+    whole: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = new_run()
+    fail_at(monkeypatch, 10, torch.OutOfMemoryError("out of memory"))  # the second half of step 5
+    assert carry(folder) == 1
+    (failed,) = told(folder, WorkerFailed)
+    assert (failed.kind, failed.step) == ("device-memory", 4)
+    assert failed.doing.startswith("forward and backward of 2 rows of ")
+    assert events(folder)[-1] == failed
+    assert [(event.step, event.reason) for event in told(folder, Checkpoint)] == [(3, "planned"), (4, "rescue")]
+    monkeypatch.undo()
+    assert carry(folder, 2) == 0
+    assert [(event.step, event.folder) for event in told(folder, Resumed)] == [(4, "checkpoints/checkpoint-4")]
+    assert adapter_hash(folder) == adapter_hash(whole)
+    state, other = state_of(folder), state_of(whole)
+    assert state.loss == other.loss
+    assert [e.loss for e in state.evaluations] == [e.loss for e in other.evaluations]
+    assert (state.tokens, state.padding) == (other.tokens, other.padding)
+    assert [sample.answer for sample in state.samples] == [sample.answer for sample in other.samples]
+    assert len(told(folder, Prepared)) == 2
+    assert state.status == "finished"
+    assert told(folder, Finished)[0].kept_step == told(whole, Finished)[0].kept_step
+    assert told(folder, Step)[-1].epoch == told(whole, Step)[-1].epoch
+
+
+def test_a_run_whose_newest_checkpoint_is_torn_goes_on_from_the_one_before_and_says_so(
+    whole: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = new_run()
+    fail_at(monkeypatch, 13, ValueError("strange"))  # in step 7: the sixth ends its epoch with one micro-batch
+    assert carry(folder) == 1
+    assert told(folder, WorkerFailed)[0].kind == "error"
+    torn = folder.checkpoints / "checkpoint-6" / "optimizer.safetensors"
+    torn.write_bytes(torn.read_bytes()[:100])
+    monkeypatch.undo()
+    assert carry(folder, 2) == 0
+    assert told(folder, Resumed)[0].step == 3
+    (rejected,) = [event for event in told(folder, Notice) if event.about == "checkpoint-rejected"]
+    assert rejected.text.startswith("checkpoint-6 can't be used (optimizer.safetensors has 100 of ")
+    assert adapter_hash(folder) == adapter_hash(whole)
+    assert state_of(folder).loss == state_of(whole).loss
+
+
+def test_without_a_good_checkpoint_it_begins_anew_with_its_samples(
+    whole: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = new_run()
+    fail_at(monkeypatch, 2, ValueError("strange"))
+    assert carry(folder) == 1
+    assert told(folder, Checkpoint) == []
+    monkeypatch.undo()
+    assert carry(folder, 2) == 0
+    (resumed,) = told(folder, Resumed)
+    assert (resumed.step, resumed.folder) == (0, None)
+    assert [sample.step for sample in told(folder, Sample)] == [0, 0, 8]
+    assert [sample.step for sample in state_of(folder).samples] == [0, 8]
+    assert adapter_hash(folder) == adapter_hash(whole)
+
+
+def test_a_worker_killed_after_its_last_step_only_saves(whole: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = new_run()
+    monkeypatch.setattr(job, "write_adapter", lambda *_: (_ for _ in ()).throw(ValueError("killed")))
+    assert carry(folder) == 1
+    assert not folder.adapter.exists()
+    monkeypatch.undo()
+    steps = len(told(folder, Step))
+    assert carry(folder, 2) == 0
+    assert len(told(folder, Step)) == steps
+    assert told(folder, Resumed)[0].step == 8
+    assert adapter_hash(folder) == adapter_hash(whole)
+    assert told(folder, Finished)[0].steps == 8
+
+
+def test_a_stopped_run_goes_on_and_its_adapter_is_replaced(whole: RunFolder) -> None:
+    folder = new_run()
+
+    def stop(control: Control) -> None:
+        plain = control.advanced
+
+        def advanced(step: int, seconds: float) -> None:
+            plain(step, seconds)
+            if step == 4:
+                send(folder.commands, "stop")
+                control.poll()
+
+        control.advanced = advanced  # type: ignore[method-assign]
+
+    assert carry(folder, 1, stop) == 0
+    (stopped,) = told(folder, Finished)
+    assert (stopped.reason, stopped.steps) == ("stopped", 4)
+    assert told(folder, Checkpoint)[-1].reason == "ending"
+    first = adapter_hash(folder)
+    assert carry(folder, 2) == 0
+    assert told(folder, Finished)[-1].reason == "completed"
+    assert adapter_hash(folder) == adapter_hash(whole) != first
+    assert state_of(folder).loss == state_of(whole).loss
+    assert sorted(path.name for path in folder.path.iterdir() if path.name.startswith(".")) == []
+
+
+def test_a_pause_that_releases_memory_ends_the_worker_behind_a_checkpoint_and_without_an_adapter(
+    whole: RunFolder,
+) -> None:
+    folder = new_run()
+
+    def pause(control: Control) -> None:
+        send(folder.commands, "pause-release")
+        control.poll()
+
+    assert carry(folder, 1, pause) == 0
+    assert not folder.adapter.exists()
+    assert events(folder)[-1].memory == "released"  # type: ignore[union-attr]
+    assert [event.reason for event in told(folder, Checkpoint)] == ["pause"]
+    assert told(folder, Paused)[0].step == 1
+    assert carry(folder, 2) == 0
+    assert adapter_hash(folder) == adapter_hash(whole)
+
+
+def test_a_finished_run_goes_on_with_more_steps(whole: RunFolder) -> None:
+    folder = RunFolder(Path(shutil.copytree(whole.path, whole.path.with_name("copied"))))
+    try:
+        change = Change(key="training.max_steps", before=8, after=10)
+        add_revision(folder, Revision(time=0.0, step=8, why="asked", changes=(change,)))
+        assert carry(folder, 2) == 0
+    finally:
+        state = state_of(folder)
+        shutil.rmtree(folder.path)
+    assert state.status == "finished"
+    assert state.steps_done == 10
+    assert list(state.loss.steps) == list(range(1, 11))
+    assert [remark.about for remark in state.remarks if isinstance(remark, Notice)] == ["other-schedule"]
+
+
+def test_a_run_that_had_a_gpu_never_goes_on_on_a_cpu(whole: RunFolder) -> None:
+    state = state_of(whole)
+    had_a_gpu = structs.replace(state, prepared=structs.replace(state.prepared, device="cuda:0"))
+    with pytest.raises(going_on.DeviceGone, match="the run was on cuda:0"):
+        going_on.device_to_go_on_with(had_a_gpu)
+
+
+def test_a_run_that_had_none_stays_on_the_cpu(whole: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(going_on, "this_device", lambda: torch.device("cuda", 0))
+    assert going_on.device_to_go_on_with(state_of(whole)).type == "cpu"
+    assert going_on.device_to_go_on_with(RunState()).type == "cuda"
+
+
+def test_a_lost_device_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = new_run()
+
+    def gone(_state: RunState) -> torch.device:
+        raise going_on.DeviceGone("the run was on cuda:0, and no CUDA GPUs are available to its new worker")
+
+    monkeypatch.setattr(job, "device_to_go_on_with", gone)
+    assert carry(folder) == 1
+    assert told(folder, WorkerFailed)[0].kind == "device-lost"
+
+
+def full() -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_is_waited_for_and_told_again_every_ten_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(adapter_folder.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(adapter_folder.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    heard: list[Any] = []
+
+    def until(seconds: float) -> Callable[[], None]:
+        return lambda: full() if clock[0] < seconds else None
+
+    adapter_folder.when_there_is_room(until(1500), heard.append, lambda: False)
+    assert [event.about for event in heard] == ["waiting-for-room"] * 3
+    assert 1500 <= clock[0] < 1510
+    with pytest.raises(OSError, match="No space"):
+        adapter_folder.when_there_is_room(until(1e9), heard.append, lambda: False)
+    assert 5100 <= clock[0] < 5120
+    begun = clock[0]
+    with pytest.raises(OSError, match="No space"):
+        adapter_folder.when_there_is_room(until(1e9), heard.append, lambda: clock[0] > begun + 20)
+    assert clock[0] < begun + 30
+
+
+def test_another_error_is_not_waited_for() -> None:
+    def broken() -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        adapter_folder.when_there_is_room(broken, lambda _: None, lambda: False)
+
+
+@pytest.mark.parametrize("boundary", ["adapter-write", "adapter-rename"])
+def test_an_adapter_that_was_there_stays_until_the_new_one_is_whole(
+    boundary: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path)
+
+    def write(content: str) -> Callable[[Path], None]:
+        return lambda place: (place / "weights").write_text(content) and None
+
+    adapter_folder.write_adapter(folder, write("old"))
+
+    def strike(passed: str) -> None:
+        if passed == boundary:
+            raise OSError(5, "broken")
+
+    monkeypatch.setattr(adapter_folder, "strike", strike)
+    with pytest.raises(OSError, match="broken"):
+        adapter_folder.write_adapter(folder, write("new"))
+    monkeypatch.undo()
+    adapter_folder.mend_adapter(folder)
+    assert (folder.adapter / "weights").read_text() == "old"
+    adapter_folder.write_adapter(folder, write("new"))
+    assert (folder.adapter / "weights").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
