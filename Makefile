@@ -41,6 +41,9 @@ bench: $(READY) ## print both sides of each performance claim, from one run
 	$(BIN)/python -m tests.bench.first_step
 	$(BIN)/python -m tests.bench.step_cost
 	$(BIN)/python -m tests.bench.method_step_time
+	$(BIN)/python -m tests.bench.event_cost
+	$(BIN)/python -m tests.bench.stop_latency
+	$(BIN)/python -m tests.bench.viewer_cost
 
 accuracy: $(READY) ## print how far forecasts are from published measurements (ALL=1: simulated ones too, an hour)
 	$(BIN)/python -m tests.accuracy $(if $(ALL),--simulated)

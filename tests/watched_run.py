@@ -120,7 +120,7 @@ def watched_run(
             reporter,
             loss_on_labels(attached.model, bench.trained, number_format, CPU),
             bench.tokenizer,
-            (bench.trained, _first(bench.held_out, HELD_OUT)),
+            (bench.trained, first_rows(bench.held_out, HELD_OUT)),
             watchers=[*beside, *([sentinel] if watching else []), losses],
         )
         sentinel.trainer = losses.trainer = trainer
@@ -132,7 +132,8 @@ def watched_run(
     return Watched(told, losses.seen, error, trainer)
 
 
-def _first(rows: TokenRows, count: int) -> TokenRows:
+def first_rows(rows: TokenRows, count: int) -> TokenRows:
+    """Take the first of them."""
     return TokenRows.of(rows.input_ids[:count], rows.labels[:count])
 
 

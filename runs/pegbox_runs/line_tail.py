@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-CHUNK_BYTES = 4 * 2**20
+CHUNK_BYTES = 512 * 2**10
 
 
 class LineTail:
@@ -19,7 +19,7 @@ class LineTail:
         """Lines read so far."""
 
     def new_chunks(self) -> Iterator[bytes]:
-        """Give the new whole lines in blocks of a few MiB, each ending with a newline.
+        """Give the new whole lines in blocks of half a MiB, each ending with a newline.
 
         A file that isn't there yet has none. `lines` counts a block once the next is asked for.
         """
