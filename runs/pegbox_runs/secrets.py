@@ -99,7 +99,7 @@ def clean_streams() -> None:
 
     What C libraries print goes past them; `clean_file` catches that once the run is over.
     """
-    sys.stdout, sys.stderr = CleanStream(sys.stdout), CleanStream(sys.stderr)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = CleanStream(sys.stdout), CleanStream(sys.stderr)
 
 
 def clean_file(path: Path) -> bool:

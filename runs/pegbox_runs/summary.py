@@ -83,5 +83,6 @@ def summary_schema() -> dict[str, Any]:
 def write_summary(summary: Summary, path: Path) -> None:
     """Write the record aside and rename it, so that a reader sees it whole or not at all."""
     aside = path.with_suffix(".part")
+    aside.touch(mode=0o600)
     aside.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
     aside.replace(path)

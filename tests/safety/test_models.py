@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import pickle
 import shutil
 from pathlib import Path
+from pickle import dumps
 from typing import Any
 
 import pytest
@@ -80,7 +80,7 @@ def test_weights_that_lie_in_a_pickle_alone_are_refused_unopened_with_the_way_to
 ) -> None:
     mark = tmp_path / "ran"
     (folder / "model.safetensors").unlink()
-    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Payload(mark)))
+    (folder / "pytorch_model.bin").write_bytes(dumps(Payload(mark)))
     with pytest.raises(Refusal, match=r"pytorch_model\.bin may run code.*save_pretrained") as refusal:
         find_model(Model(name=str(folder)))
     assert "where you trust it" in refusal.value.sentence
@@ -93,7 +93,7 @@ def test_an_adapter_whose_weights_lie_in_a_pickle_alone_is_refused_unopened(tmp_
 
     mark, adapter = tmp_path / "ran", tmp_path / "adapter"
     adapter.mkdir()
-    (adapter / "adapter_model.bin").write_bytes(pickle.dumps(Payload(mark)))
+    (adapter / "adapter_model.bin").write_bytes(dumps(Payload(mark)))
     (adapter / "adapter_config.json").write_text('{"peft_type": "LORA", "auto_mapping": null}')
     for name in ("lora", "shira", "ia3"):
         with pytest.raises(Refusal, match=r"adapter_model\.bin.*save_pretrained"):

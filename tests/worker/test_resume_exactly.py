@@ -14,6 +14,7 @@ from msgspec import structs
 from transformers import TrainerCallback
 
 from pegbox_methods.recipe import Recipe
+from pegbox_worker.base_model import admit_bitsandbytes
 from pegbox_worker.random_state import RandomState, chance_put_aside
 from pegbox_worker.row_order import RowOrder
 from pegbox_worker.trainer import MeasuredTrainer
