@@ -62,6 +62,13 @@ class At(TrainerCallback):  # type: ignore[misc]
         setattr(self, hook, when)
 
 
+def noisy(trainer: MeasuredTrainer) -> None:
+    """Let every forward pass draw, evaluations too."""
+    trainer.model.get_input_embeddings().register_forward_hook(
+        lambda _module, _inputs, output: functional.dropout(output, 0.2, training=True)
+    )
+
+
 def test_a_sound_run_passes_and_is_told_once_after_twenty_steps(bench: Bench, tmp_path: Path) -> None:
     seen = watched_run(bench, tmp_path, "lora", 22)
     assert seen.error is None
@@ -77,9 +84,8 @@ def test_a_sound_run_passes_and_is_told_once_after_twenty_steps(bench: Bench, tm
 
 @pytest.mark.usefixtures("short_window")
 def test_looking_changes_no_step_and_draws_no_random_number(bench: Bench, tmp_path: Path) -> None:
-    dropout = {"dropout": 0.3}
-    plain = watched_run(bench, tmp_path / "plain", "lora", 6, settings=dropout, every=3, watching=False)
-    seen = watched_run(bench, tmp_path / "watched", "lora", 6, settings=dropout, every=3)
+    plain = watched_run(bench, tmp_path / "plain", "lora", 6, every=3, watching=False, after_making=noisy)
+    seen = watched_run(bench, tmp_path / "watched", "lora", 6, every=3, after_making=noisy)
     assert not plain.told
     assert [event.step for event in seen.inspected] == [4]
     assert seen.losses == plain.losses
@@ -197,11 +203,6 @@ def test_a_seed_that_is_not_the_recipes_is_told(bench: Bench, tmp_path: Path) ->
 
 
 def test_a_dropout_that_evaluations_do_not_turn_off_is_told(bench: Bench, tmp_path: Path) -> None:
-    def noisy(trainer: MeasuredTrainer) -> None:
-        trainer.model.get_input_embeddings().register_forward_hook(
-            lambda _module, _inputs, output: functional.dropout(output, 0.2, training=True)
-        )
-
     seen = watched_run(bench, tmp_path, "lora", 2, after_making=noisy)
     assert "evaluations draw at random" in seen.notices["sentinel-evaluation-repeatable"]
 
