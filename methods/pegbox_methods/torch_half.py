@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class BrokenPromise(Exception):
-    """A method found at work that it doesn't do what it says; the run ends with this sentence, and isn't tried again."""
+    """A method found at work that it doesn't do what it says; the run ends with this sentence, and isn't tried anew."""
 
 
 class Stateful(Protocol):

@@ -13,9 +13,11 @@ from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.changes import Revision, add_revision, current_recipe, overrides, revisions
+from pegbox_runs.checkpoints import newest_good
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.faults import now
 from pegbox_runs.launch import launch
+from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState, catch_up
 from pegbox_runs.supervision.adopting import adopt
@@ -53,6 +55,7 @@ def continue_run(
             raise owned_already(folder, worker)
         adopt(folder)
         return
+    _refuse_spoilt_checkpoints(folder)
     ownership = Ownership.take(folder)
     try:
         changes = _changes(folder, state, asked)
@@ -75,6 +78,21 @@ def _owner(folder: RunFolder, state: RunState) -> OwnerRecord | None:
         if owner is None or not state.over or not owner.lives or time.monotonic() > deadline:
             return owner
         time.sleep(0.05)
+
+
+def _refuse_spoilt_checkpoints(folder: RunFolder) -> None:
+    """Let a person decide whether a run that was saved, and can't be taken up any more, begins with its first step.
+
+    Raises: Refusal.
+    """
+    found, rejected = newest_good(folder)
+    if found is None and rejected:
+        newest = rejected[0]
+        raise Refusal(
+            f"no checkpoint of {folder.id} can be used; the newest is {newest.path.name}: "
+            f"{one_line(newest.reason, 200)}. Remove the folder {folder.checkpoints.name} in the run's folder to begin "
+            "it anew, or start a new run from its recipe.toml with `pegbox train`."
+        )
 
 
 def _orphan(owner: OwnerRecord | None, state: RunState) -> OwnerRecord | None:

@@ -161,3 +161,15 @@ def test_a_run_that_never_began_can_be_begun(launched: list[str]) -> None:
     folder = made()
     continue_run(folder)
     assert launched == [folder.id]
+
+
+def test_a_person_decides_whether_a_run_whose_checkpoints_are_all_spoilt_begins_anew(launched: list[str]) -> None:
+    folder = run(STOPPED)
+    spoilt = folder.checkpoints / "checkpoint-3"
+    spoilt.mkdir(parents=True)
+    with pytest.raises(Refusal, match=r"no checkpoint of .* can be used; the newest is checkpoint-3: .*begin it anew"):
+        continue_run(folder)
+    assert launched == []
+    spoilt.rmdir()
+    continue_run(folder)
+    assert launched == [folder.id]
