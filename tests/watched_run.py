@@ -21,9 +21,10 @@ from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.assembly import loss_on_labels, make_trainer
 from pegbox_worker.certify.bench import CPU, Bench
 from pegbox_worker.certify.case import Case
+from pegbox_worker.control import Control
 from pegbox_worker.plan import Plan
 from pegbox_worker.precision import decide
-from pegbox_worker.reporter import Control, Reporter
+from pegbox_worker.reporter import Reporter
 from pegbox_worker.sentinel.sentinel import Sentinel
 from pegbox_worker.stop_flag import StopFlag
 from pegbox_worker.token_rows import TokenRows

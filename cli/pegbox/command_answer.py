@@ -12,7 +12,7 @@ from pegbox_runs.asking import ask
 from pegbox_runs.commands import CommandName
 from pegbox_runs.run_folder import RunFolder, find
 from pegbox_runs.run_state import RunState
-from pegbox_runs.timeline import how_to_go_on
+from pegbox_runs.supervision.owner import owned_already, read_owner
 from pegbox_runs.viewing import state_of
 
 
@@ -22,24 +22,39 @@ def ask_run(asked: argparse.Namespace, name: CommandName) -> int:
     state = state_of(folder)
     if not carried(state):
         _tell(folder, state, None, json=asked.json)
-        hint = how_to_go_on(folder.id, state) if name == "resume" else None
-        say(f"{folder.id} isn't running: it is {state.status}. {hint or ''}".rstrip(), json=asked.json)
+        say(f"{folder.id} isn't running: it is {state.status}.", json=asked.json)
         return 1
     return tell_answer(folder, state, name, seconds=asked.wait, json=asked.json)
 
 
 def tell_answer(folder: RunFolder, state: RunState, name: CommandName, *, seconds: float, json: bool) -> int:
     """Ask, wait and tell. `state` is what the run was in before."""
-    answer = ask(folder, name, seconds)
+    try:
+        answer = ask(folder, name, seconds)
+    except OSError as error:
+        say(
+            f"{folder.commands}: the command can't be written: {error.strerror}. Make room, or the file writable, and "
+            f"try again; the signal TERM to the run's supervisor{_pid(folder)} stops it too.",
+            json=json,
+        )
+        return 1
     _tell(folder, state, answer, json=json)
     if answer is None:
         now = state_of(folder)
         waiting = f"{folder.id} has not answered within {seconds:g} s; it will read the command when it can."
         say(waiting if carried(now) else f"{folder.id} ended by itself first: it is {now.status}.", json=json)
+        owner = read_owner(folder)
+        if owner is not None and owner.elsewhere:
+            say(owned_already(folder, owner).sentence, json=json)
         return 1
     said = answer.text if answer.taken else f"no: {answer.text}"
     say(f"{folder.id}: {said} ({answer.latency:.1f} s).", json=json)
     return 0 if answer.taken else 1
+
+
+def _pid(folder: RunFolder) -> str:
+    owner = read_owner(folder)
+    return f" (process {owner.pid})" if owner is not None and not owner.elsewhere else ""
 
 
 def carried(state: RunState) -> bool:

@@ -11,7 +11,7 @@ DESCRIPTION = """\
 Fine-tune language models on one GPU, over SSH, without losing the run.
 
 RECIPE is a TOML file, of which two keys are needed: model.name and rows.file.
-RUN is a run's id, a unique beginning of it, or `last`."""
+RUN is a run's id, a unique beginning of it, or `last`: the one that was made last."""
 
 
 def build_parser() -> argparse.ArgumentParser:

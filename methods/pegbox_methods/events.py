@@ -151,6 +151,8 @@ class Evaluation(Event, frozen=True, kw_only=True, tag="evaluation", gc=False):
     """Whether no earlier trained evaluation of this run was lower; step 0 is never `best`."""
     memory: Memory
     """Memory at its end, and the peaks."""
+    extra: bool = False
+    """Made because the run ended there; a continued run doesn't count it."""
 
 
 class Sample(Event, frozen=True, kw_only=True, tag="sample", gc=False):

@@ -11,6 +11,8 @@ import msgspec
 from pegbox_methods.events import Change
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import read_recipe
+from pegbox_methods.refusal import Refusal
+from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import RunFolder
 
 
@@ -26,18 +28,30 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def revisions(folder: RunFolder) -> list[Revision]:
-    """Read all of them, oldest first; a run that was never changed has none."""
+    """Read all of them, oldest first; a run that was never changed has none.
+
+    Raises: Refusal: a line holds something else.
+    """
     try:
         lines = folder.changes.read_bytes().splitlines()
     except FileNotFoundError:
         return []
-    return [msgspec.json.decode(line, type=Revision) for line in lines]
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            found.append(msgspec.json.decode(line, type=Revision))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise Refusal(
+                f"{folder.changes}, line {number}: holds no change of the recipe ({one_line(str(error), 200)}). Mend "
+                "the line, or remove it: the run then goes on without that change."
+            ) from None
+    return found
 
 
 def add_revision(folder: RunFolder, revision: Revision) -> None:
     """Write one more; the file is whole before and after, whatever happens between.
 
-    Raises: OSError.
+    Raises: OSError. Refusal: the file was damaged.
     """
     lines = [msgspec.json.encode(known) + b"\n" for known in (*revisions(folder), revision)]
     aside = folder.changes.with_suffix(".part")

@@ -27,6 +27,13 @@ from pegbox_runs.supervision.telling import tell
 CHANGEABLE = ("training", "evaluation", "output", "recovery")
 """Parts of the recipe that a checkpoint can go on under; another model, method, seed or rows make another run."""
 
+KEPT = {
+    "training.length": "the rows would be cut elsewhere",
+    "training.order": "the rows would come in other steps",
+    "training.precision": "the numbers would be of another format",
+}
+"""What a run that goes on keeps all the same, and why: its losses couldn't be compared with those before."""
+
 RELEASE_SECONDS = 3.0
 """How long a supervisor that has told a run's end has to write its summary and let go of it."""
 
@@ -135,12 +142,17 @@ def _changes(folder: RunFolder, state: RunState, asked: Sequence[str]) -> tuple[
 
 
 def _refuse_other_run(override: str) -> None:
-    key = override.partition("=")[0].strip()
+    key, equals, _ = override.partition("=")
+    key = key.strip()
+    if not equals:
+        raise Refusal(f"--set {override}: expected SECTION.KEY=VALUE, as in training.epochs=3.")
     if key.partition(".")[0] not in CHANGEABLE:
         raise Refusal(
             f"--set {override}: a run that goes on keeps its {key.partition('.')[0]}; what can change is in "
             f"{', '.join(CHANGEABLE)}. Start a new run with `pegbox train` for the rest."
         )
+    if key in KEPT:
+        raise Refusal(f"--set {override}: {KEPT[key]}, which makes another run. Start that with `pegbox train`.")
 
 
 def _refuse_done(folder: RunFolder, state: RunState, after: Recipe, keys: Sequence[str]) -> None:

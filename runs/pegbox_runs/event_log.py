@@ -22,6 +22,10 @@ HELD_EVENTS = 10_000
 TAIL_BYTES = 64 * 1024
 
 
+LOG_GAP = "log-gap"
+"""What a notice is about that the writer itself adds, where it could not write."""
+
+
 class BadLine(msgspec.Struct, frozen=True):
     """A whole line of the log that holds no event."""
 
@@ -67,6 +71,11 @@ class EventWriter:
                 self._lost += 1
             self._stuck = len(self._held)
 
+    def flush(self) -> bool:
+        """Try once more to write what is held. Returns: whether nothing is held any more."""
+        with self._lock:
+            return self._flush()
+
     def close(self) -> None:
         """Write what is still held, if that is possible now, and release the file."""
         with self._lock:
@@ -86,7 +95,7 @@ class EventWriter:
         self._seq, self._time, self._torn = end.seq, end.time, end.unfinished
         if end.cut_short:
             text = "the line before was cut short: its writer ended within it, and what it told is missing"
-            self._held.appendleft((Notice(text=text, about="log-gap"), now()))
+            self._held.appendleft((Notice(text=text, about=LOG_GAP), now()))
         return True
 
     def _flush(self) -> bool:
@@ -111,7 +120,7 @@ class EventWriter:
                 self._late += 1
 
     def _tell_gap(self, text: str) -> bool:
-        return self._append(Notice(text=f"{text} (disk full?)", about="log-gap"), 0.0)
+        return self._append(Notice(text=f"{text} (disk full?)", about=LOG_GAP), 0.0)
 
     def _append(self, event: Event, happened: float) -> bool:
         happened = max(self._time, happened)

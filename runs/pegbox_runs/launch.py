@@ -76,7 +76,10 @@ class WarmSupervisor:
             ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
             block = os.read(pipe, 2**16) if ready else b""
             if not block:
-                raise Refusal("the supervisor didn't take the run. `pegbox train` again; nothing was started.")
+                raise Refusal(
+                    "the supervisor didn't take the run, and nothing was started. Try again; if it stays so, "
+                    "`pegbox doctor` may say why."
+                )
             lines += block
             for line in lines.splitlines(keepends=True):
                 if line.endswith(b"\n"):

@@ -163,12 +163,19 @@ def _text(before: Training, taken: Rung, present: Price | None) -> str:
             f"{after.accumulation} such micro-batches make a step in place of {before.accumulation}."
         )
     if after.optimizer != before.optimizer:
-        paged = ", and the device may lend them to the machine's memory" if after.optimizer.startswith("paged") else ""
-        parts.append(
-            f"The optimizer keeps its averages in 8 bits{paged}: it begins them afresh, and its steps differ slightly "
-            "from here on."
-        )
+        parts.append(_averages(before.optimizer, after.optimizer))
     return " ".join((*parts, _cost(present, taken.price), _kept(before, after, numerics=taken.numerics)))
+
+
+def _averages(before: str, after: str) -> str:
+    """Say what becomes of the optimizer's averages: a worker takes them up from its own kind, paged or not."""
+    if before == "adamw_8bit":
+        return "The optimizer keeps its averages as they are, and the device may lend them to the machine's memory."
+    paged = ", and the device may lend them to the machine's memory" if after.startswith("paged") else ""
+    return (
+        f"The optimizer keeps its averages in 8 bits{paged}: it begins them afresh, and its steps differ slightly "
+        "from here on."
+    )
 
 
 def _cost(present: Price | None, price: Price | None) -> str:
@@ -193,6 +200,8 @@ def _kept(before: Training, after: Training, *, numerics: int) -> str:
     same = "the rows of each step are the same" if numerics else "each step learns the same from the same rows"
     if before.micro_batch == after.micro_batch:
         how = f"{before.micro_batch} x {before.accumulation}"
+    elif not numerics:
+        same += ", except that dropout, where there is any, leaves out other values"
     return f"The effective batch stays {rows} ({how}): {same}."
 
 

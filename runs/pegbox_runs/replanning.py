@@ -16,7 +16,6 @@ import msgspec
 from pegbox_methods.events import Change, WorkerFailed
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState
 
 MODULE = "pegbox_runs.less_memory"
@@ -42,7 +41,7 @@ class Shortage(msgspec.Struct, frozen=True, kw_only=True):
     """None: the worker hadn't told."""
 
 
-def replan(_folder: RunFolder, recipe: Recipe, state: RunState) -> Replan | None:
+def replan(recipe: Recipe, state: RunState) -> Replan | None:
     """Find what needs less memory than what was in hand when it ran out; None: nothing is left.
 
     `recipe` is the present one, with all that was changed before.

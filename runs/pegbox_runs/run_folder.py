@@ -97,7 +97,7 @@ def create(recipe: Recipe, environment: Environment) -> RunFolder:
     Raises: Refusal: the place for runs can't be written.
     """
     root = runs_root()
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe.method.name}-{secrets.token_hex(2)}"
+    name = f"{_moment(root)}-{recipe.method.name}-{secrets.token_hex(2)}"
     making = root / f".making-{name}"
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -122,6 +122,16 @@ def create(recipe: Recipe, environment: Environment) -> RunFolder:
         if isinstance(error, UnicodeError):
             raise Refusal(f"a name in the recipe can't be written as UTF-8: {error}.") from error
         raise
+
+
+def _moment(root: Path) -> str:
+    """Give a name's first part, by which runs are sorted: the second, and a letter where others began in the same."""
+    second = time.strftime("%Y%m%d-%H%M%S")
+    others = sorted(path.name for path in root.glob(f"{second}*"))
+    if not others:
+        return second
+    letters = others[-1].removeprefix(second).partition("-")[0]
+    return second + (letters[:-1] + chr(ord(letters[-1]) + 1) if letters and letters[-1] != "z" else letters + "a")
 
 
 def discard(folder: RunFolder) -> None:

@@ -191,12 +191,20 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "steps_done": event.step,
             "loss": self.loss.until(event.step),
-            "evaluations": tuple(e for e in self.evaluations if begun and e.step <= event.step),
+            "evaluations": tuple(e for e in self.evaluations if begun and e.step <= event.step and not e.extra),
             "samples": tuple(s for s in self.samples if begun and s.step <= event.step),
+            "checkpoint": self._checkpoint_at(event),
+            "ranks": self.ranks if self.ranks and begun and self.ranks.step <= event.step else None,
             "tokens": event.tokens,
             "padding": event.padding,
             "training_seconds": event.training_seconds,
         }
+
+    def _checkpoint_at(self, event: Resumed) -> Checkpoint | None:
+        """Give the newest one that is of use: those behind the step that the run goes on from were passed over."""
+        if event.folder is None or self.checkpoint is None or self.checkpoint.step <= event.step:
+            return self.checkpoint if event.step > 0 else None
+        return Checkpoint(step=event.step, folder=event.folder)
 
     def _with_remark(self, remark: Remark) -> tuple[Remark, ...]:
         return (*self.remarks[1 - KEPT_REMARKS :], remark)
@@ -224,9 +232,9 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def seconds_left(self) -> float | None:
         """Steps left times the mean seconds of a step, evaluations left out; None before the first step."""
-        if self.prepared is None or self.over or not len(self.loss):
+        if self.prepared is None or self.over or not self.steps_done:
             return None
-        return (self.prepared.steps - self.steps_done) * self.training_seconds / len(self.loss)
+        return (self.prepared.steps - self.steps_done) * self.training_seconds / self.steps_done
 
 
 def fold(items: Iterable[AnyEvent | BadLine], state: RunState | None = None) -> RunState:

@@ -98,12 +98,15 @@ def mark_lost(state: RunState, folder: RunFolder) -> RunState:
 
 
 def _is_carried(state: RunState, folder: RunFolder) -> bool:
-    """Tell whether a supervisor or a worker of the run lives. On another host that can't be told: True.
+    """Tell whether a supervisor or a worker of the run lives.
 
-    The log alone isn't enough: the supervisor that took a run from a dead one is named by owner.json.
+    The log alone isn't enough: the supervisor that took a run from a dead one is named by owner.json. One on another
+    host counts as living as long as that file names it, for it can't be seen from here; a person may remove the file.
     """
     owner = read_owner(folder)
     if owner is not None and (owner.elsewhere or owner.lives or owner.worker_lives):
+        return True
+    if owner is None and _unreadable(folder):
         return True
     if state.started is not None and is_alive(state.started):
         return True
@@ -113,17 +116,26 @@ def _is_carried(state: RunState, folder: RunFolder) -> bool:
 
 
 def is_alive(started: Started) -> bool:
-    """Tell whether a run's supervisor or worker still runs. On another host that can't be told: True."""
-    if started.host != socket.gethostname():
-        return True
-    return (
+    """Tell whether a run's supervisor or worker still runs, on this host."""
+    return started.host == socket.gethostname() and (
         process_mark(started.supervisor_pid) == started.supervisor_mark
         or process_mark(started.worker_pid) == started.worker_mark
     )
 
 
 def _waits(queued: Queued) -> bool:
-    return queued.host != socket.gethostname() or process_mark(queued.supervisor_pid) == queued.supervisor_mark
+    return queued.host == socket.gethostname() and process_mark(queued.supervisor_pid) == queued.supervisor_mark
+
+
+def _unreadable(folder: RunFolder) -> bool:
+    """Tell whether owner.json can't be opened just now though it may be there, as on a network file system."""
+    try:
+        folder.owner.open("rb").close()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def _is_young(folder: RunFolder) -> bool:

@@ -18,6 +18,7 @@ from pegbox_runs.run_state import RunState, catch_up
 from pegbox_runs.secrets import clean_streams
 from pegbox_worker.control import Control
 from pegbox_worker.guard import SupervisorGuard
+from pegbox_worker.last_words import write_last
 from pegbox_worker.stop_flag import StopFlag
 
 
@@ -97,7 +98,7 @@ def main() -> int:
         return carry(*handed)
     finally:
         handed.control.close()
-        handed.writer.close()  # which tries once more to write what a full disk refused
+        write_last(handed.writer)
 
 
 def _without_libraries(error: Exception) -> WorkerFailed:

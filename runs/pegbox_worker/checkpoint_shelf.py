@@ -18,12 +18,14 @@ from pegbox_runs.checkpoints import (
     Manifest,
     Progress,
     Reason,
+    Unfit,
     checkpoint_folders,
     folder_of,
     free_bytes,
     mark,
     sealed,
     superfluous,
+    verify,
 )
 from pegbox_runs.faults import strike
 
@@ -52,6 +54,8 @@ class CheckpointShelf:
         """Step of the newest one known to be whole."""
         self.largest = 0
         """Bytes of the largest one written or read."""
+        self._later: dict[int, bool] = {}
+        """Whether one of a later step than the newest is whole; looked at once."""
 
     def clear_leftovers(self) -> None:
         """Remove what a worker that died had begun to write or to delete."""
@@ -81,21 +85,36 @@ class CheckpointShelf:
     def rotate(self, best: int | None) -> None:
         """Remove what is above the limit; never the newest whole one, never the best."""
         if self.newest is not None:
-            self._remove(superfluous(self._steps(), newest=self.newest, best=best, limit=self._limit))
+            self._remove(self._leaving(self._steps(), self.newest, best))
 
-    def make_room(self, step: int, expected: int, best: int | None) -> None:
+    def make_room(self, step: int, expected: int, best: int | None, *, former: int | None = None) -> None:
         """See that a checkpoint of `expected` bytes fits; what would go after it may go before it.
 
+        `best`: as it will be once this one is there; `former`: as it is, and as it stays if this one comes to nothing.
         Raises: LittleRoom.
         """
         needed = _with_spare(max(expected, self.largest))
         if free_bytes(self.place) >= needed:
             return
-        leaving = superfluous([*self._steps(), step], newest=step, best=best, limit=self._limit)
-        self._remove(gone for gone in leaving if gone not in (self.newest, best))
+        leaving = self._leaving([*self._steps(), step], step, best)
+        self._remove(gone for gone in leaving if gone not in (self.newest, best, former))
         free = free_bytes(self.place)
         if free < needed:
             raise LittleRoom(f"it takes {_megabytes(needed)}, and the disk has {_megabytes(free)} left")
+
+    def _leaving(self, steps: list[int], newest: int, best: int | None) -> list[int]:
+        """Choose what goes. One of a later step goes only if nobody can go on from it: a worker that doesn't know where
+        the run stood must not take away what the run came to."""
+        chosen = superfluous(steps, newest=newest, best=best, limit=self._limit)
+        return [step for step in chosen if step < newest or not self._is_whole(step)]
+
+    def _is_whole(self, step: int) -> bool:
+        if step not in self._later:
+            try:
+                self._later[step] = verify(folder_of(self.place, step)).step == step
+            except Unfit:
+                self._later[step] = False
+        return self._later[step]
 
     def _seal(self, aside: Path, step: int, reason: Reason, progress: Progress) -> int:
         """Bring all to the disk, and the manifest after it."""

@@ -16,10 +16,13 @@ from pegbox_runs.commands import COMMANDS, Command, CommandReader, answer
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import RunFolder
+from pegbox_worker.last_words import write_last
 from pegbox_worker.stop_flag import StopFlag
 from pegbox_worker.wishes import Wishes
 
 POLL_SECONDS = 0.2
+ABORT_SECONDS = 2.0
+"""For how long an aborted worker tries to write its last words: its supervisor kills it after 5 s without an answer."""
 LOOK_SECONDS = 1.0
 """How often it looks whether the supervisor lives."""
 LEAVING = frozenset(COMMANDS) - {"abort", "stop"}
@@ -95,6 +98,18 @@ class Control:
         """Take which step the newest checkpoint has."""
         with self._lock:
             self._wishes.saved_step = step
+
+    def training_is_over(self) -> bool:
+        """Take no pause and no checkpoint from now on: no step's end comes any more at which to do it.
+
+        Returns: False where one was taken just before, and must be seen to first.
+        """
+        with self._lock:
+            if not self.stopping and (self._wishes.pausing or self._wishes.releasing):
+                return False
+            self._wishes.over = True
+            self._wishes.checkpoint = False
+            return True
 
     def leave(self) -> None:
         """Let no `resume` take the release back any more: the trainer ends behind this step. `release` or `stay` is
@@ -177,6 +192,7 @@ class Control:
         self._writer.emit(answer(command, "the run ends at once; what it hasn't saved is lost", taken=True))
         steps, seconds = self._wishes.step, self._training_seconds
         self._writer.emit(Finished(reason="aborted", steps=steps, kept_step=0, adapter=None, seconds=seconds))
+        write_last(self._writer, ABORT_SECONDS)
         os._exit(0)
 
     def _distrust(self, why: str) -> None:

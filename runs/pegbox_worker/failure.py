@@ -11,7 +11,9 @@ import torch
 from pegbox_methods.life_events import Trouble, WorkerFailed
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import BrokenPromise
+from pegbox_runs.checkpoints import Unfit
 from pegbox_runs.printable import one_line
+from pegbox_runs.supervision.policy import LESS_MEMORY
 from pegbox_worker.checkpoint import LacksWeights
 from pegbox_worker.out_of_memory import OutOfMemoryAt, device_ran_out, machine_ran_out
 
@@ -27,10 +29,6 @@ class SentinelFailed(Exception):
 MOST_CHARACTERS = 400
 """Of what a library says; the rest is in worker.log."""
 
-LESS_MEMORY = (
-    "Lower training.micro_batch and raise training.accumulation by as much (the result stays the same), "
-    "lower training.length, or set training.activation_checkpointing to 'on'."
-)
 LESS_HOST_MEMORY = f"Close what else runs on this machine, or give the run less to hold. {LESS_MEMORY}"
 FULL_DISK = ("no space left on device", "disk quota exceeded", "storagefull", "file too large", "filesystemquota")
 """What safetensors, pyarrow and the C library say where the exception carries no number."""
@@ -162,6 +160,12 @@ def _short(text: str) -> str:
 
 KNOWN = (
     Known("refused", _is_refused, _sentence, "Change the recipe and train again."),
+    Known(
+        "refused",
+        lambda error: isinstance(error, Unfit),
+        _sentence,
+        "Continue the run on a machine and with settings as it was begun with, or start it anew.",
+    ),
     Known(
         "diverged",
         _is_diverged,

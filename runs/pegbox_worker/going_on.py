@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import cast, get_args
+
+import msgspec
 import torch
 
 from pegbox_methods.events import Notice, Resumed
-from pegbox_runs.checkpoints import GoodCheckpoint, Rejected, newest_good
+from pegbox_methods.recipe import Precision, Recipe
+from pegbox_methods.refusal import Refusal
+from pegbox_runs.checkpoints import GoodCheckpoint, Rejected, checkpoint_folders, newest_good
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState
-from pegbox_worker.precision import this_device
+from pegbox_worker.precision import decide, this_device
 
 
 class DeviceGone(RuntimeError):
@@ -20,9 +25,12 @@ class DeviceGone(RuntimeError):
 def checkpoint_to_go_on_from(folder: RunFolder, state: RunState, writer: EventWriter) -> GoodCheckpoint | None:
     """Find it, and tell where the run goes on; a run's first worker begins, and tells nothing.
 
+    The log alone doesn't say which worker this is: a full disk may have kept a `started` from it. So a worker is the
+    first only if none before it told a phase or began a checkpoint.
     None: the run begins with its first step.
     """
-    if state.started is None or state.started.attempt == 1:
+    first = state.started is None or state.started.attempt == 1
+    if first and state.phase is None and not any(checkpoint_folders(folder.checkpoints)):
         return None
     found, rejected = newest_good(folder)
     if found is None:
@@ -59,6 +67,24 @@ def device_to_go_on_with(state: RunState) -> torch.device:
     if before.type == "cpu":
         return before
     raise DeviceGone(f"the run was on {before}, and no CUDA GPUs are available to its new worker")
+
+
+def recipe_to_go_on_with(recipe: Recipe, state: RunState, device: torch.device) -> Recipe:
+    """Write the number format that `auto` was for the workers before into the recipe: it is the run's from then on.
+
+    Raises: Refusal: this device can't train in it.
+    """
+    before = None if state.prepared is None else state.prepared.precision
+    if recipe.training.precision != "auto" or before not in get_args(Precision):
+        return recipe
+    try:
+        decide(cast(Precision, before), device)
+    except Refusal as refusal:
+        raise Refusal(
+            f"the run was begun in '{before}', by training.precision = 'auto', and can't go on in another number "
+            f"format. Continue it on a machine as it was begun on. Here: {refusal.sentence}"
+        ) from None
+    return msgspec.structs.replace(recipe, training=msgspec.structs.replace(recipe.training, precision=before))
 
 
 def _notice(rejected: Rejected, found: GoodCheckpoint | None) -> Notice:

@@ -19,6 +19,7 @@ from pegbox_runs.checkpoints import GoodCheckpoint
 from pegbox_runs.environment import Environment
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.faults import strike
+from pegbox_runs.models import find_model
 from pegbox_runs.rows.loading import FoundRows, find_rows
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState
@@ -29,8 +30,9 @@ from pegbox_worker.checkpoint_size import refuse_little_room
 from pegbox_worker.control import Control
 from pegbox_worker.failure import explain
 from pegbox_worker.first_look import show_rows
-from pegbox_worker.going_on import checkpoint_to_go_on_from, device_to_go_on_with
+from pegbox_worker.going_on import checkpoint_to_go_on_from, device_to_go_on_with, recipe_to_go_on_with
 from pegbox_worker.labelled_loss import LabelledLoss
+from pegbox_worker.late_evaluation import progress_with_late
 from pegbox_worker.prepared import PreparedRows, prepare
 from pegbox_worker.random_state import chance_put_aside
 from pegbox_worker.reporter import Reporter
@@ -63,7 +65,7 @@ def carry(folder: RunFolder, writer: EventWriter, control: Control, state: RunSt
         checkpoint = checkpoint_to_go_on_from(folder, state, writer)
         device = device_to_go_on_with(state)
         reporter = Reporter(writer, control, device)
-        _train(Hands(folder, writer, control, reporter, device), checkpoint)
+        _train(Hands(folder, writer, control, reporter, device), checkpoint, state)
     except Exception as error:  # noqa: BLE001  # every end is told
         traceback.print_exc()
         where, doing, step = ("starting", "", 0) if reporter is None else _place(reporter)
@@ -94,10 +96,13 @@ def _rescue(trainer: MeasuredTrainer, error: BaseException | None) -> None:
         traceback.print_exc()
 
 
-def _train(hands: Hands, checkpoint: GoodCheckpoint | None) -> None:
+def _train(hands: Hands, checkpoint: GoodCheckpoint | None, state: RunState) -> None:
     """Load, prepare, train and save."""
     recipe = current_recipe(hands.folder)
+    if checkpoint is not None:
+        recipe = recipe_to_go_on_with(recipe, state, hands.device)
     mend_adapter(hands.folder)
+    _refuse_other_model(recipe, hands.folder)
     hands.reporter.phase("loading", portable(recipe.model.name))
     strike("loading")
     base = load_base(recipe, hands.device)
@@ -120,7 +125,16 @@ def _train(hands: Hands, checkpoint: GoodCheckpoint | None) -> None:
     step = trainer.state.global_step
     if hands.control.releasing and trainer.saved_step == step < trainer.state.max_steps and hands.control.release(step):
         return
+    _end_pauses(hands, step)
     _finish(hands, start, trainer, sampler)
+
+
+def _end_pauses(hands: Hands, step: int) -> None:
+    """See to a pause that was asked for before it was known that no step is left; later ones are refused."""
+    while not hands.control.training_is_over():
+        if hands.control.releasing:
+            hands.control.stay(paused=False)
+        hands.control.wait_while_paused(step, hands.writer.emit)
 
 
 def _begin(
@@ -154,7 +168,7 @@ def _begin(
         kept = recipe.output.checkpoints
         refuse_little_room(hands.folder.path, trainer.model, trainer.checkpoint_bytes, kept, writer.emit)
     else:
-        hands.reporter.go_on_from(checkpoint.progress)
+        hands.reporter.go_on_from(progress_with_late(checkpoint.progress, checkpoint.path))
     return start, trainer
 
 
@@ -186,9 +200,27 @@ def _refuse_other_rows(found: FoundRows, folder: RunFolder) -> None:
 
     Raises: Refusal.
     """
-    told = msgspec.json.decode(folder.environment.read_bytes(), type=Environment)
+    told = _environment(folder)
     if (found.sha256, found.held_out_sha256) != (told.rows_sha256, told.held_out_sha256):
         raise Refusal("the file of rows was changed after the run was started; start it anew.")
+
+
+def _refuse_other_model(recipe: Recipe, folder: RunFolder) -> None:
+    """Refuse a base model that isn't the one the run was started with.
+
+    One of the Hub is pinned to its commit instead, and may not have had its weights here yet when the run was made.
+    Raises: Refusal.
+    """
+    found = find_model(recipe.model)
+    if not found.from_hub and found.sha256() != _environment(folder).model_sha256:
+        raise Refusal(
+            f"{portable(recipe.model.name)}: the base model was changed after the run was started (its config.json, or "
+            "names or sizes of its weights). Put back the one that was there, or start the run anew."
+        )
+
+
+def _environment(folder: RunFolder) -> Environment:
+    return msgspec.json.decode(folder.environment.read_bytes(), type=Environment)
 
 
 def _prepared(

@@ -21,8 +21,6 @@ from pegbox_worker.memory import memory
 from pegbox_worker.running_figures import RunningFigures
 from pegbox_worker.trainer import MeasuredTrainer
 
-__all__ = ["Control", "Reporter"]
-
 WORK = {"training": "forward and backward", "evaluating": "evaluation"}
 
 
@@ -191,7 +189,7 @@ class Reporter(TrainerCallback):
         """Notice the beginning of an evaluation, for which the trainer has no hook of its own."""
         if not self._evaluation_began:
             strike("evaluation", step=state.global_step)
-            self._evaluation_began = max(self._mark, 1e-9)
+            self._evaluation_began = self._mark or time.monotonic()  # a run that is all done never begins training
             self.phase("evaluating")
 
     def on_evaluate(
@@ -219,6 +217,7 @@ class Reporter(TrainerCallback):
                 seconds=now - self._evaluation_began,
                 best=self._figures.evaluated(state.global_step, loss),
                 memory=memory(self.device),
+                extra=self.trainer is not None and self.trainer.evaluation_is_extra,
             )
         )
         self._evaluation_began = 0.0
@@ -247,11 +246,16 @@ class Reporter(TrainerCallback):
 
     def _heed(self, state: TrainerState, control: TrainerControl) -> None:
         """Wait where the run is paused, then make the trainer save and end as it was asked to."""
-        self._control.wait_while_paused(state.global_step, self._writer.emit)
-        if self._control.wants_checkpoint():
-            self._reason = "asked"
-            control.should_save = True
-        self._end_if_told(state, control)
+        while True:
+            self._control.wait_while_paused(state.global_step, self._writer.emit)
+            if self._control.wants_checkpoint():
+                self._reason = "asked"
+                control.should_save = True
+            self._end_if_told(state, control)
+            if not control.should_training_stop or self._control.releasing or control.should_evaluate:
+                break
+            if self._control.training_is_over():  # not where another pause was asked for just now
+                break
         control.should_save = control.should_save or control.should_training_stop
         self._tell_reason()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from transformers.trainer_utils import TrainOutput
 from pegbox_methods.events import Notice
 from pegbox_runs.checkpoints import Unfit, folder_of, verify
 from pegbox_worker.checkpoint import load_state, load_weights
+from pegbox_worker.late_evaluation import with_late, write_late
 from pegbox_worker.optimizer_state import fill_optimizer, fill_schedule, optimizer_kind
 from pegbox_worker.random_state import RandomState
 from pegbox_worker.saving import OPTIMIZER, RANDOM, STATE_JSON, SavingTrainer
@@ -22,13 +24,18 @@ from pegbox_worker.training_record import TrainingRecord, read_record
 class ResumableTrainer(SavingTrainer):
     """Takes its own checkpoints up. What one lacks is an error: transformers would go on without it."""
 
+    evaluation_is_extra = False
+    """The evaluation in hand is made only because the run ends here; no checkpoint counts it."""
+    _owed_at: int | None = None
+    """Step of the checkpoint that was taken up, if an evaluation is due there."""
+
     def train(self, resume_from_checkpoint: Any = None, *arguments: Any, **named: Any) -> TrainOutput:
         """Train from the beginning or from a checkpoint's folder; all steps may have been taken already."""
         self._shelf.clear_leftovers()
         if not resume_from_checkpoint:
             return super().train(None, *arguments, **named)
         checkpoint = Path(resume_from_checkpoint)
-        record = read_record(checkpoint)
+        record = with_late(read_record(checkpoint), checkpoint)
         if record.step >= self.args.max_steps:
             # transformers would take one step more: it looks at the end only behind a step.
             self._load_from_checkpoint(str(checkpoint))
@@ -38,13 +45,23 @@ class ResumableTrainer(SavingTrainer):
         self.args.eval_on_start = record.evaluation_due
         return super().train(str(checkpoint), *arguments, **named)
 
+    def evaluate(self, *arguments: Any, **named: Any) -> dict[str, float]:
+        """Evaluate; what an earlier worker owed its last checkpoint counts as if it had been done there."""
+        metrics = super().evaluate(*arguments, **named)
+        if self._owed_at == self.state.global_step:
+            self._owed_at = None
+            self._count_late()
+        return metrics
+
     def keep_best(self) -> int:
         """At the run's end, take back the weights of the best evaluation. Returns: its step."""
         step = self.state.global_step
         if self.args.eval_strategy == "no":
             return step
         if self._evaluated is None or self._evaluated.step != step:
+            self.evaluation_is_extra = self._owed_at != step
             self.evaluate()
+            self.evaluation_is_extra = False
         best = self._best
         if best is None or self._evaluated is None or best.step == step or self._evaluated.loss < best.loss:
             return step
@@ -71,18 +88,29 @@ class ResumableTrainer(SavingTrainer):
         max_steps, checkpoint = arguments[0], arguments[3]
         self.state.compute_steps(self.args, max_steps)
         if checkpoint is not None:
-            self._take_up(read_record(Path(checkpoint)))
+            self._take_up(with_late(read_record(Path(checkpoint)), Path(checkpoint)))
         return place
 
     def _take_up(self, record: TrainingRecord) -> None:
         self.saved_step = self._shelf.newest = record.step
         self._best, self._evaluated = record.best, record.evaluated
+        self._owed_at = record.step if record.evaluation_due else None
         if record.step_rows != self.step_rows:
             text = (
                 f"a step takes {self.step_rows} rows now and took {record.step_rows} before, so some rows of the "
                 "epoch come twice and others not."
             )
             self._tell(Notice(text=text, about="other-batch"))
+
+    def _count_late(self) -> None:
+        """Let the evaluation of the checkpoint's own weights count, for this worker and for those after it."""
+        here = self._evaluated
+        if here is None or here.step != self.saved_step:
+            return
+        if self._best is None or here.loss < self._best.loss:
+            self._best = here
+        with suppress(OSError):  # it is done once more then, by a worker that begins here again
+            write_late(folder_of(self._shelf.place, here.step), here)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Take both up. A checkpoint that lacks them raises; an optimizer of another kind begins anew, and says so."""

@@ -127,7 +127,9 @@ class SavingTrainer(SFTTrainer):
         best = here if better else self._best
         if self.saved_step != step:
             try:
-                self._shelf.make_room(step, self.checkpoint_bytes, None if best is None else best.step)
+                former = None if self._best is None else self._best.step
+                wanted = None if best is None else best.step
+                self._shelf.make_room(step, self.checkpoint_bytes, wanted, former=former)
                 parts = self._parts(chance, best)
                 taken = self._shelf.write(step, parts, reason, self._reports.progress(step))
             except Exception as error:  # noqa: BLE001  # a full disk comes as OSError, SafetensorError or plain Exception

@@ -9,6 +9,8 @@ from pegbox_methods.events import CommandAnswer
 from pegbox_runs.commands import Command, answer, unknown
 from pegbox_worker.stop_flag import StopFlag
 
+AT_STEPS = frozenset({"pause", "pause-release", "checkpoint"})
+"""What is done at a step's end."""
 Said = tuple[bool, str]
 """Whether a command is taken, and what will happen or why not."""
 
@@ -34,6 +36,8 @@ class Wishes:
     """Steps that are done."""
     saved_step: int = -1
     """Steps that the newest checkpoint has."""
+    over: bool = False
+    """The last step is done: what is left is the closing evaluation and the adapter."""
     training: bool = False
     """Whether the first step was begun; until then wishes wait for its end."""
     _answers: dict[str, Callable[[], Said]] = field(init=False, repr=False)
@@ -52,6 +56,8 @@ class Wishes:
         """Heed a command, and make its answer. `abort` isn't a wish: whoever hears it ends the process."""
         if command.command not in self._answers:
             return unknown(command)
+        if self.over and command.command in AT_STEPS:
+            return answer(command, "the training is done; the run is saving its adapter", taken=False)
         taken, text = self._answers[command.command]()
         return answer(command, text, taken=taken)
 
@@ -60,6 +66,8 @@ class Wishes:
             return True, "the run is stopping already"
         self.stop.raised = True
         self.pausing = self.releasing = False
+        if self.over:
+            return True, "the training is done; the run saves its adapter and ends"
         if not self.training:
             return True, "the run ends before its first step"
         return True, "the run finishes its step, saves and ends"

@@ -9,17 +9,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from pegbox.__main__ import main
 from pegbox.commands import resume, train
 from pegbox_methods.events import Failed, Finished
-from pegbox_runs import asking
+from pegbox_runs import asking, continuing
 from pegbox_runs.commands import CommandReader, answer
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.run_folder import RunFolder, all_runs
+from pegbox_runs.supervision.owner import OwnerRecord
 from tests.commands import write_recipe_text
-from tests.stories import STORY, made
+from tests.stories import STORY, made, started
 
 STOPPED = Finished(reason="stopped", steps=3, kept_step=3, adapter="adapter", seconds=6.0)
 WORDS = {
@@ -132,6 +134,44 @@ def test_a_run_that_has_ended_is_continued_as_asked(
     assert main([*words, "--detach", "--json"]) == 0
     assert asked == [(over, {"epochs": 5.0, "max_steps": 9, "sets": ["training.learning_rate=1e-4"]})]
     assert json.loads(capsys.readouterr().out) == {"run": over.id, "folder": str(over.path)}
+
+
+@pytest.fixture
+def elsewhere() -> RunFolder:
+    """A run of another machine, or of a container that had another name."""
+    folder = made()
+    writer = EventWriter(folder.events)
+    for event in (started(host="node-7"), *STORY[1:]):
+        writer.emit(event)
+    folder.owner.write_bytes(msgspec.json.encode(OwnerRecord(host="node-7", pid=7, process_mark="m")))
+    return folder
+
+
+@pytest.mark.parametrize(("change", "code"), [([], 1), (["--set", "training.learning_rate=1e-4"], 2)])
+def test_a_run_whose_machine_is_gone_is_continued_once_a_person_says_that_it_is(
+    elsewhere: RunFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: list[str],
+    code: int,
+) -> None:
+    launched: list[RunFolder] = []
+    monkeypatch.setattr(continuing, "launch", launched.extend)
+    words = ["resume", "last", "--wait", "0", "--detach", *change]
+    assert main(words) == code
+    told = capsys.readouterr()
+    assert "carried by process 7 on node-7" in told.out + told.err
+    assert "remove owner.json in the run's folder" in told.out + told.err
+    assert launched == []
+    elsewhere.owner.unlink()
+    assert main(words) == 0
+    assert launched == [elsewhere]
+
+
+def test_a_run_with_damaged_changes_is_refused_in_words(over: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    over.changes.write_text("{}\n")
+    assert main(["resume", "last", "--detach"]) == 2
+    assert "changes.jsonl, line 1: holds no change of the recipe" in capsys.readouterr().err
 
 
 def test_who_continues_a_run_sees_what_comes_and_not_its_past_again(

@@ -163,6 +163,18 @@ def test_a_run_that_never_began_can_be_begun(launched: list[str]) -> None:
     assert launched == [folder.id]
 
 
+@pytest.mark.parametrize("key", ["training.length=64", 'training.order="packed"', 'training.precision="float16"'])
+def test_what_makes_another_experiment_is_no_change_of_a_run(launched: list[str], key: str) -> None:
+    with pytest.raises(Refusal, match=r"which makes another run. Start that with `pegbox train`"):
+        continue_run(run(STOPPED), sets=[key])
+    assert launched == []
+
+
+def test_a_change_without_a_value_is_refused(launched: list[str]) -> None:
+    with pytest.raises(Refusal, match=r"--set nonsense: expected SECTION.KEY=VALUE"):
+        continue_run(run(STOPPED), sets=["nonsense"])
+
+
 def test_a_person_decides_whether_a_run_whose_checkpoints_are_all_spoilt_begins_anew(launched: list[str]) -> None:
     folder = run(STOPPED)
     spoilt = folder.checkpoints / "checkpoint-3"

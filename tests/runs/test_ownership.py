@@ -192,6 +192,18 @@ def test_a_full_disk_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPa
     Ownership.take(folder).release()
 
 
+def test_a_disk_that_became_read_only_stops_no_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    ownership = Ownership.take(made())
+
+    def unlink(_path: Path, *, missing_ok: bool) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    ownership.release()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(ownership._descriptor)
+
+
 def test_a_link_in_the_records_place_is_not_followed(tmp_path: Path) -> None:
     folder = made()
     folder.owner.symlink_to(tmp_path / "elsewhere")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,13 +20,11 @@ from pegbox_runs import less_memory, replanning, rungs
 from pegbox_runs.changes import overrides
 from pegbox_runs.less_memory import need_less
 from pegbox_runs.replanning import Replan, Shortage, Work, replan, work_in_hand
-from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import fold
 from pegbox_runs.rungs import Ground
 from tests.models_by_name import CONFIGS
 
 CARD = "cuda:0"
-NOWHERE = RunFolder(Path("/nowhere"))
 
 
 def asked(
@@ -156,13 +153,18 @@ def test_the_text_says_what_changes_what_it_costs_and_what_stays(planned: pytest
     assert "2 rows go through the model at once in place of 8" in found.text
     assert "GiB in place of" in found.text
     assert "The effective batch stays 16 (8 x 2 = 2 x 8)" in found.text
+    assert "from the same rows, except that dropout, where there is any, leaves out other values" in found.text
     assert overrides(found.changes) == ["training.micro_batch=2", "training.accumulation=8"]
 
 
 def test_averages_in_8_bits_are_said_to_begin_afresh(planned: pytest.MonkeyPatch) -> None:
-    *_, eight, _ = [found for _, found in ladder(asked("full", model="qwen2.5-0.5b", micro_batch=1))]
+    *_, eight, paged = [found for _, found in ladder(asked("full", model="qwen2.5-0.5b", micro_batch=1))]
     assert [change.after for change in eight.changes] == ["adamw_8bit"]
     assert "begins them afresh" in eight.text
+    assert "dropout" not in eight.text
+    assert [(change.before, change.after) for change in paged.changes] == [("adamw_8bit", "paged_adamw_8bit")]
+    assert "keeps its averages as they are" in paged.text
+    assert "afresh" not in paged.text
 
 
 def test_without_bitsandbytes_no_optimizer_of_8_bits_is_proposed(planned: pytest.MonkeyPatch) -> None:
@@ -287,14 +289,14 @@ def test_the_machines_own_memory_is_not_the_cards(
 
     monkeypatch.setattr(replanning, "_asked", asking)
     state = fold([started(1), prepared(device), failed("training at step 3", seq=9, kind=kind)])
-    assert (replan(NOWHERE, asked(), state) is not None) is asks
+    assert (replan(asked(), state) is not None) is asks
     assert [shortage.device for shortage in given_shortages] == ([device] if asks else [])
 
 
 def test_the_answer_is_found_in_a_process_of_its_own() -> None:
     state = fold([started(1), prepared("cpu"), failed("training at step 3", seq=9, kind="host-memory")])
     recipe = asked(model="bundled", micro_batch=4, accumulation=4, length=256)
-    found = replan(NOWHERE, recipe, state)
+    found = replan(recipe, state)
     assert found is not None
     after = changed(recipe, found.changes)
     assert after.training.micro_batch * after.training.accumulation == 16
@@ -304,4 +306,4 @@ def test_the_answer_is_found_in_a_process_of_its_own() -> None:
 def test_a_process_that_fails_is_no_empty_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replanning, "MODULE", "pegbox_runs.no_such_module")
     with pytest.raises(Refusal, match="couldn't be found out"):
-        replan(NOWHERE, asked(), fold([started(1), failed("training", seq=2)]))
+        replan(asked(), fold([started(1), failed("training", seq=2)]))

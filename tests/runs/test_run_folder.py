@@ -74,6 +74,13 @@ def test_runs_are_found_by_id_prefix_and_last(monkeypatch: pytest.MonkeyPatch) -
     assert [folder.id for folder in all_runs()] == sorted([*ids, template.name])
 
 
+def test_runs_of_one_second_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "strftime", lambda _: "20260101-000000")
+    begun = [made().id for _ in range(30)]
+    assert [folder.id for folder in all_runs()] == begun
+    assert find("last").id == begun[-1]
+
+
 def test_an_id_that_is_also_a_beginning_of_another_is_found() -> None:
     root = made().path.parent
     for name in ("x", "xy"):

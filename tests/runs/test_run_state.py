@@ -20,6 +20,7 @@ from pegbox_methods.events import (
     Notice,
     Paused,
     Queued,
+    Ranks,
     Replanned,
     Restarting,
     Resumed,
@@ -31,6 +32,7 @@ from pegbox_runs.event_log import BadLine
 from pegbox_runs.process_mark import process_mark
 from pegbox_runs.run_state import KEPT_REMARKS, RunState, fold
 from pegbox_runs.summary import summarise
+from pegbox_runs.supervision.owner import OwnerRecord
 from pegbox_runs.viewing import mark_lost
 from tests.stories import STORY, evaluation, made, started, step
 
@@ -159,6 +161,32 @@ def test_each_part_of_a_life_gives_its_status() -> None:
     assert state.trouble is not None
 
 
+def test_an_evaluation_made_only_because_the_run_ended_is_none_of_the_continued_run() -> None:
+    extra = msgspec.structs.replace(evaluation(3, 0.1), extra=True)
+    stopped = Finished(reason="stopped", steps=3, kept_step=3, adapter="adapter", seconds=6.0)
+    ended = fold([*STORY[:-1], Checkpoint(step=3, folder="f"), extra, stopped])
+    assert ended.best_evaluation == extra
+    resumed = Resumed(step=3, folder="f", tokens=21, training_seconds=6.0)
+    assert fold([started(attempt=2), resumed], ended).best_evaluation == evaluation(2, 2.5)
+    assert fold([started(attempt=2), resumed], ended).checkpoint == Checkpoint(step=3, folder="f")
+    begun_anew = fold([started(attempt=2), Resumed(step=0, folder=None)], ended)
+    assert begun_anew.checkpoint is None
+
+
+def test_a_checkpoint_that_was_passed_over_is_no_longer_the_newest_and_ranks_go_back_too() -> None:
+    ranks = Ranks(step=3, ranks={"q": 2}, before=4)
+    told = fold([*STORY, Checkpoint(step=2, folder="two"), Checkpoint(step=3, folder="three", bytes=7), ranks])
+    back = fold([started(attempt=2), Resumed(step=2, folder="two", tokens=14)], told)
+    assert back.checkpoint == Checkpoint(step=2, folder="two")
+    assert back.ranks is None
+    assert fold([started(attempt=2), Resumed(step=3, folder="three")], told).ranks == ranks
+
+
+def test_the_time_left_counts_steps_that_the_log_lost() -> None:
+    resumed = Resumed(step=8, folder="f", tokens=56, training_seconds=16.0)
+    assert fold([*STORY, *KILLED, resumed, step(9)]).seconds_left == 2.0
+
+
 def test_what_was_changed_on_the_way_is_in_the_summary() -> None:
     change = Change(key="training.micro_batch", before=4, after=2)
     replanned = Replanned(step=2, why="memory", changes=(change,), text="t")
@@ -176,7 +204,12 @@ def test_a_run_whose_processes_are_gone_is_lost() -> None:
 
 def test_a_run_is_not_lost_while_one_of_its_processes_lives_or_where_it_cannot_be_seen() -> None:
     assert mark_lost(fold([started(supervisor_mark="x")]), made()).status == "running"
-    assert mark_lost(fold([started(**GONE, host="elsewhere")]), made()).status == "running"
+    elsewhere, folder = fold([started(**GONE, host="elsewhere")]), made()
+    owner = OwnerRecord(host="elsewhere", pid=1, process_mark="m")
+    folder.owner.write_bytes(msgspec.json.encode(owner))
+    assert mark_lost(elsewhere, folder).status == "running"
+    folder.owner.unlink()  # as it does itself at its end, or a person does whose machine is gone for good
+    assert mark_lost(elsewhere, folder).status == "lost"
 
 
 def test_a_run_that_no_supervisor_ever_took_is_lost_after_a_while() -> None:

@@ -14,8 +14,10 @@ import pytest
 from pegbox_methods.events import (
     Change,
     CommandAnswer,
+    Event,
     Failed,
     Finished,
+    Notice,
     Paused,
     Queued,
     Replanned,
@@ -23,7 +25,7 @@ from pegbox_methods.events import (
     Started,
     WorkerEnded,
 )
-from pegbox_methods.recipe import Recovery
+from pegbox_methods.recipe import Recipe, Recovery
 from pegbox_methods.recipe_file import write_recipe
 from pegbox_runs import replanning
 from pegbox_runs.changes import current_recipe
@@ -34,8 +36,8 @@ from pegbox_runs.supervision import carrier, ledger, mailbox, telling
 from pegbox_runs.supervision.policy import RestartPolicy
 from pegbox_runs.viewing import state_of, summary_of
 from tests.commands import wait_until
-from tests.runs.supervised import InThisProcess, newest, told, wait_for_told, write_plan
-from tests.stories import RECIPE, made
+from tests.runs.supervised import InThisProcess, end_now, launched, newest, told, wait_for_told, write_plan
+from tests.stories import RECIPE, made, started
 
 DONE = ("finish", "completed")
 
@@ -116,8 +118,8 @@ def test_out_of_memory_goes_on_with_what_needs_less_and_costs_no_restart(
     ]
     seen = []
 
-    def replan(folder: RunFolder, recipe: object, state: object) -> replanning.Replan:
-        seen.append(current_recipe(folder).training.micro_batch)
+    def replan(recipe: Recipe, state: object) -> replanning.Replan:
+        seen.append(recipe.training.micro_batch)
         return found[len(seen) - 1]
 
     monkeypatch.setattr(replanning, "replan", replan)
@@ -292,6 +294,72 @@ def test_three_runs_are_carried_one_after_the_other_whatever_becomes_of_them(tmp
     assert told(second) == ["Queued", "CommandAnswer", "CommandAnswer", "Finished"]
     assert [event for event in told(fourth) if event == "Queued"] == ["Queued"] * 3  # it moved up twice
     assert not any(folder.owner.exists() for folder in (first, second, third, fourth))
+
+
+def test_a_run_whose_changes_are_damaged_does_not_take_the_queue_with_it(tmp_path: Path) -> None:
+    damaged, sound = made(), made()
+    damaged.changes.write_text("{bad\n")
+    receipts = InThisProcess(write_plan(tmp_path, [("steps", 1), DONE]), [damaged, sound]).finish()
+    refused = {receipt["run"]: receipt["refused"] for receipt in receipts}
+    assert "changes.jsonl, line 1: holds no change of the recipe" in refused[damaged.id]
+    assert summary_of(sound).status == "finished"
+
+
+def test_an_abort_that_was_obeyed_before_ends_no_later_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailbox, "ABORT_SECONDS", 0.3)
+    folder = made()
+    plan = write_plan(tmp_path, [("steps", 1), ("wait", 60)], [("deaf", True), ("wait", 1.5), DONE])
+    carrying = InThisProcess(plan, [folder])
+    wait_for_told(folder, "Started")
+    send(folder.commands, "abort")
+    carrying.finish()
+    assert newest(folder, Finished).reason == "aborted"
+    supervisor = launched(plan, folder)
+    wait_for_told(folder, "Started", 2)
+    end_now(supervisor)
+    InThisProcess(plan, [folder], adopting=True).finish()
+    assert told(folder)[-2:] == ["Started", "Finished"]
+    assert newest(folder, Finished).reason == "completed"
+
+
+def test_an_abort_that_a_worker_crashed_before_is_told_as_that(tmp_path: Path) -> None:
+    folder = made()
+    carrying = InThisProcess(
+        write_plan(tmp_path, [("deaf", True), ("steps", 1), ("wait", 0.8), ("kill", 11)]), [folder]
+    )
+    wait_for_told(folder, "Started")
+    send(folder.commands, "abort")
+    carrying.finish()
+    assert told(folder) == ["Started", "WorkerEnded", "CommandAnswer", "Finished"]
+    assert newest(folder, CommandAnswer).text == "the worker ended by itself before it could answer; the run ends now"
+
+
+def test_a_worker_whose_last_words_were_lost_is_not_begun_again(tmp_path: Path) -> None:
+    folder = carried(tmp_path, [("steps", 2), ("exit", 0)])
+    assert told(folder) == ["Started", "WorkerEnded", "Failed"]
+    failed = newest(folder, Failed)
+    assert failed.what.startswith("the worker ended as it should")
+    assert "adapter" in failed.remedy
+    assert "`pegbox resume`" in failed.remedy
+
+
+def test_a_gap_in_the_log_costs_no_event_that_was_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made()
+    kept = ledger.Ledger(folder)
+    full = [True]
+
+    def tell(place: RunFolder, *events: Event) -> None:
+        if not full[0]:
+            telling.tell(place, Notice(text="1 event is missing here", about="log-gap"), *events)
+
+    monkeypatch.setattr(ledger, "tell", tell)
+    kept.tell(started())
+    kept.tell(Paused(step=1, memory="released"))
+    full[0] = False
+    kept.tell(Finished(reason="stopped", steps=1, kept_step=0, adapter=None, seconds=1.0))
+    assert told(folder) == ["Started", "Paused", "Finished"]
+    kept.tell()
+    assert told(folder) == ["Started", "Paused", "Finished"]
 
 
 def test_a_run_that_another_owns_is_refused_and_the_next_one_is_carried(tmp_path: Path) -> None:

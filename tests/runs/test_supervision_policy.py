@@ -68,7 +68,7 @@ TWO_STEPS = (started(), step(1), step(2))
         (EXIT_1, [failed("error")], Again),
         (EXIT_1, [failed("crash")], Again),
         (EXIT_1, [], Again),
-        (msgspec.structs.replace(EXIT_1, exit_code=0), [], Again),
+        (msgspec.structs.replace(EXIT_1, exit_code=0), [], GiveUp),
         (SEGFAULT, [], Again),
         (KILLED, [], Again),
         (msgspec.structs.replace(KILLED, oom_killer=None), [], Again),
@@ -90,6 +90,13 @@ def test_each_end_of_a_worker_has_its_consequence(
 
 def test_a_stop_that_a_worker_took_before_its_first_step_needs_no_other_worker() -> None:
     assert decide(KILLED, started(), answered("stop")) == End("stopped")
+
+
+def test_a_full_disk_ends_a_run_and_says_once_how_it_goes_on() -> None:
+    told = WorkerFailed(kind="disk", what="no room", where="saving", remedy="Make room, and continue the run.", step=2)
+    decision = decide(EXIT_1, *TWO_STEPS, told)
+    assert isinstance(decision, GiveUp)
+    assert decision.failed.remedy == "Make room, and continue the run. The command for that is `pegbox resume`."
 
 
 def test_out_of_memory_ends_a_run_that_shall_not_be_changed() -> None:

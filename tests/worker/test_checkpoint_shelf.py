@@ -160,3 +160,30 @@ def test_without_room_it_says_what_it_takes_and_what_there_is(
     with pytest.raises(LittleRoom, match=r"it takes 52 MiB, and the disk has 3 MiB left"):
         shelf.make_room(6, 50 * 2**20, best=2)
     assert steps(tmp_path) == [2, 4]
+
+
+def test_room_for_a_better_one_is_not_made_from_the_best_one_there_is(
+    shelf: CheckpointShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (2, 4, 6):
+        put(shelf, step)
+    monkeypatch.setattr(checkpoint_shelf, "free_bytes", lambda _: 0)
+    with pytest.raises(LittleRoom):
+        shelf.make_room(8, 2**20, best=8, former=2)
+    assert steps(tmp_path) == [2, 6]
+
+
+def test_a_whole_one_of_a_later_step_is_never_removed_and_a_torn_one_is(
+    shelf: CheckpointShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (20, 30):
+        put(shelf, step)
+    (shelf.place / "checkpoint-30" / "one").write_bytes(b"")
+    for step in (1, 2):
+        put(shelf, step)
+        shelf.rotate(None)
+    assert steps(tmp_path) == [1, 2, 20]
+    monkeypatch.setattr(checkpoint_shelf, "free_bytes", lambda _: 0)
+    with pytest.raises(LittleRoom):
+        shelf.make_room(3, 2**20, None)
+    assert steps(tmp_path) == [2, 20]

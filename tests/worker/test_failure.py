@@ -15,6 +15,7 @@ from pegbox_methods.recipe import Evaluation
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import BrokenPromise
 from pegbox_methods.zoo.adalora.half_torch import RanksNotMoved
+from pegbox_runs.checkpoints import Unfit
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.rows.example import Completion
 from pegbox_worker.checkpoint import LacksWeights
@@ -140,3 +141,9 @@ def test_any_other_error_at_an_answer_stays_what_it_is(
 ) -> None:
     told = explain(asked(RuntimeError("shapes differ"), questions, tokenizer, tmp_path), "preparing")
     assert (told.kind, told.where) == ("error", "preparing")
+
+
+def test_a_checkpoint_of_another_kind_of_run_is_refused_and_not_tried_again() -> None:
+    found = explain(Unfit("the checkpoint is of a run that wasn't in float16"), "training")
+    assert found.kind == "refused"
+    assert found.what == "the checkpoint is of a run that wasn't in float16"

@@ -14,6 +14,7 @@ from peft.tuners.adalora import AdaLoraModel
 from safetensors.torch import load_file
 
 from pegbox_methods.events import Evaluation, Finished, Ranks, Step, WorkerFailed
+from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import load_torch_half
 from pegbox_methods.zoo.adalora.half_torch import kept_ranks
@@ -90,6 +91,24 @@ def test_a_resumed_run_cuts_the_same_ranks_and_ends_with_the_same_weights(tmp_pa
     assert kept
     for name, weight in trained_weights(resumed.model).items():
         assert torch.equal(weight, kept[name]), name
+
+
+@pytest.mark.parametrize(
+    ("done", "shorter", "refused"), [(4, 5, True), (6, 7, True), (6, 6, True), (2, 6, False), (10, 8, False)]
+)
+def test_a_run_whose_last_cut_a_shorter_plan_puts_behind_it_is_refused(
+    done: int, shorter: int, refused: bool, tmp_path: Path
+) -> None:
+    long = trainer_for("adalora", tmp_path / "long", steps=10, interval=2)
+    long.train()
+    short = trainer_for("adalora", tmp_path / "short", steps=shorter, interval=2)
+    checkpoint = str(tmp_path / "long" / f"checkpoint-{done}")
+    if not refused:
+        short.train(resume_from_checkpoint=checkpoint)
+        return
+    with pytest.raises(Refusal, match="was to take its last ranks after step") as caught:
+        short.train(resume_from_checkpoint=checkpoint)
+    assert f"the run has done {done} steps by a longer plan" in caught.value.sentence
 
 
 def test_each_move_of_the_budget_is_told_with_the_rank_of_every_matrix() -> None:

@@ -13,7 +13,17 @@ import pytest
 import torch
 from transformers import TrainerControl
 
-from pegbox_methods.events import AnyEvent, Checkpoint, Continued, Evaluation, Notice, Paused, Phase, Step
+from pegbox_methods.events import (
+    AnyEvent,
+    Checkpoint,
+    CommandAnswer,
+    Continued,
+    Evaluation,
+    Notice,
+    Paused,
+    Phase,
+    Step,
+)
 from pegbox_runs.checkpoints import Progress
 from pegbox_runs.commands import send
 from pegbox_runs.event_log import EventReader, EventWriter
@@ -45,6 +55,7 @@ class MadeUpTrainer:
         self.batch_shape: tuple[int, int] | None = None
         self.evaluated_tokens = 3
         self.disk_is_full = False
+        self.evaluation_is_extra = False
         self.loss = 1.0
         self.gradient_norm = 1.0
 
@@ -164,6 +175,38 @@ def test_the_last_step_is_not_left_undone_for_a_release(trainer: MadeUpTrainer) 
     assert trainer.step(LAST)
     assert not trainer.hears.releasing
     assert trainer.checkpoints() == [(LAST, "ending")]
+
+
+@pytest.mark.parametrize(("step", "stopped"), [(LAST, False), (4, True)])
+def test_behind_the_last_step_no_pause_and_no_checkpoint_is_promised_any_more(
+    trainer: MadeUpTrainer, step: int, stopped: bool
+) -> None:
+    if stopped:
+        trainer.ask("stop")
+    assert trainer.step(step)
+    for name in ("pause", "pause-release", "checkpoint"):
+        trainer.ask(name)
+        answer = trainer.told(CommandAnswer)[-1]
+        assert (answer.taken, answer.text) == (False, "the training is done; the run is saving its adapter")
+    trainer.ask("stop")
+    assert trainer.told(CommandAnswer)[-1].taken
+    assert not trainer.hears.wants_checkpoint()
+    assert not trainer.hears.releasing
+
+
+def test_a_pause_during_the_last_evaluation_is_kept(trainer: MadeUpTrainer) -> None:
+    real = trainer.reporter.on_prediction_step
+
+    def paused_meanwhile(*arguments: Any) -> None:
+        real(*arguments)
+        trainer.ask("pause")
+
+    trainer.reporter.on_prediction_step = paused_meanwhile  # type: ignore[method-assign]
+    thread = later(trainer, "resume")
+    assert trainer.step(LAST)
+    thread.join()
+    assert all(event.taken for event in trainer.told(CommandAnswer))
+    assert [type(event) for event in trainer.told(Paused, Continued)] == [Paused, Continued]
 
 
 def later(trainer: MadeUpTrainer, *names: str, wait: float = 0.0) -> threading.Thread:

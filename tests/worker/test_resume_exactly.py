@@ -13,11 +13,15 @@ import torch
 from msgspec import structs
 from transformers import TrainerCallback
 
-from pegbox_methods.recipe import Recipe
+from pegbox_methods.recipe import Output, Recipe
+from pegbox_runs.checkpoints import Progress
+from pegbox_worker import checkpoint_shelf
 from pegbox_worker.base_model import admit_bitsandbytes
+from pegbox_worker.late_evaluation import progress_with_late, write_late
 from pegbox_worker.random_state import RandomState, chance_put_aside
 from pegbox_worker.row_order import RowOrder
 from pegbox_worker.trainer import MeasuredTrainer
+from pegbox_worker.training_record import Evaluated
 from tests.worker.tiny_runs import LENGTHS, Interrupted, TinyRun, changed, tiny_model, tiny_recipe, tiny_run
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -146,7 +150,7 @@ def test_what_was_done_before_an_exception_is_saved_unless_the_weights_were_on_t
     assert (resumed.trainer._best, resumed.trainer._evaluated) == (whole.trainer._best, whole.trainer._evaluated)
 
 
-def test_an_evaluation_that_ran_out_of_memory_is_done_again_and_can_be_the_best(tmp_path: Path) -> None:
+def test_an_evaluation_that_ran_out_of_memory_is_done_again(tmp_path: Path) -> None:
     stumbled = tiny_run(tmp_path / "run", save_every=1000, callbacks=[At("on_prediction_step", 6, interrupt)])
     with pytest.raises(Interrupted):
         stumbled.trainer.train()
@@ -155,6 +159,80 @@ def test_an_evaluation_that_ran_out_of_memory_is_done_again_and_can_be_the_best(
     with pytest.raises(Interrupted):
         resumed.trainer.train(str(stumbled.checkpoint(6)))
     assert set(resumed.losses.looks) == {6}
+
+
+RISING: dict[str, Any] = {"learning_rate": 1.0, "schedule": "constant", "warmup": 0.0}
+"""So high a rate that the first evaluation is the best."""
+
+
+@pytest.mark.parametrize("killed_once_more", [False, True])
+def test_an_evaluation_that_is_done_again_is_the_best_if_it_would_have_been(
+    killed_once_more: bool, tmp_path: Path
+) -> None:
+    recipe = structs.replace(tiny_recipe(**RISING), output=Output(checkpoints=2))
+    whole = whole_run(tmp_path / "whole", recipe, save_every=2)
+    best = min((step for step in whole.losses.looks if step), key=lambda step: whole.losses.looks[step])
+    assert best < 12, "the rate was to be so high that later weights are worse"
+    place = tmp_path / "run"
+    stumbled = tiny_run(place, recipe, save_every=2, callbacks=[At("on_prediction_step", best, interrupt)])
+    with pytest.raises(Interrupted):
+        stumbled.trainer.train()
+    assert stumbled.trainer.rescue() == best
+    if killed_once_more:
+        again = tiny_run(place, recipe, save_every=2, callbacks=[At("on_step_end", best + 1, interrupt)])
+        with pytest.raises(Interrupted):
+            again.trainer.train(str(stumbled.checkpoint(best)))
+        assert set(again.losses.looks) == {best}
+        looked = progress_with_late(Progress(step=best, best_loss=99.0, best_step=2), stumbled.checkpoint(best))
+        assert (looked.best_loss, looked.best_step) == (whole.losses.looks[best], best)
+    resumed = tiny_run(place, recipe, save_every=2)
+    resumed.trainer.train(str(stumbled.checkpoint(best)))
+    assert (best in resumed.losses.looks) != killed_once_more
+    assert resumed.trainer._best == whole.trainer._best
+    assert resumed.trainer.keep_best() == whole.trainer.keep_best() == best
+    for name, weight in whole.weights().items():
+        assert torch.equal(weight, resumed.weights()[name])
+
+
+def test_the_last_evaluation_counts_too_if_it_was_interrupted(tmp_path: Path) -> None:
+    whole = whole_run(tmp_path / "whole")
+    whole.trainer.keep_best()
+    stumbled = tiny_run(tmp_path / "run", callbacks=[At("on_prediction_step", 12, interrupt)])
+    with pytest.raises(Interrupted):
+        stumbled.trainer.train()
+    assert stumbled.trainer.rescue() == 12
+    resumed = tiny_run(tmp_path / "run")
+    resumed.trainer.train(str(stumbled.checkpoint(12)))
+    kept = resumed.trainer.keep_best()
+    assert (kept, resumed.trainer._best) == (whole.trainer._best.step, whole.trainer._best)  # type: ignore[union-attr]
+    for name, weight in whole.weights().items():
+        assert torch.equal(weight, resumed.weights()[name])
+
+
+def test_the_record_of_a_late_evaluation_counts_only_whole_and_of_its_own_step(tmp_path: Path) -> None:
+    late = Evaluated(step=4, loss=0.5)
+    write_late(tmp_path, late)
+    before = Progress(step=4, best_loss=1.0, best_step=2)
+    assert progress_with_late(before, tmp_path).best_step == 4
+    other = Progress(step=6, best_loss=1.0, best_step=2)
+    assert progress_with_late(other, tmp_path) == other
+    record = tmp_path / "evaluated.json"
+    for torn in (record.read_bytes()[:-9], record.read_bytes().replace(b"0.5", b"0.4"), b""):
+        record.write_bytes(torn)
+        assert progress_with_late(before, tmp_path) == before
+
+
+def test_a_best_checkpoint_stays_until_the_better_one_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = structs.replace(tiny_recipe(), output=Output(checkpoints=1))
+    run = tiny_run(tmp_path / "run", recipe)
+    room = iter([2**40] * 3 + [0] * 100)
+    monkeypatch.setattr(checkpoint_shelf, "free_bytes", lambda _: next(room))
+    run.trainer.train()
+    assert [step for step, _ in run.told.failed] == list(range(4, 13))
+    assert run.checkpoint(2).is_dir()
+    assert run.losses.looks[4] < run.losses.looks[2]
+    assert run.trainer._best is not None
+    assert run.trainer._best.step == 2
 
 
 def test_a_stop_ends_behind_its_checkpoint_and_its_own_evaluation_is_not_in_it(tmp_path: Path) -> None:

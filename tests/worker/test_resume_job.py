@@ -16,9 +16,11 @@ from pegbox_methods.events import (
     AnyEvent,
     Change,
     Checkpoint,
+    CommandAnswer,
     Finished,
     Notice,
     Paused,
+    Phase,
     Prepared,
     Resumed,
     Sample,
@@ -26,15 +28,17 @@ from pegbox_methods.events import (
     Step,
     WorkerFailed,
 )
+from pegbox_methods.events import Evaluation as EvaluationTold
 from pegbox_methods.recipe import Evaluation, Method, Model, Output, Recipe, Rows, Training
+from pegbox_methods.refusal import Refusal
 from pegbox_runs.changes import Revision, add_revision
 from pegbox_runs.commands import send
 from pegbox_runs.event_log import EventReader, EventWriter
-from pegbox_runs.models import BUNDLED
+from pegbox_runs.models import BUNDLED, FoundModel
 from pegbox_runs.preflight import check
 from pegbox_runs.run_folder import RunFolder, create
 from pegbox_runs.run_state import RunState, catch_up
-from pegbox_worker import adapter_folder, going_on, job
+from pegbox_worker import adapter_folder, going_on, job, precision
 from pegbox_worker.control import Control
 from pegbox_worker.stop_flag import StopFlag
 from pegbox_worker.trainer import MeasuredTrainer
@@ -210,21 +214,26 @@ def test_a_worker_killed_after_its_last_step_only_saves(whole: RunFolder, monkey
     assert told(folder, Finished)[0].steps == 8
 
 
-def test_a_stopped_run_goes_on_and_its_adapter_is_replaced(whole: RunFolder) -> None:
-    folder = new_run()
+def stopping_at(folder: RunFolder, at: int) -> Callable[[Control], None]:
+    """Ask for a stop while a step is taken."""
 
     def stop(control: Control) -> None:
         plain = control.advanced
 
         def advanced(step: int, seconds: float) -> None:
             plain(step, seconds)
-            if step == 4:
+            if step == at:
                 send(folder.commands, "stop")
                 control.poll()
 
         control.advanced = advanced  # type: ignore[method-assign]
 
-    assert carry(folder, 1, stop) == 0
+    return stop
+
+
+def test_a_stopped_run_goes_on_and_its_adapter_is_replaced(whole: RunFolder) -> None:
+    folder = new_run()
+    assert carry(folder, 1, stopping_at(folder, 4)) == 0
     (stopped,) = told(folder, Finished)
     assert (stopped.reason, stopped.steps) == ("stopped", 4)
     assert told(folder, Checkpoint)[-1].reason == "ending"
@@ -280,6 +289,145 @@ def test_a_run_that_had_none_stays_on_the_cpu(whole: RunFolder, monkeypatch: pyt
     monkeypatch.setattr(going_on, "this_device", lambda: torch.device("cuda", 0))
     assert going_on.device_to_go_on_with(state_of(whole)).type == "cpu"
     assert going_on.device_to_go_on_with(RunState()).type == "cuda"
+
+
+def forget_started(folder: RunFolder, attempt: int) -> None:
+    """Be a disk that was full while a worker's `started` was to be written."""
+    lines = folder.events.read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if not (b'"started"' in line and b'"attempt":%d' % attempt in line)]
+    assert len(kept) == len(lines) - 1
+    folder.events.write_bytes(b"".join(kept))
+
+
+@pytest.mark.parametrize("attempts", [[2], [1, 2]])
+def test_a_worker_whose_start_is_not_in_the_log_goes_on_from_what_lies_on_disk(
+    attempts: list[int], whole: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = new_run()
+    fail_at(monkeypatch, 13, ValueError("strange"))
+    assert carry(folder) == 1
+    monkeypatch.undo()
+    plain = going_on.checkpoint_to_go_on_from
+
+    def with_lost_lines(place: RunFolder, _state: RunState, writer: EventWriter) -> Any:
+        for attempt in attempts:
+            forget_started(place, attempt)
+        return plain(place, state_of(place), writer)
+
+    monkeypatch.setattr(job, "checkpoint_to_go_on_from", with_lost_lines)
+    assert carry(folder, 2) == 0
+    assert [event.step for event in told(folder, Resumed)] == [6]
+    assert adapter_hash(folder) == adapter_hash(whole)
+    assert state_of(folder).loss == state_of(whole).loss
+
+
+def test_without_a_checkpoint_a_log_that_was_begun_is_told_that_the_run_begins_anew(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.checkpoints.mkdir()
+    writer = EventWriter(folder.events)
+    assert going_on.checkpoint_to_go_on_from(folder, state_of(folder), writer) is None
+    assert told(folder, Resumed) == []
+    writer.emit(Phase(phase="loading"))
+    assert going_on.checkpoint_to_go_on_from(folder, state_of(folder), writer) is None
+    assert [event.step for event in told(folder, Resumed)] == [0]
+
+
+def test_a_base_model_that_was_changed_meanwhile_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = new_run()
+    fail_at(monkeypatch, 10, ValueError("strange"))
+    assert carry(folder) == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(FoundModel, "sha256", lambda _: "another")
+    assert carry(folder, 2) == 1
+    failed = told(folder, WorkerFailed)[-1]
+    assert failed.kind == "refused"
+    assert "the base model was changed after the run was started" in failed.what
+
+
+def test_auto_is_decided_once_in_a_run(whole: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = new_run(precision="auto")
+    monkeypatch.setattr(precision, "processor", lambda: ("", ()))
+    fail_at(monkeypatch, 10, ValueError("strange"))
+    assert carry(folder) == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(precision, "processor", lambda: ("", ("avx512_bf16",)))
+    assert carry(folder, 2) == 0
+    assert [event.precision for event in told(folder, Prepared)] == ["float32", "float32"]
+    assert adapter_hash(folder) == adapter_hash(whole)
+
+
+def test_a_format_that_the_new_device_cannot_train_in_is_refused_and_not_exchanged(
+    whole: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe(model=Model(name="bundled"), rows=Rows(file="-"))
+    state = state_of(whole)
+    begun = structs.replace(state, prepared=structs.replace(state.prepared, precision="bfloat16"))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    with pytest.raises(Refusal, match=r"begun in 'bfloat16', by training.precision = 'auto'"):
+        going_on.recipe_to_go_on_with(recipe, begun, torch.device("cuda", 0))
+    chosen = structs.replace(recipe, training=structs.replace(recipe.training, precision="float16"))
+    assert going_on.recipe_to_go_on_with(chosen, begun, torch.device("cuda", 0)) == chosen
+    odd = structs.replace(state, prepared=structs.replace(state.prepared, precision="nn"))
+    assert going_on.recipe_to_go_on_with(recipe, odd, torch.device("cpu")) == recipe
+
+
+def test_a_stops_own_evaluation_is_told_as_extra_and_lasts_no_longer_than_it_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = new_run()
+    assert carry(folder, 1, stopping_at(folder, 4)) == 0
+    assert [(event.step, event.extra) for event in told(folder, EvaluationTold)] == [(0, False), (3, False), (4, True)]
+    assert told(folder, EvaluationTold)[-1].seconds < 60
+
+
+def test_an_evaluation_of_a_run_that_was_all_done_has_its_own_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = new_run()
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise ValueError("strange")
+
+    with monkeypatch.context() as patch:
+        plain = MeasuredTrainer.prediction_step
+
+        def at_the_end(self: Any, *arguments: Any, **named: Any) -> Any:
+            return broken() if self.state.global_step == 8 else plain(self, *arguments, **named)
+
+        patch.setattr(MeasuredTrainer, "prediction_step", at_the_end)
+        assert carry(folder) == 1
+    assert told(folder, Checkpoint)[-1].step == 8
+
+    def ask(control: Control) -> None:
+        send(folder.commands, "pause-release")
+        control.poll()  # taken while nobody knows yet that no step is left
+        controls.append(control)
+
+    controls: list[Control] = []
+    assert carry(folder, 2, ask) == 0
+    last = told(folder, EvaluationTold)[-1]
+    assert (last.step, last.extra) == (8, False)
+    assert 0 < last.seconds < 60
+    send(folder.commands, "checkpoint")
+    controls[0].poll()
+    assert [event.taken for event in told(folder, CommandAnswer)] == [True, False]
+    assert told(folder, Finished)[-1].reason == "completed"
+
+
+def test_what_cannot_be_done_any_more_while_the_adapter_is_saved_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = new_run(max_steps=2)
+    controls: list[Control] = []
+    plain = job.write_adapter
+
+    def write(*arguments: Any) -> None:
+        for name in ("pause", "pause-release", "checkpoint", "resume"):
+            send(folder.commands, name)
+        controls[0].poll()
+        plain(*arguments)
+
+    monkeypatch.setattr(job, "write_adapter", write)
+    assert carry(folder, 1, controls.append) == 0
+    answers = told(folder, CommandAnswer)
+    assert [event.taken for event in answers] == [False, False, False, True]
+    assert {event.text for event in answers[:3]} == {"the training is done; the run is saving its adapter"}
 
 
 def test_a_lost_device_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:

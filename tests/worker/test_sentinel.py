@@ -142,6 +142,18 @@ def test_a_tensor_without_a_gradient_is_named_and_the_run_goes_on(bench: Bench, 
     assert LORA_A in seen.notices["sentinel-gradients"]
 
 
+@pytest.mark.parametrize(
+    ("steps", "warmup", "verdict"), [(1, 0, "not-applicable"), (2, 0, "passed"), (2, 1, "not-applicable")]
+)
+def test_a_run_too_short_for_all_maps_to_get_a_gradient_raises_no_alarm(
+    steps: int, warmup: int, verdict: str, bench: Bench, tmp_path: Path
+) -> None:
+    seen = watched_run(bench, tmp_path, "lora", steps, warmup=warmup)
+    assert seen.error is None
+    assert seen.check("gradients").verdict == verdict
+    assert "sentinel-gradients" not in seen.notices
+
+
 def test_an_adapter_that_gets_no_gradient_ends_the_run(bench: Bench, tmp_path: Path) -> None:
     def harm(model: nn.Module, **_: Any) -> None:
         model.zero_grad()
@@ -162,7 +174,7 @@ def test_a_gradient_counts_if_it_is_not_all_zero(gradient: float | None, fails: 
             looking.look()
     else:
         assert list(looking.look()) == ["weight"]
-        assert "bias" in looking.check().text
+        assert "bias" in looking.check(steps_with_rate=2).text
 
 
 def test_a_rate_that_something_sets_to_zero_ends_the_run(bench: Bench, tmp_path: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from pegbox_runs.continuing import continue_run
-
 from pegbox.answer import answer_json, say
 from pegbox.command_answer import carried, tell_answer
 from pegbox.commands.watch import show
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.continuing import continue_run
 from pegbox_runs.run_folder import find
+from pegbox_runs.supervision.owner import read_owner
 from pegbox_runs.viewing import state_of
 
 
@@ -20,12 +20,15 @@ def run(asked: argparse.Namespace) -> int:
     state = state_of(folder)
     changed = asked.epochs is not None or asked.max_steps is not None or bool(asked.set)
     if carried(state):
-        if changed:
+        owner = read_owner(folder)
+        elsewhere = owner is not None and owner.elsewhere
+        if changed and not elsewhere:
             raise Refusal(
                 f"{folder.id} is {state.status}, and its settings can't be changed on the way. "
                 f"`pegbox stop {folder.id}` ends it; then continue it with others."
             )
-        return tell_answer(folder, state, "resume", seconds=asked.wait, json=asked.json)
+        if not changed:
+            return tell_answer(folder, state, "resume", seconds=asked.wait, json=asked.json)
     continue_run(folder, epochs=asked.epochs, max_steps=asked.max_steps, sets=asked.set)
     if not asked.detach:
         return show(folder, json=asked.json, plain=asked.plain, leave_at_end=True, after=state.last_seq)

@@ -44,9 +44,11 @@ class Carrier:
         self._supply = supply
         self._wait = wait
         self._policy = restarts
-        self._mailbox = Mailbox(folder.commands)
         self._ledger = Ledger(folder)
+        self._mailbox = Mailbox(folder.commands, self._ledger.answered)
         self._terminated = False
+        self._killed = False
+        """Whether the newest worker was killed here, since it didn't heed an abort."""
         self.has_a_worker = False
         """Whether one lives that may write into the run's log."""
         self._recovery = Recovery()
@@ -160,14 +162,14 @@ class Carrier:
 
     def _watch(self, worker: WorkerProcess) -> None:
         """Wait until the worker is gone. It does what commands ask; only an abort that it doesn't heed is done here."""
-        killed = False
+        self._killed = False
         while not worker.gone:
             if self._wait(WAKE_SECONDS, worker) and not self._terminated:
                 self._terminated = True
                 worker.send(signal.SIGTERM)
             self._mailbox.look()
-            if self._mailbox.abort_is_due and not killed:
-                killed = True
+            if self._mailbox.abort_is_due and not self._killed:
+                self._killed = True
                 worker.send(signal.SIGKILL)
 
     def _after(self, ended: WorkerEnded) -> WorkerProcess | None:
@@ -179,7 +181,7 @@ class Carrier:
         if not ledger.attempts.over:
             for command in self._mailbox.unanswered(ledger.answered):
                 if command.command == "abort":
-                    ledger.tell(replies.killed(command, ABORT_SECONDS))
+                    ledger.tell(replies.aborted(command, killed_after=ABORT_SECONDS if self._killed else None))
                     self._mailbox.close(command)
         if self._terminated and not ledger.attempts.over:
             self._finish("stopped")  # it died before it could heed the signal
@@ -265,7 +267,7 @@ class Carrier:
         from pegbox_runs.replanning import replan  # brings the forecast with it
 
         state = self._ledger.state
-        found = replan(self._folder, current_recipe(self._folder), state)
+        found = replan(current_recipe(self._folder), state)
         if found is None or not found.changes:
             return None
         step = state.steps_done

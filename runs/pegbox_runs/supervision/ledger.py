@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from pegbox_methods.events import CommandAnswer, Event, Failed, Finished
-from pegbox_runs.event_log import EventReader
+from pegbox_methods.events import CommandAnswer, Event, Failed, Finished, Notice
+from pegbox_runs.event_log import LOG_GAP, BadLine, EventReader
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState, fold
 from pegbox_runs.supervision.attempts import Attempts
@@ -31,20 +31,22 @@ class Ledger:
         self.attempts = Attempts()
         self.read()
 
-    def read(self) -> None:
-        """Take in what a worker wrote."""
+    def read(self) -> int:
+        """Take in what was written. Returns: how many events that were, without what the writer itself told of gaps."""
+        told = 0
         for block in self._reader.new():
             self.state = fold(block, self.state)
             for event in block:
                 self.attempts = self.attempts.after(event)
+                told += not isinstance(event, BadLine) and not (isinstance(event, Notice) and event.about == LOG_GAP)
+        return told
 
     def tell(self, *events: Event) -> None:
         """Append events while no worker does, and take them in even where the disk refuses them."""
-        told = self.state.last_seq
+        self.read()
         self._untold += events
         tell(self._folder, *self._untold)
-        self.read()
-        del self._untold[: self.state.last_seq - told]  # they are written in order, and numbered without a gap
+        del self._untold[: self.read()]  # they are written in order
         for event in events:
             self.attempts = self.attempts.after(event)  # type: ignore[arg-type]  # once more is once
             if isinstance(event, CommandAnswer):

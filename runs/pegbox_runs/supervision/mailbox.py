@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from pegbox_runs.commands import Command, CommandReader
@@ -15,8 +15,9 @@ ABORT_SECONDS = 5.0
 class Mailbox:
     """Every command that was seen and, as far as this process knows, not answered."""
 
-    def __init__(self, path: Path) -> None:
-        self._reader = CommandReader(path)
+    def __init__(self, path: Path, answered: Iterable[str] = ()) -> None:
+        """Pass over the ids in `answered`: an abort that was obeyed must not end a later worker."""
+        self._reader = CommandReader(path, answered)
         self._open: dict[str, Command] = {}
         self._abort_deadline: float | None = None
 

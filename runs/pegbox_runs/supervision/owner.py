@@ -122,7 +122,8 @@ class Ownership:
 
     def release(self) -> None:
         """Own it no more. The file goes while the lock is still held; who waits for that file sees that it is gone."""
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only file system keeps it; it names an owner that ends now
+            self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
 
 

@@ -13,8 +13,8 @@ NEVER_AGAIN: frozenset[Trouble] = frozenset({"refused", "diverged", "inspection"
 """What the same recipe does each time."""
 MEMORY: frozenset[Trouble] = frozenset({"device-memory", "host-memory"})
 LESS_MEMORY = (
-    "Lower training.micro_batch and raise training.accumulation by as much (the result stays the same), "
-    "lower training.length, or set training.activation_checkpointing to 'on'."
+    "Lower training.micro_batch and raise training.accumulation by as much (the effective batch stays the same), set "
+    "training.activation_checkpointing to 'on', or start a new run with a lower training.length."
 )
 READ_THE_LOG = "The end of worker.log in the run's folder says more."
 
@@ -84,6 +84,8 @@ class RestartPolicy:
             return Stay()
         if attempts.asked == "stop" and attempts.steps == 0:
             return End("stopped")
+        if ended.exit_code == 0 and attempts.trouble is None:
+            return GiveUp(_speechless(where))
         fault = attempts.fault(ended)
         left = recovery.restarts if attempts.left is None else attempts.left
         if fault.kind in MEMORY:
@@ -104,7 +106,7 @@ def _hopeless(attempts: Attempts, fault: Fault, recovery: Recovery, left: int) -
     if fault.kind in NEVER_AGAIN:
         return ""
     if fault.kind == "disk":
-        return "Then `pegbox resume` goes on from the last checkpoint."
+        return "The command for that is `pegbox resume`."
     before = attempts.before
     same = before is not None and (before.kind, before.what) == (fault.kind, fault.what)
     if same and before is not None and fault.step <= before.step and not fault.by_hand:
@@ -114,6 +116,20 @@ def _hopeless(attempts: Attempts, fault: Fault, recovery: Recovery, left: int) -
         hint = " If you didn't kill it, the kernel may have, for memory." if fault.by_hand else ""
         return f"{again}; `pegbox resume` goes on from the last checkpoint.{hint}"
     return None
+
+
+def _speechless(where: str) -> Failed:
+    """Say that a worker did all that it had to, and that nobody can know what: another would do it twice."""
+    return Failed(
+        what="the worker ended as it should, but how the run ended couldn't be written into its log (a full disk?)",
+        where=where,
+        remedy=(
+            "An adapter in the run's folder that is as new as this end is whole: it appears at once or not at all. "
+            "Otherwise make room, and `pegbox resume` goes on from the last checkpoint."
+        ),
+        kind="disk",
+        exit_code=0,
+    )
 
 
 def _failed(attempts: Attempts, ended: WorkerEnded, fault: Fault, where: str, last_words: str) -> Failed:

@@ -136,8 +136,8 @@ class Queue:
             for path in waiting.ownership.former.waiting:
                 self._take(RunFolder(Path(path)))
         self._tell_places()
-        carrier = Carrier(waiting.folder, waiting.ownership, self._supply, self.wait, self._restarts)
         try:
+            carrier = Carrier(waiting.folder, waiting.ownership, self._supply, self.wait, self._restarts)
             worker = carrier.adopt() if self._adopting else carrier.begin()
         except (Refusal, OSError) as error:
             self._refuse(waiting, error)

@@ -69,6 +69,8 @@ def pass_over(ledger: Ledger, mailbox: Mailbox) -> None:
         mailbox.close(command)
 
 
-def killed(command: Command, seconds: float) -> CommandAnswer:
-    """Answer an abort for a worker that did not."""
-    return answer(command, f"the worker didn't answer within {seconds:g} s; it was killed", taken=True)
+def aborted(command: Command, *, killed_after: float | None) -> CommandAnswer:
+    """Answer an abort for a worker that did not: it was killed after so many seconds; None: it ended by itself."""
+    if killed_after is None:
+        return answer(command, "the worker ended by itself before it could answer; the run ends now", taken=True)
+    return answer(command, f"the worker didn't answer within {killed_after:g} s; it was killed", taken=True)

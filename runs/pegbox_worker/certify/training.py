@@ -18,9 +18,10 @@ from pegbox_worker.assembly import loss_on_labels, make_trainer
 from pegbox_worker.certify.bench import CPU, Bench
 from pegbox_worker.certify.tensors import Tensors, copied, differing
 from pegbox_worker.checkpoint import trained_weights
+from pegbox_worker.control import Control
 from pegbox_worker.plan import Plan
 from pegbox_worker.precision import decide
-from pegbox_worker.reporter import Control, Reporter
+from pegbox_worker.reporter import Reporter
 from pegbox_worker.stop_flag import StopFlag
 from pegbox_worker.token_rows import TokenRows
 from pegbox_worker.trainer import MeasuredTrainer

@@ -19,6 +19,7 @@ from pegbox_runs.event_log import EventWriter
 from pegbox_runs.measured import DeviceKind, Measurement, MeasureRequest
 from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.assembly import counted, load_base, loss_on_labels, make_trainer, quiet
+from pegbox_worker.control import Control
 from pegbox_worker.first_look import show_rows
 from pegbox_worker.measure.answer import MeasuredDevice, measurement
 from pegbox_worker.measure.ledger import Ledger, PartsOfSteps
@@ -27,7 +28,7 @@ from pegbox_worker.measure.rows import STEPS, evaluation_rows, ordinary_tokens, 
 from pegbox_worker.out_of_memory import is_out_of_memory
 from pegbox_worker.plan import Plan, plan
 from pegbox_worker.precision import this_device
-from pegbox_worker.reporter import Control, Reporter
+from pegbox_worker.reporter import Reporter
 from pegbox_worker.stop_flag import StopFlag
 from pegbox_worker.token_rows import TokenRows
 from pegbox_worker.trainer import MeasuredTrainer

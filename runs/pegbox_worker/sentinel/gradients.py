@@ -12,6 +12,7 @@ from pegbox_worker.failure import SentinelFailed
 from pegbox_worker.sentinel.words import named
 
 NAME = "gradients"
+MOVING_STEPS = 2
 
 
 class NoGradient(SentinelFailed):
@@ -54,10 +55,17 @@ class Gradients:
             )
         return found
 
-    def check(self) -> Check:
-        """Name those that never had one."""
+    def check(self, *, steps_with_rate: int) -> Check:
+        """Name those that never had one. `steps_with_rate`: those that were taken with a rate above zero.
+
+        One such step must lie before another: a map behind one that begins at zero, as LoRA's A, has no gradient until
+        that one has moved.
+        """
         if not self._trained:
             return Check(name=NAME, verdict="not-applicable", text="nothing trains")
+        if self._waiting and steps_with_rate < MOVING_STEPS:
+            text = f"only {steps_with_rate} steps were taken with a learning rate above zero: too few to tell"
+            return Check(name=NAME, verdict="not-applicable", text=text)
         if self._waiting:
             text = (
                 f"{len(self._waiting)} of {self._trained} trained tensors got no gradient in {self._steps} steps: "

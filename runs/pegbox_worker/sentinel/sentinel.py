@@ -170,7 +170,7 @@ class Sentinel(TrainerCallback):
 
     def _early(self) -> Iterator[Check]:
         """Look at what shows in the first steps, or never."""
-        yield self._gradients.check()
+        yield self._gradients.check(steps_with_rate=self._rate.steps_with_rate)
         yield self._movement.check(steps=self._steps, steps_with_rate=self._rate.steps_with_rate)
         yield self._rate.check()
         yield Check(

@@ -18,6 +18,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from pegbox_methods.events import Check, Event, Ranks
 from pegbox_methods.recipe import Recipe
+from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import Attached, BrokenPromise
 from pegbox_methods.zoo.adalora.schedule import Schedule, initial_rank, schedule
 from pegbox_methods.zoo.shared.half_torch import PeftHalf, target_modules
@@ -25,6 +26,9 @@ from pegbox_methods.zoo.shared.half_torch import PeftHalf, target_modules
 ADAPTER = "default"
 FIGURES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 """What PEFT's RankAllocator keeps of each weight: importance, its running mean, and that of its uncertainty."""
+
+STEP = "step/"
+"""Key of the step in a checkpoint; no weight has that name."""
 
 
 class RanksNotMoved(BrokenPromise):
@@ -96,6 +100,7 @@ class RankBudget(TrainerCallback):  # type: ignore[misc]  # mypy doesn't read tr
         self._allocator: Any = model.base_model.rankallocator
         self._pattern: dict[str, list[bool]] | None = None
         self._told: dict[str, int] | None = None
+        self._step = 0
 
     def on_optimizer_step(
         self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any
@@ -109,6 +114,7 @@ class RankBudget(TrainerCallback):  # type: ignore[misc]  # mypy doesn't read tr
         self._config.rank_pattern = self._pattern
         self._model.base_model.update_and_allocate(state.global_step + 1)
         self._pattern, self._config.rank_pattern = self._config.rank_pattern, None
+        self._step = state.global_step + 1
 
     def tell(self, step: int) -> Iterator[Event]:
         """Tell the ranks of all matrices after a step that moved one."""
@@ -130,8 +136,7 @@ class RankBudget(TrainerCallback):  # type: ignore[misc]  # mypy doesn't read tr
             yield Check(name="budget", verdict="not-applicable", text=text)
             return
         due = self._allocator.budget_schedule(cut)[0]
-        had = self._allocator.init_bgt
-        kept = had if self._pattern is None else sum(sum(ranks) for ranks in self._pattern.values())
+        had, kept = self._allocator.init_bgt, self._kept()
         if kept > due:
             text = (
                 f"by step {cut}, {had} ranks were to come down to {due}, and {kept} are left: nothing calls AdaLoRA's "
@@ -143,23 +148,45 @@ class RankBudget(TrainerCallback):  # type: ignore[misc]  # mypy doesn't read tr
             yield Check(name="budget", verdict="passed", text=text)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Give the allocator's figures, and the last cut."""
+        """Give the allocator's figures, the last cut, and the step they are of."""
         known = {f"{figure}/{name}": value for figure in FIGURES for name, value in self._figures(figure).items()}
         cut = {f"cut/{name}": torch.tensor(kept) for name, kept in (self._pattern or {}).items()}
-        return known | cut
+        return known | cut | {STEP: torch.tensor(self._step)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take them back; the figures go to where their weights are."""
+        """Take them back; the figures go to where their weights are.
+
+        Raises: Refusal: the run's plan is a shorter one now, whose last cut would have come before.
+        """
         weights = dict(self._model.base_model.model.named_parameters())
         cut: dict[str, list[bool]] = {}
         for key, value in state.items():
             figure, _, name = key.partition("/")
-            if figure == "cut":
+            if key == STEP:
+                self._step = int(value)
+            elif figure == "cut":
                 cut[name] = value.tolist()
             else:
                 self._figures(figure)[name] = value.to(weights[name].device)
         self._pattern = cut or None
         self._told = {_matrix(name): sum(kept) for name, kept in cut.items()} or None
+        self._refuse_missed_cut()
+
+    def _refuse_missed_cut(self) -> None:
+        asked = self._config.target_r * len(self._allocator.name_set)
+        last, kept = self._phases.last_cut, self._kept()
+        if self._step >= last and kept > asked:
+            raise Refusal(
+                f"AdaLoRA was to take its last ranks after step {last} of {self._phases.steps}, but the run has done "
+                f"{self._step} steps by a longer plan and still has {kept} ranks, where {asked} were asked for. Give "
+                "it more steps (training.max_steps, training.epochs), as many as it had at least."
+            )
+
+    def _kept(self) -> int:
+        """Count the ranks that the last cut left."""
+        if self._pattern is None:
+            return int(self._allocator.init_bgt)
+        return sum(sum(ranks) for ranks in self._pattern.values())
 
     def _figures(self, figure: str) -> dict[str, Tensor]:
         return cast(dict[str, Tensor], getattr(self._allocator, figure))
@@ -173,7 +200,7 @@ class RankBudget(TrainerCallback):  # type: ignore[misc]  # mypy doesn't read tr
             return  # stopped before
         matrices = self._model.base_model.rankallocator.name_set
         asked, had = self._config.target_r * len(matrices), self._config.init_r * len(matrices)
-        kept = had if self._pattern is None else sum(sum(ranks) for ranks in self._pattern.values())
+        kept = self._kept()
         if kept > asked:
             raise RanksNotMoved(
                 f"AdaLoRA was to bring {had} ranks down to {asked} by step {self._phases.last_cut}, and {kept} are "
