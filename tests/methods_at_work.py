@@ -122,6 +122,9 @@ class NoFailure:
     def checkpoint_written(self, event: Checkpoint) -> None:
         """Nobody is told."""
 
+    def evaluation_begins(self, _step: int) -> None:
+        """Not looked at."""
+
     def checkpoint_failed(self, _step: int, error: BaseException) -> None:
         pytest.fail(repr(error))
 

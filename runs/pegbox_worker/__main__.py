@@ -69,7 +69,7 @@ def take(folder: RunFolder, stop: StopFlag) -> Handed:
     faults.begin(state.started.attempt if state.started else 1)
     writer = EventWriter(folder.events)
     guard = SupervisorGuard(folder, writer, state.started.supervisor_pid if state.started else os.getppid())
-    control = Control(folder, writer, stop, answered=state.answered, guard=guard.look)
+    control = Control(folder, writer, stop, answered=state.answered, steps_done=state.steps_done, guard=guard.look)
     control.listen()
     return Handed(folder, writer, control, state)
 

@@ -42,12 +42,15 @@ class Control:
         stop: StopFlag,
         *,
         answered: Iterable[str] = (),
+        steps_done: int = 0,
         guard: Callable[[], None] | None = None,
     ) -> None:
-        """Take also the ids that earlier workers answered, and what sees to it that the run has a supervisor."""
+        """Make it. `answered`: the ids that earlier workers answered; `steps_done`: what they had done; `guard`: what
+        sees to it that the run has a supervisor.
+        """
         self._reader = CommandReader(folder.commands, answered, self._distrust)
         self._writer = writer
-        self._wishes = Wishes(stop)
+        self._wishes = Wishes(stop, step=steps_done)
         self._guard = guard
         self._lock = threading.RLock()
         self._changed = threading.Event()

@@ -31,7 +31,12 @@ class SupervisorGuard:
         self._told = False
 
     def look(self) -> None:
-        """Start a supervisor if there is none. What goes wrong is told once, and tried again ever more rarely."""
+        """Start a supervisor if there is none; end the process if its run was removed.
+
+        What goes wrong is told once, and tried again ever more rarely.
+        """
+        if not self._folder.path.exists():
+            os._exit(1)  # somebody removed the run: nobody could ever reach this process
         self._orphaned = self._orphaned or os.getppid() != self._parent
         if not self._orphaned or time.monotonic() < self._not_before:
             return

@@ -121,6 +121,9 @@ def _train(hands: Hands, checkpoint: GoodCheckpoint | None, state: RunState) -> 
     if checkpoint is None:
         sampler.ask(base.model, 0, hands.writer)
     start, trainer = _begin(hands, recipe, base, rows, checkpoint)
+    if state.started is None or state.started.attempt == 1:  # a later worker does with what there is
+        kept = recipe.output.checkpoints
+        refuse_little_room(hands.folder.path, trainer.model, trainer.checkpoint_bytes, kept, hands.writer.emit)
     trainer.train(None if checkpoint is None else str(checkpoint.path))
     step = trainer.state.global_step
     if hands.control.releasing and trainer.saved_step == step < trainer.state.max_steps and hands.control.release(step):
@@ -164,10 +167,7 @@ def _begin(
     sentinel.trainer = trainer
     refuse_eaten_labels(trainer, start.sequences, rows.held_out)
     writer.emit(_prepared(start, rows, trainer, labelled_loss))
-    if checkpoint is None:
-        kept = recipe.output.checkpoints
-        refuse_little_room(hands.folder.path, trainer.model, trainer.checkpoint_bytes, kept, writer.emit)
-    else:
+    if checkpoint is not None:
         hands.reporter.go_on_from(progress_with_late(checkpoint.progress, checkpoint.path))
     return start, trainer
 

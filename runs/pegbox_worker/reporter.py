@@ -141,8 +141,6 @@ class Reporter(TrainerCallback):
         strike("step-end", step=self._step)
         if state.global_step >= state.max_steps:
             control.should_evaluate = args.eval_strategy != "no"
-        if control.should_evaluate:
-            self._evaluation_began = 0.0
         return control
 
     def on_log(
@@ -185,12 +183,11 @@ class Reporter(TrainerCallback):
         self._heed(state, control)
         self._mark = time.monotonic()
 
-    def on_prediction_step(self, _args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
-        """Notice the beginning of an evaluation, for which the trainer has no hook of its own."""
-        if not self._evaluation_began:
-            strike("evaluation", step=state.global_step)
-            self._evaluation_began = self._mark or time.monotonic()  # a run that is all done never begins training
-            self.phase("evaluating")
+    def evaluation_begins(self, step: int) -> None:
+        """Tell it, so that what goes wrong in it isn't taken for training's."""
+        self._evaluation_began = time.monotonic()
+        self.phase("evaluating")
+        strike("evaluation", step=step)
 
     def on_evaluate(
         self,
@@ -220,7 +217,6 @@ class Reporter(TrainerCallback):
                 extra=self.trainer is not None and self.trainer.evaluation_is_extra,
             )
         )
-        self._evaluation_began = 0.0
         self.phase("training")
         if self._between_steps:
             self._heed(state, control)

@@ -48,6 +48,9 @@ class Reports(Protocol):
     def checkpoint_failed(self, step: int, error: BaseException) -> None:
         """Hear of one that couldn't be written."""
 
+    def evaluation_begins(self, step: int) -> None:
+        """Hear of an evaluation before its first row: the trainer calls nobody until that is through."""
+
 
 class SavingTrainer(SFTTrainer):
     """Writes checkpoints from which it can go on exactly. One that can't be written costs itself alone."""
@@ -88,6 +91,7 @@ class SavingTrainer(SFTTrainer):
 
     def evaluate(self, *arguments: Any, **named: Any) -> dict[str, float]:
         """Evaluate, and leave training's chance where it stood: how often one looks must change nothing."""
+        self._reports.evaluation_begins(self.state.global_step)
         with chance_put_aside():
             metrics: dict[str, float] = super().evaluate(*arguments, **named)
         self._evaluated = Evaluated(step=self.state.global_step, loss=metrics["eval_loss"])

@@ -39,7 +39,7 @@ class Wishes:
     over: bool = False
     """The last step is done: what is left is the closing evaluation and the adapter."""
     training: bool = False
-    """Whether the first step was begun; until then wishes wait for its end."""
+    """Whether this worker has done a step; until then wishes wait for the end of its first."""
     _answers: dict[str, Callable[[], Said]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ class Wishes:
         self.pausing = self.releasing = False
         if self.over:
             return True, "the training is done; the run saves its adapter and ends"
-        if not self.training:
+        if not self.training and not self.step:
             return True, "the run ends before its first step"
         return True, "the run finishes its step, saves and ends"
 
@@ -104,4 +104,6 @@ class Wishes:
 
     def _this_step(self) -> str:
         """Name the step at whose end a wish comes true."""
+        if not self.training:
+            return "the first step that this worker takes"
         return f"step {self.step if self.waiting else self.step + 1}"

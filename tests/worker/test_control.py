@@ -54,7 +54,11 @@ def asked(control: Control, folder: RunFolder, *names: str) -> list[tuple[bool, 
     ("names", "answers", "state"),
     [
         (["stop", "stop"], ["the run ends before its first step", "stopping already"], "stopping"),
-        (["pause", "pause"], ["pauses after step 1, with its memory kept"] * 2, "pausing"),
+        (
+            ["pause", "pause"],
+            ["pauses after the first step that this worker takes, with its memory kept"] * 2,
+            "pausing",
+        ),
         (["resume"], ["isn't paused; it goes on"], ""),
         (["pause", "resume"], ["pauses", "the run goes on"], ""),
         (["pause-release", "pause-release"], ["frees its memory until it is resumed"] * 2, "releasing"),
@@ -62,7 +66,11 @@ def asked(control: Control, folder: RunFolder, *names: str) -> list[tuple[bool, 
         (["pause-release", "pause"], ["frees", "kept"], "pausing"),
         (["pause", "stop"], ["pauses", "ends before"], "stopping"),
         (["pause-release", "stop"], ["frees", "ends before"], "stopping"),
-        (["checkpoint", "checkpoint"], ["written after step 1", "asked for already"], "checkpoint"),
+        (
+            ["checkpoint", "checkpoint"],
+            ["written after the first step that this worker takes", "asked for already"],
+            "checkpoint",
+        ),
     ],
 )
 def test_commands_may_come_twice_and_in_any_order(
@@ -134,6 +142,25 @@ def test_a_paused_run_waits_until_it_is_told_otherwise(
     assert kinds.count(Paused) == 1
     assert kinds.count(Continued) == int(goes_on)
     assert (control.stopping, control.releasing) == (name == "stop", name == "pause-release")
+
+
+def test_a_later_worker_promises_nothing_that_counts_from_the_beginning(folder: RunFolder) -> None:
+    later = Control(folder, EventWriter(folder.events), StopFlag(), steps_done=6)
+    assert asked(later, folder, "checkpoint", "stop") == [
+        (True, "a checkpoint will be written after the first step that this worker takes"),
+        (True, "the run finishes its step, saves and ends"),
+    ]
+
+
+def test_a_run_whose_folder_was_removed_ends(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    guard = SupervisorGuard(folder, EventWriter(folder.events), os.getppid())
+    guard.look()
+    assert codes == []
+    folder.path.rename(folder.path.with_name("removed"))
+    guard.look()
+    assert codes == [1]
 
 
 def test_a_paused_run_writes_a_checkpoint_and_stays_paused(control: Control, folder: RunFolder) -> None:

@@ -58,7 +58,10 @@ def test_commands_are_answered_while_imports_still_take_their_time(tmp_path: Pat
     send(folder.commands, "checkpoint")
     answer = wait_for(folder, lambda event: isinstance(event, CommandAnswer))
     assert isinstance(answer, CommandAnswer)
-    assert (answer.taken, answer.text) == (True, "a checkpoint will be written after step 1")
+    assert (answer.taken, answer.text) == (
+        True,
+        "a checkpoint will be written after the first step that this worker takes",
+    )
     assert answer.latency < 10
     send(folder.commands, "abort")
     assert process.wait(20) == 0

@@ -91,7 +91,7 @@ class MadeUpTrainer:
         return flow.should_training_stop
 
     def evaluate(self, state: Any) -> None:
-        self.reporter.on_prediction_step(ARGUMENTS, state, self.control)
+        self.reporter.evaluation_begins(state.global_step)
         self.control.should_evaluate = False
         self.reporter.on_evaluate(ARGUMENTS, state, self.control, {"eval_loss": self.loss})
 
@@ -136,13 +136,13 @@ def test_a_stop_lets_an_evaluation_that_is_due_be(trainer: MadeUpTrainer) -> Non
 
 
 def test_a_stop_during_an_evaluation_ends_behind_it(trainer: MadeUpTrainer) -> None:
-    real = trainer.reporter.on_prediction_step
+    real = trainer.reporter.evaluation_begins
 
     def stopped_meanwhile(*arguments: Any) -> None:
         real(*arguments)
         trainer.ask("stop")
 
-    trainer.reporter.on_prediction_step = stopped_meanwhile  # type: ignore[method-assign]
+    trainer.reporter.evaluation_begins = stopped_meanwhile  # type: ignore[method-assign]
     assert trainer.step(3, evaluates=True)
     assert trainer.checkpoints() == [(3, "ending")]
 
@@ -195,13 +195,13 @@ def test_behind_the_last_step_no_pause_and_no_checkpoint_is_promised_any_more(
 
 
 def test_a_pause_during_the_last_evaluation_is_kept(trainer: MadeUpTrainer) -> None:
-    real = trainer.reporter.on_prediction_step
+    real = trainer.reporter.evaluation_begins
 
     def paused_meanwhile(*arguments: Any) -> None:
         real(*arguments)
         trainer.ask("pause")
 
-    trainer.reporter.on_prediction_step = paused_meanwhile  # type: ignore[method-assign]
+    trainer.reporter.evaluation_begins = paused_meanwhile  # type: ignore[method-assign]
     thread = later(trainer, "resume")
     assert trainer.step(LAST)
     thread.join()
@@ -365,3 +365,11 @@ def test_an_evaluation_before_the_first_step_is_never_the_best(trainer: MadeUpTr
     trainer.evaluate(SimpleNamespace(global_step=0, max_steps=LAST))
     assert [event.best for event in trainer.told(Evaluation)] == [False]
     assert trainer.reporter.progress(0).untrained_loss == 1.0
+
+
+def test_what_goes_wrong_with_an_evaluations_first_rows_is_not_taken_for_trainings(trainer: MadeUpTrainer) -> None:
+    trainer.step(1)
+    trainer.batch_shape = (4, 128)  # of the step before
+    trainer.reporter.evaluation_begins(1)
+    assert trainer.reporter.where == "evaluating at step 1"
+    assert "evaluat" in trainer.reporter.doing

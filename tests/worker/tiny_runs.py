@@ -53,6 +53,9 @@ class Told:
     def checkpoint_written(self, event: Checkpoint) -> None:
         self.written.append(event)
 
+    def evaluation_begins(self, _step: int) -> None:
+        """Not looked at."""
+
     def checkpoint_failed(self, step: int, error: BaseException) -> None:
         self.failed.append((step, error))
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+import msgspec
+
 from pegbox_methods.events import Failed, Notice, Paused, Replanned, Restarting, WorkerEnded
 from pegbox_methods.recipe import Recovery
 from pegbox_methods.refusal import Refusal
@@ -28,6 +30,10 @@ from pegbox_runs.supervision.worker_process import WorkerProcess
 from pegbox_runs.supervision.workers import WorkerSupply
 
 WAKE_SECONDS = 0.5
+NOTHING_LEFT = (
+    "No setting is left that needs less at the same effective batch. Take a method that needs less (`pegbox advise` "
+    "names some), a smaller model, a machine with more memory, or begin a new run with a lower training.length."
+)
 
 Wait = Callable[[float, WorkerProcess | None], bool]
 """Waits so long at most, less if the worker ends. Returns: whether this process was told to terminate."""
@@ -88,6 +94,8 @@ class Carrier:
             self.has_a_worker = True
             self._watch(worker)
             self.has_a_worker = False
+            if not self._folder.path.exists():
+                return self._ledger.state  # somebody removed the run, and its worker with it
             self._ledger.read()
             strike("worker-ended", step=self._ledger.state.steps_done)
             oom_killer, evidence = worker.killed_for_memory()
@@ -256,9 +264,10 @@ class Carrier:
             self._ledger.tell(
                 Notice(text=f"looking for settings that need less memory failed: {words}", about="replan")
             )
-            replanned = None
-        if replanned is None:
             self._ledger.tell(decision.otherwise)
+            return None
+        if replanned is None:
+            self._ledger.tell(msgspec.structs.replace(decision.otherwise, remedy=NOTHING_LEFT))
             return None
         self._ledger.tell(replanned)
         return self._back_off(decision.why, 0.0, decision.left)
