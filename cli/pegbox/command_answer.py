@@ -13,6 +13,7 @@ from pegbox_runs.commands import CommandName
 from pegbox_runs.run_folder import RunFolder, find
 from pegbox_runs.run_state import RunState
 from pegbox_runs.supervision.owner import owned_already, read_owner
+from pegbox_runs.timeline import how_to_go_on
 from pegbox_runs.viewing import state_of
 
 
@@ -42,7 +43,8 @@ def tell_answer(folder: RunFolder, state: RunState, name: CommandName, *, second
     if answer is None:
         now = state_of(folder)
         waiting = f"{folder.id} has not answered within {seconds:g} s; it will read the command when it can."
-        say(waiting if carried(now) else f"{folder.id} ended by itself first: it is {now.status}.", json=json)
+        ended = f"{folder.id} ended by itself first: it is {now.status}. {how_to_go_on(folder.id, now) or ''}".rstrip()
+        say(waiting if carried(now) else ended, json=json)
         owner = read_owner(folder)
         if owner is not None and owner.elsewhere:
             say(owned_already(folder, owner).sentence, json=json)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from pegbox import command_answer
 from pegbox.__main__ import main
 from pegbox.commands import resume, train
 from pegbox_methods.events import Failed, Finished
@@ -105,6 +106,18 @@ def test_a_run_that_does_not_answer_in_time_is_told_so(
     assert main([*WORDS[name], running.id, "--wait", "0"]) == 1
     assert "has not answered within 0 s; it will read the command when it can" in capsys.readouterr().out
     assert [command.command for command in CommandReader(running.commands).new()] == [name]
+
+
+def test_a_run_that_is_lost_while_it_is_asked_is_said_to_go_on_by_resume(
+    running: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nobody(folder: RunFolder, *_: object) -> None:
+        EventWriter(folder.events).emit(started(attempt=2, supervisor_mark="gone", worker_mark="gone"))
+
+    monkeypatch.setattr(command_answer, "ask", nobody)
+    assert main(["pause", running.id]) == 1
+    said = capsys.readouterr().out
+    assert "ended by itself first: it is lost. `pegbox resume" in said
 
 
 @pytest.mark.parametrize("name", [name for name in WORDS if name != "resume"])

@@ -108,6 +108,13 @@ def test_a_run_whose_owner_is_on_another_machine_cannot_be_called_lost(folder: R
     assert state_of(folder).status == "running"
 
 
+def test_a_run_whose_owner_cannot_be_read_just_now_cannot_be_called_lost(folder: RunFolder) -> None:
+    EventWriter(folder.events).emit(started(host="node-7"))
+    assert state_of(folder).status == "lost"
+    folder.owner.mkdir()  # which no open() can read, as where a network file system stumbles
+    assert state_of(folder).status == "running"
+
+
 def test_an_end_that_the_log_goes_on_behind_ends_nothing(folder: RunFolder) -> None:
     writer = EventWriter(folder.events)
     for event in (started(), Failed(what="w", where="training", remedy="r"), started(attempt=2)):
