@@ -11,15 +11,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from pegbox import command_answer
 from pegbox.__main__ import main
-from pegbox.commands import resume, train
-from pegbox_methods.events import Failed, Finished
+from pegbox.commands import resume, runs, train
+from pegbox_methods.events import Failed, Finished, Restarting
 from pegbox_runs import asking, continuing
 from pegbox_runs.commands import CommandReader, answer
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.run_folder import RunFolder, all_runs
+from pegbox_runs.run_state import fold
+from pegbox_runs.summary import summarise
 from pegbox_runs.supervision.owner import OwnerRecord
 from tests.commands import write_recipe_text
 from tests.stories import STORY, made, started
@@ -244,3 +247,15 @@ def test_no_run_is_made_where_one_of_the_recipes_is_refused(
     assert "rows.jsonl" in capsys.readouterr().err
     assert launched == []
     assert all_runs() == []
+
+
+def test_a_narrow_terminal_cuts_no_run_and_no_status(capsys: pytest.CaptureFixture[str]) -> None:
+    summary = summarise(
+        "20261122-180329-trainable-tokens-f00d",
+        fold([*STORY, Restarting(attempt=2, why="w", after_seconds=1.0, left=4)]),
+    )
+    long = msgspec.structs.replace(summary, model="some-org/a-model-with-quite-a-long-name-of-its-own")
+    Console(width=80).print(runs._table([long]))
+    shown = capsys.readouterr().out
+    assert "20261122-180329-trainable-tokens-f00d" in shown
+    assert "restarting" in shown

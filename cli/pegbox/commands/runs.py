@@ -49,8 +49,9 @@ def run(asked: argparse.Namespace) -> int:
 
 def _table(summaries: list[Summary]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("run", no_wrap=True)
-    table.add_column("status", no_wrap=True)
+    # Ids are copied, and a status that is cut says nothing: on a narrow terminal the others give way.
+    table.add_column("run", no_wrap=True, min_width=max(len(summary.run) for summary in summaries))
+    table.add_column("status", no_wrap=True, min_width=max(len(summary.status) for summary in summaries))
     table.add_column("model", overflow="ellipsis", no_wrap=True)
     table.add_column("steps", justify="right", no_wrap=True)
     table.add_column("eval loss", justify="right", no_wrap=True)
