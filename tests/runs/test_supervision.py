@@ -336,9 +336,10 @@ def test_an_abort_that_a_worker_crashed_before_is_told_as_that(tmp_path: Path) -
     assert newest(folder, CommandAnswer).text == "the worker ended by itself before it could answer; the run ends now"
 
 
-def test_a_worker_whose_last_words_were_lost_is_not_begun_again(tmp_path: Path) -> None:
-    folder = carried(tmp_path, [("steps", 2), ("exit", 0)])
-    assert told(folder) == ["Started", "WorkerEnded", "Failed"]
+def test_a_worker_whose_last_words_were_lost_is_followed_by_one_more_and_no_third(tmp_path: Path) -> None:
+    wordless: list[tuple[str, object]] = [("steps", 2), ("exit", 0)]
+    folder = carried(tmp_path, wordless, wordless, [("steps", 2), DONE])
+    assert told(folder) == ["Started", "WorkerEnded", "Restarting", "Started", "WorkerEnded", "Failed"]
     failed = newest(folder, Failed)
     assert failed.what.startswith("the worker ended as it should")
     assert "adapter" in failed.remedy

@@ -68,7 +68,7 @@ TWO_STEPS = (started(), step(1), step(2))
         (EXIT_1, [failed("error")], Again),
         (EXIT_1, [failed("crash")], Again),
         (EXIT_1, [], Again),
-        (msgspec.structs.replace(EXIT_1, exit_code=0), [], GiveUp),
+        (msgspec.structs.replace(EXIT_1, exit_code=0), [], Again),
         (SEGFAULT, [], Again),
         (KILLED, [], Again),
         (msgspec.structs.replace(KILLED, oom_killer=None), [], Again),

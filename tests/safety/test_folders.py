@@ -81,6 +81,7 @@ def test_a_models_or_a_runs_name_leads_nowhere(name: str) -> None:
         find_model(named_model(f"x{name}"))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_packed_file_that_unpacks_to_endless_bytes_takes_no_endless_memory(tmp_path: Path) -> None:
     bomb = tmp_path / "rows.jsonl.gz"
     with gzip.open(bomb, "wb", compresslevel=9) as file:
@@ -89,17 +90,18 @@ def test_a_packed_file_that_unpacks_to_endless_bytes_takes_no_endless_memory(tmp
         file.write(b'\n{"prompt": "a", "completion": "b"}\n')
     assert bomb.stat().st_size < 2**20
     code = (
-        "import resource, sys\n"
+        "import re, sys\n"
         "from pathlib import Path\n"
         "from pegbox_runs.rows.reading.streams import ROW_BYTES, open_bytes, skip_line\n"
         "with open_bytes(Path(sys.argv[1]), '.gz') as stream:\n"
         "    assert len(stream.readline(ROW_BYTES + 1)) == ROW_BYTES + 1\n"
         "    assert skip_line(stream) > 200 * 2**20\n"
         "    assert stream.readline().startswith(b'{')\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        # Not getrusage's figure, which begins with the peak of the process that this one was forked from.
+        "print(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])\n"
     )
     done = subprocess.run([sys.executable, "-c", code, bomb], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 150 * 1024  # KiB on Linux
+    assert int(done.stdout) < 150 * 1024  # KiB
 
 
 def test_a_cleaned_copy_follows_no_link_and_overwrites_nothing(home: Path, tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-from pegbox_methods.events import Failed, Finished, Notice, Step
+from pegbox_methods.events import Finished, Notice, Step, WorkerFailed
 from pegbox_methods.recipe import Evaluation, Model, Recipe, Rows, Split, Training
 from pegbox_runs.event_log import EventReader, EventWriter
 from pegbox_runs.preflight import check
 from pegbox_runs.run_folder import create
+from pegbox_runs.run_state import RunState
 from pegbox_worker import job
+from pegbox_worker.control import Control
 from pegbox_worker.stop_flag import StopFlag
 
 ENDLESS = (
@@ -39,7 +41,8 @@ def run(folder: Path, rows: list[tuple[str, str]], *, length: int = 512, **chang
     )
     checked = check(recipe, file="recipe.toml")
     made = create(checked.recipe, checked.environment())
-    job.carry(made, EventWriter(made.events), StopFlag())
+    writer = EventWriter(made.events)
+    job.carry(made, writer, Control(made, writer, StopFlag()), RunState())
     return [event for block in EventReader(made.events).new() for event in block]
 
 
@@ -64,7 +67,7 @@ def test_rows_that_teach_too_little_stop_the_run_and_are_shown_unless_the_recipe
     tmp_path: Path, rows: list[tuple[str, str]], changes: dict[str, Any], says: str, word: str
 ) -> None:
     events = run(tmp_path, rows, **changes)
-    (failed,) = only(events, Failed)
+    (failed,) = only(events, WorkerFailed)
     assert says in failed.what
     assert f'"{word}"' in failed.what
     assert "rows.jsonl, line " in failed.what
@@ -97,7 +100,7 @@ def test_a_collator_that_masks_the_padding_tokens_label_is_found_out(
         return batch
 
     monkeypatch.setattr(DataCollatorForLanguageModeling, "torch_call", eating)
-    (failed,) = only(run(tmp_path, SHORT), Failed)
+    (failed,) = only(run(tmp_path, SHORT), WorkerFailed)
     assert "Padding eats labels" in failed.what
 
 

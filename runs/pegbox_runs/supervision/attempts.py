@@ -113,4 +113,6 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
             what = "the worker ended while no supervisor watched it, and told no reason"
             return Fault(kind="crash", what=what, step=self.steps, by_hand=True)
         what = f"the worker ended with exit code {ended.exit_code} and told no reason"
+        if ended.exit_code == 0:
+            what = "the worker ended as it should, and the log couldn't take its last words (a full disk?)"
         return Fault(kind="crash", what=what, step=self.steps)

@@ -84,9 +84,11 @@ class RestartPolicy:
             return Stay()
         if attempts.asked == "stop" and attempts.steps == 0:
             return End("stopped")
-        if ended.exit_code == 0 and attempts.trouble is None:
-            return GiveUp(_speechless(where))
         fault = attempts.fault(ended)
+        # Once another worker may say how the run ended; a second one that can't would only do it all again.
+        wordless = ended.exit_code == 0 and attempts.trouble is None
+        if wordless and attempts.before is not None and attempts.before.what == fault.what:
+            return GiveUp(_speechless(where))
         left = recovery.restarts if attempts.left is None else attempts.left
         if fault.kind in MEMORY:
             failed = _failed(attempts, ended, fault, where, LESS_MEMORY)
@@ -119,7 +121,7 @@ def _hopeless(attempts: Attempts, fault: Fault, recovery: Recovery, left: int) -
 
 
 def _speechless(where: str) -> Failed:
-    """Say that a worker did all that it had to, and that nobody can know what: another would do it twice."""
+    """Say that two workers did all that they had to, and that nobody can know what."""
     return Failed(
         what="the worker ended as it should, but how the run ended couldn't be written into its log (a full disk?)",
         where=where,
