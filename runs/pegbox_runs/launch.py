@@ -18,9 +18,9 @@ import msgspec
 from pegbox_methods.home import home
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.run_folder import RunFolder, discard
-from pegbox_runs.supervision.adopting import supervisor_command
 from pegbox_runs.supervision.intake import Receipt
 from pegbox_runs.supervision.owner import Ownership
+from pegbox_runs.supervision.starting import start_supervisor, supervisor_command
 
 if TYPE_CHECKING:
     from pegbox_hardware.gpu import Gpu
@@ -35,15 +35,7 @@ class WarmSupervisor:
     """
 
     def __init__(self, command: Sequence[str] = ()) -> None:
-        self._process = subprocess.Popen(
-            command or supervisor_command(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env={**os.environ, "PEGBOX_HOME": str(home())},  # it may be relative
-            cwd="/",
-        )
+        self._process = start_supervisor(command or supervisor_command(), receipts=subprocess.PIPE)
 
     @property
     def pid(self) -> int:

@@ -21,7 +21,7 @@ HIDDEN = b"[hidden]"
 _HUB_TOKEN = re.compile(rb"\bhf_[A-Za-z0-9]{20,}")
 """Hugging Face's user access tokens have 34 characters behind `hf_`."""
 _GOES_ON = rb"(?![\w.-])"
-"""A home is one only where its name ends: `/home/ann` isn't the beginning of `/home/anna`."""
+"""A home is one only where its name ends: that of `ann` isn't the beginning of that of `anna`."""
 _BLOCK_BYTES = 256 * 1024
 _ASIDE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 

@@ -31,6 +31,7 @@ from pegbox_runs.run_folder import RunFolder, discard
 from pegbox_runs.run_state import RunState
 from pegbox_runs.supervision.owner import read_owner
 from pegbox_runs.viewing import state_of
+from tests.commands import events_of
 from tests.faults import runs
 from tests.faults.forge import Forge
 
@@ -88,7 +89,7 @@ class Watcher:
 
     def look(self) -> RunState:
         """Look once; a checkpoint that was gone on from is compared while it still lies there."""
-        for event in runs.told(self._folder):
+        for event in events_of(self._folder):
             if isinstance(event, Resumed) and event.folder and event.seq not in self._seen:
                 self._seen.add(event.seq)
                 found = _trained(self._folder.path / event.folder)

@@ -9,15 +9,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from pegbox_methods.events import AnyEvent
 from pegbox_methods.recipe_file import recipe_from_table
 from pegbox_runs import faults
-from pegbox_runs.event_log import BadLine, EventReader
 from pegbox_runs.launch import launch
 from pegbox_runs.models import BUNDLED
 from pegbox_runs.preflight import check
@@ -25,6 +23,7 @@ from pegbox_runs.run_folder import RunFolder, create
 from pegbox_runs.run_state import RunState, fold
 from pegbox_runs.supervision.owner import read_owner
 from pegbox_runs.viewing import state_of
+from tests.commands import events_of
 from tests.faults.forge import ForgedPopen
 
 PATIENCE_SECONDS = 240
@@ -82,26 +81,10 @@ def finished(folder: RunFolder, *planned: dict[str, Any]) -> RunState:
     return await_end(folder)
 
 
-def wait_for(folder: RunFolder, wanted: Callable[[AnyEvent | BadLine], bool]) -> Any:
-    """Wait until the log holds such an event, and give it."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        for event in told(folder):
-            if wanted(event):
-                return event
-        time.sleep(0.02)
-    raise AssertionError(f"it never came: {folder.events.read_text()[-2000:]}\n{folder.log.read_text()[-2000:]}")
-
-
 def carried(folder: RunFolder) -> bool:
     """Whether a supervisor still holds the run."""
     owner = read_owner(folder)
     return owner is not None and owner.lives
-
-
-def told(folder: RunFolder) -> list[AnyEvent | BadLine]:
-    """Read a run's whole log."""
-    return [event for block in EventReader(folder.events).new() for event in block]
 
 
 def adapter_hash(folder: RunFolder) -> str:
@@ -111,7 +94,7 @@ def adapter_hash(folder: RunFolder) -> str:
 
 def curve(folder: RunFolder) -> list[tuple[int, float]]:
     """Give the loss of each step as a viewer sees it."""
-    return list(fold(told(folder)).loss)
+    return list(fold(events_of(folder)).loss)
 
 
 def kill(pid: int) -> None:

@@ -26,6 +26,7 @@ from pegbox_runs.continuing import continue_run
 from pegbox_runs.event_log import BadLine
 from pegbox_runs.run_folder import RunFolder, all_runs
 from pegbox_runs.run_state import RunState
+from tests.commands import events_of, wait_for
 from tests.faults import runs
 from tests.faults.conftest import Unbroken, evaluations
 
@@ -48,7 +49,7 @@ def seems_whole(folder: RunFolder, state: RunState, unbroken: Unbroken) -> None:
     assert runs.adapter_hash(folder) == unbroken.adapter
     assert list(state.loss) == unbroken.curve
     assert evaluations(state) == unbroken.evaluations
-    told = [event for event in runs.told(folder) if not isinstance(event, BadLine)]
+    told = [event for event in events_of(folder) if not isinstance(event, BadLine)]
     assert [event.time for event in told] == sorted(event.time for event in told)
     for _, path in checkpoint_folders(folder.checkpoints):
         verify(path)
@@ -112,7 +113,7 @@ def test_a_worker_that_dies_anywhere_is_followed_by_one_that_ends_with_the_same_
     folder = runs.make_run()
     state = runs.finished(folder, {**planned, **ONE_WORKER})
     seems_whole(folder, state, unbroken)
-    told = runs.told(folder)
+    told = events_of(folder)
     kinds = [type(one) for one in told if isinstance(one, WorkerEnded | Restarting | Started | Resumed)]
     assert kinds == [Started, WorkerEnded, Restarting, Started, Resumed]
     (ended,) = (one for one in told if isinstance(one, WorkerEnded))
@@ -124,7 +125,7 @@ def test_a_device_that_vanishes_ends_the_worker_and_a_new_one_goes_on(unbroken: 
     folder = runs.make_run()
     state = runs.finished(folder, fault("step-end", "device-lost", step=3, attempt=1))
     seems_whole(folder, state, unbroken)
-    assert [one.kind for one in runs.told(folder) if isinstance(one, WorkerFailed)] == ["device-lost"]
+    assert [one.kind for one in events_of(folder) if isinstance(one, WorkerFailed)] == ["device-lost"]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +214,7 @@ def test_a_log_without_room_to_the_end_does_not_stop_training_and_the_gap_is_tol
     state = runs.finished(folder, fault("event-write", "errno:ENOSPC", nth=14, times=10_000))
     assert state.status == "finished"
     assert runs.adapter_hash(folder) == unbroken.adapter
-    assert [one.step for one in runs.told(folder) if isinstance(one, Resumed)] == [runs.STEPS]
+    assert [one.step for one in events_of(folder) if isinstance(one, Resumed)] == [runs.STEPS]
     assert any("missing" in text for text in notices(state, "log-gap"))
 
 
@@ -235,7 +236,7 @@ def test_a_read_only_folder_keeps_no_result_but_the_run_ends_when_asked_and_goes
     folder = runs.make_run()
     boundaries = ("checkpoint-write", "adapter-write")
     runs.start(folder, *(fault(boundary, "errno:EROFS") for boundary in boundaries))
-    runs.wait_for(folder, lambda event: isinstance(event, Failed) or getattr(event, "about", "") == "waiting-for-room")
+    wait_for(folder, lambda event: isinstance(event, Failed) or getattr(event, "about", "") == "waiting-for-room")
     commands.send(folder.commands, "stop")
     state = runs.await_end(folder)
     assert isinstance(state.ended, Failed)
@@ -269,18 +270,18 @@ def test_a_supervisor_that_dies_between_two_workers_loses_nothing_that_a_person_
 def test_a_worker_whose_supervisor_dies_gets_another_and_ends_as_ever(unbroken: Unbroken) -> None:
     folder = runs.make_run()
     runs.start(folder, fault("step-end", "hang:1.5", step=2))
-    started = runs.wait_for(folder, lambda event: isinstance(event, Started))
+    started = wait_for(folder, lambda event: isinstance(event, Started))
     runs.kill(started.supervisor_pid)
     state = runs.await_end(folder)
     seems_whole(folder, state, unbroken)
-    assert sum(isinstance(event, Started) for event in runs.told(folder)) == 1
+    assert sum(isinstance(event, Started) for event in events_of(folder)) == 1
 
 
 def test_both_dying_at_once_is_continued_by_a_person(unbroken: Unbroken) -> None:
     folder = runs.make_run()
     runs.start(folder, fault("step-end", "hang:3", step=3, attempt=1))
-    started = runs.wait_for(folder, lambda event: isinstance(event, Started))
-    runs.wait_for(folder, lambda event: getattr(event, "step", 0) == 2)
+    started = wait_for(folder, lambda event: isinstance(event, Started))
+    wait_for(folder, lambda event: getattr(event, "step", 0) == 2)
     runs.kill(started.supervisor_pid)
     runs.kill(started.worker_pid)
     assert runs.await_end(folder).status == "lost"
@@ -312,7 +313,7 @@ def test_a_checkpoint_that_is_not_what_was_written_is_passed_over_and_that_is_to
         continue_run(folder)
     state = runs.await_end(folder)
     seems_whole(folder, state, unbroken)
-    assert [one.step for one in runs.told(folder) if isinstance(one, Resumed)] == [2]
+    assert [one.step for one in events_of(folder) if isinstance(one, Resumed)] == [2]
     assert len(notices(state, "checkpoint-rejected")) == 1
 
 

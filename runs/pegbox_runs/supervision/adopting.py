@@ -5,17 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
 from typing import IO, cast
 
-from pegbox_methods.home import home
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.supervision.owner import read_owner
-
-
-def supervisor_command(*options: str) -> list[str]:
-    """Give the command line of a supervisor; it reads runs' folders from its standard input, one a line."""
-    return [sys.executable, "-P", "-m", "pegbox_runs.supervisor", *options]
+from pegbox_runs.supervision.starting import start_supervisor, supervisor_command
 
 
 def adopt(folder: RunFolder) -> bool:
@@ -29,15 +23,7 @@ def adopt(folder: RunFolder) -> bool:
     owner = read_owner(folder)
     if owner is not None and (owner.elsewhere or owner.lives):
         return False
-    process = subprocess.Popen(
-        supervisor_command("--adopt"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env={**os.environ, "PEGBOX_HOME": str(home())},  # it may be relative
-        cwd="/",
-    )
+    process = start_supervisor(supervisor_command("--adopt"), receipts=subprocess.DEVNULL)
     with contextlib.suppress(BrokenPipeError), cast(IO[bytes], process.stdin) as pipe:
         pipe.write(os.fsencode(folder.path.absolute()) + b"\n")
     return True

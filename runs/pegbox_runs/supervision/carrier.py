@@ -267,7 +267,8 @@ class Carrier:
             self._ledger.tell(decision.otherwise)
             return None
         if replanned is None:
-            self._ledger.tell(msgspec.structs.replace(decision.otherwise, remedy=NOTHING_LEFT))
+            others = "Close what else runs on this machine. " if decision.otherwise.kind == "host-memory" else ""
+            self._ledger.tell(msgspec.structs.replace(decision.otherwise, remedy=others + NOTHING_LEFT))
             return None
         self._ledger.tell(replanned)
         return self._back_off(decision.why, 0.0, decision.left)
