@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pegbox_hardware.gpu import Gpu, Holder, Trouble
+from pegbox_hardware.sysfs import number_in, sensors_of, text_in
 from pegbox_hardware.visible import visible
 
 VENDOR = "0x1002"
@@ -40,32 +41,42 @@ def amd_gpus(files: AmdFiles | None = None) -> tuple[tuple[Gpu, ...], tuple[Trou
     Source: https://docs.kernel.org/gpu/amdgpu/driver-misc.html and the kernel's amdkfd topology.
     """
     where = files or AmdFiles()
-    nodes = _nodes(where)
-    found: list[tuple[int, Path, _Node | None]] = []
-    for card in sorted(where.drm.glob("card*"), key=lambda path: (len(path.name), path.name)):
-        device = card / "device"
-        if not re.fullmatch(r"card\d+", card.name) or _text(device / "vendor") != VENDOR:
-            continue  # a connector such as card0-DP-1, or another maker's
-        if _number(device / "mem_info_vram_total") is None:
-            continue  # not driven by amdgpu
-        node = nodes.get(_render_minor(device))
-        found.append((node.number if node else 1_000 + len(found), device, node))
-    ordered = sorted(found, key=lambda item: item[0])
-    gpus = tuple(_gpu(where, index, device, node) for index, (_, device, node) in enumerate(ordered))
+    gpus = tuple(_gpu(where, index, device, node) for index, (device, node) in enumerate(_devices(where)))
     if not gpus:
         return (), ()
     kept, chosen = visible(gpus, os.environ.get("HIP_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES")))
     return kept, (*_closed_door(where), *chosen)
 
 
+def amd_folder(index: int, files: AmdFiles | None = None) -> Path | None:
+    """Find the folder in which the kernel tells the figures of a card; None: there is no such card any more."""
+    found = _devices(files or AmdFiles())
+    return found[index][0] if index < len(found) else None
+
+
+def _devices(where: AmdFiles) -> list[tuple[Path, _Node | None]]:
+    """Find the cards that amdgpu drives, in ROCm's order."""
+    nodes = _nodes(where)
+    found: list[tuple[int, Path, _Node | None]] = []
+    for card in sorted(where.drm.glob("card*"), key=lambda path: (len(path.name), path.name)):
+        device = card / "device"
+        if not re.fullmatch(r"card\d+", card.name) or text_in(device / "vendor") != VENDOR:
+            continue  # a connector such as card0-DP-1, or another maker's
+        if number_in(device / "mem_info_vram_total") is None:
+            continue  # not driven by amdgpu
+        node = nodes.get(_render_minor(device))
+        found.append((node.number if node else 1_000 + len(found), device, node))
+    return [(device, node) for _, device, node in sorted(found, key=lambda item: item[0])]
+
+
 def _gpu(where: AmdFiles, index: int, device: Path, node: _Node | None) -> Gpu:
-    total, used = _number(device / "mem_info_vram_total"), _number(device / "mem_info_vram_used")
-    sensors = next(iter(sorted((device / "hwmon").glob("hwmon*"))), device / "hwmon")
-    heat = _number(sensors / "temp1_input")
-    power = _number(sensors / "power1_average")
-    power = _number(sensors / "power1_input") if power is None else power
-    limit = _number(sensors / "power1_cap")
-    unique = _text(device / "unique_id")
+    total, used = number_in(device / "mem_info_vram_total"), number_in(device / "mem_info_vram_used")
+    sensors = sensors_of(device)
+    heat = number_in(sensors / "temp1_input")
+    power = number_in(sensors / "power1_average")
+    power = number_in(sensors / "power1_input") if power is None else power
+    limit = number_in(sensors / "power1_cap")
+    unique = text_in(device / "unique_id")
     return Gpu(
         kind="rocm",
         index=index,
@@ -75,7 +86,7 @@ def _gpu(where: AmdFiles, index: int, device: Path, node: _Node | None) -> Gpu:
         memory_free=None if total is None or used is None else max(0, total - used),
         compute_capability=None,
         architecture=node.architecture if node else None,
-        driver=_text(where.module / "version"),
+        driver=text_in(where.module / "version"),
         temperature_c=None if heat is None else round(heat / 1000),
         power_w=None if power is None else power / 1e6,
         power_limit_w=None if limit is None else limit / 1e6,
@@ -85,10 +96,10 @@ def _gpu(where: AmdFiles, index: int, device: Path, node: _Node | None) -> Gpu:
 
 def _name(where: AmdFiles, device: Path) -> str:
     """Name a card by its own words (server cards have some), else by libdrm's table, else by its number."""
-    said = _text(device / "product_name")
+    said = text_in(device / "product_name")
     if said:
         return said
-    number, revision = (_text(device / file) or "" for file in ("device", "revision"))
+    number, revision = (text_in(device / file) or "" for file in ("device", "revision"))
     wanted = (number.removeprefix("0x").upper(), revision.removeprefix("0x").upper())
     try:
         for line in where.names.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -104,8 +115,8 @@ def _nodes(where: AmdFiles) -> dict[int, _Node]:
     """Read kfd's GPUs by the number of their render device, which the drm driver knows too."""
     found = {}
     for folder in (where.kfd / "topology" / "nodes").glob("*"):
-        gpu_id = _text(folder / "gpu_id")
-        words = (_text(folder / "properties") or "").split()
+        gpu_id = text_in(folder / "gpu_id")
+        words = (text_in(folder / "properties") or "").split()
         facts = {name: int(value) for name, value in zip(words[::2], words[1::2], strict=False) if value.isdecimal()}
         if not folder.name.isdecimal() or gpu_id in {None, "0"} or "drm_render_minor" not in facts:
             continue  # node of a processor
@@ -118,9 +129,9 @@ def _nodes(where: AmdFiles) -> dict[int, _Node]:
 def _holders(where: AmdFiles, node: _Node) -> tuple[Holder, ...]:
     held = []
     for folder in (where.kfd / "proc").glob("*"):
-        memory = _number(folder / f"vram_{node.gpu_id}")
+        memory = number_in(folder / f"vram_{node.gpu_id}")
         if folder.name.isdecimal() and memory:
-            held.append(Holder(pid=int(folder.name), name=_text(Path("/proc") / folder.name / "comm"), memory=memory))
+            held.append(Holder(pid=int(folder.name), name=text_in(Path("/proc") / folder.name / "comm"), memory=memory))
     return tuple(sorted(held, key=lambda holder: -(holder.memory or 0)))
 
 
@@ -152,15 +163,3 @@ def _render_minor(device: Path) -> int:
         if number.isdecimal():
             return int(number)
     return -1
-
-
-def _text(file: Path) -> str | None:
-    try:
-        return file.read_text(encoding="utf-8", errors="replace").strip() or None
-    except OSError:
-        return None
-
-
-def _number(file: Path) -> int | None:
-    text = _text(file)
-    return int(text) if text is not None and text.isdecimal() else None

@@ -26,15 +26,29 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
 def read_disk(what: str, path: Path) -> Disk:
     """Ask the disk of a folder, or of the nearest one above that exists."""
     shown = encodable(str(path))
-    folder = path.absolute()
-    while not os.path.lexists(folder) and folder != folder.parent:
-        folder = folder.parent
+    folder = _existing(path)
     try:
         usage = shutil.disk_usage(folder)
     except OSError:
         return Disk(what=what, path=shown, total=None, free=None, writable=False)
     writable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
     return Disk(what=what, path=shown, total=usage.total, free=usage.free, writable=writable)
+
+
+def share_a_disk(one: Path, other: Path) -> bool:
+    """Tell whether what is written below one folder takes room of the other; also where they aren't made yet."""
+    try:
+        return _existing(one).stat().st_dev == _existing(other).stat().st_dev
+    except OSError:
+        return False
+
+
+def _existing(path: Path) -> Path:
+    """Give the folder, or the nearest one above that exists."""
+    folder = path.absolute()
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    return folder
 
 
 def model_cache() -> Path:

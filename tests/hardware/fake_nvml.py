@@ -25,6 +25,8 @@ class Card:
     capability: tuple[int, int] = (8, 9)
     computing: Sequence[tuple[int, int | None]] = ()
     drawing: Sequence[tuple[int, int | None]] = ()
+    use: int = 87
+    """Per cent."""
     slices: dict[int, Card] | None = None
     """By place; None: MIG isn't on."""
     broken: dict[str, Exception] = field(default_factory=dict)
@@ -80,6 +82,22 @@ class FakeNvml(ModuleType):
             raise card.broken["handle"]
         return card
 
+    def _nvmlDeviceGetHandleByUUID(self, uuid: str) -> Card:  # noqa: N802
+        parts = [*self._cards, *(part for card in self._cards for part in (card.slices or {}).values())]
+        found = next((card for card in parts if card.uuid == uuid), None)
+        if found is None:
+            raise pynvml.NVMLError_NotFound()
+        return found
+
+    def _nvmlDeviceGetUtilizationRates(self, card: Card) -> SimpleNamespace:  # noqa: N802
+        if card.uuid.startswith("MIG"):
+            raise pynvml.NVMLError_NotSupported()
+        return SimpleNamespace(gpu=card.use, memory=12)
+
+    def _nvmlDeviceGetTemperatureThreshold(self, _card: Card, kind: int) -> int:  # noqa: N802
+        assert kind == pynvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
+        return 93
+
     def _nvmlDeviceGetName(self, card: Card) -> str:  # noqa: N802
         return card.name
 
@@ -124,12 +142,14 @@ class FakeNvml(ModuleType):
         return (card.slices or {})[place]
 
 
+NO_FIGURES = {"_nvmlDeviceGetCount", "_nvmlDeviceGetHandleByIndex", "_nvmlDeviceGetHandleByUUID"}
+OF_LOAD = {"_nvmlDeviceGetUtilizationRates", "_nvmlDeviceGetTemperatureThreshold"}
 FIGURES = tuple(
     name.removeprefix("_")
     for name in vars(FakeNvml)
-    if name.startswith("_nvmlDeviceGet") and name not in {"_nvmlDeviceGetCount", "_nvmlDeviceGetHandleByIndex"}
+    if name.startswith("_nvmlDeviceGet") and name not in NO_FIGURES | OF_LOAD
 )
-"""The functions that tell one thing of a card."""
+"""The functions that tell one thing of a card, as a probe asks them."""
 
 
 def install(

@@ -121,7 +121,8 @@ def forecast_time(
         real = rows * (1 - padding_share) / step_time_ratio
         slow, likely, fast = (real / step.seconds for step in steps)
         level: TimeLevel = "estimated"
-        source = f"{card.name}: {card.source.kind}, {card.source.where} ({card.source.when}); shares of it: PRODUCTS"
+        told = card.source
+        source = f"{card.name}: {told.kind}, {told.where} ({told.when}); training reaches a part of that"
     else:
         likely, level, source = measured_tokens_per_second, "measured", "the rate of this very set-up, +-10 %"
         slow, fast = likely * (1 - MEASURED_SPREAD), likely * (1 + MEASURED_SPREAD)
