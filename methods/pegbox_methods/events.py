@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from pegbox_methods.event import Event, Memory
+from pegbox_methods.event import Count, Event, Memory
 from pegbox_methods.life_events import (
     Change,
     CommandAnswer,
@@ -27,9 +27,11 @@ from pegbox_methods.life_events import (
     WorkerEnded,
     WorkerFailed,
 )
+from pegbox_methods.side_events import Check, Inspected, Load, Ranks
 
 __all__ = [
     "KINDS",
+    "UNDECODABLE",
     "Answered",
     "AnyEvent",
     "Change",
@@ -42,6 +44,7 @@ __all__ = [
     "Failed",
     "Finished",
     "Inspected",
+    "Load",
     "Memory",
     "Notice",
     "Paused",
@@ -64,6 +67,9 @@ __all__ = [
     "event_schema",
 ]
 
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding a line, or a file, may raise; the last where its values nest deeper than Python goes."""
+
 PhaseName = Literal["starting", "loading", "preparing", "training", "evaluating", "saving"]
 
 
@@ -79,19 +85,19 @@ class Phase(Event, frozen=True, kw_only=True, tag="phase", gc=False):
 class Prepared(Event, frozen=True, kw_only=True, tag="prepared", gc=False):
     """All is loaded and counted; training begins next."""
 
-    steps: int
+    steps: Count
     """Optimizer steps this run will take."""
-    rows_trained: int
+    rows_trained: Count
     """Rows in one epoch."""
-    rows_evaluated: int
+    rows_evaluated: Count
     """Held-out rows."""
-    tokens: int
+    tokens: Count
     """Tokens of the training rows, without padding."""
-    tokens_trained: int
+    tokens_trained: Count
     """Those of them that carry a label, which is what the model learns."""
-    trainable_weights: int
+    trainable_weights: Count
     """Weights that the optimizer changes."""
-    model_weights: int
+    model_weights: Count
     """All weights, the adapter's too."""
     device: str
     """Where it trains, as torch names it: `cpu`, `cuda:0`."""
@@ -103,16 +109,28 @@ class Prepared(Event, frozen=True, kw_only=True, tag="prepared", gc=False):
     """Which code computes the loss: `labelled-positions` (Pegbox's, on a CPU) or `trl-fused`."""
     order: str = ""
     """In which order the rows come, as training.order names it, after it was tried whether they can be packed."""
-    sequences: int | None = None
+    sequences: Count | None = None
     """Packed sequences in one epoch; None: each row is a sequence of its own."""
     rows_kept: bool = False
     """Whether the rows' tokens were taken from where an earlier run had left them."""
+    every: Count | None = None
+    """Steps between two evaluations, or between two checkpoints where no rows are held out."""
+    warmup: Count | None = None
+    """Steps in which the learning rate rises."""
+    micro_batch: Count | None = None
+    """Rows, or packed sequences, that go through the model at once."""
+    accumulation: Count | None = None
+    """Micro-batches of a step."""
+    max_gradient_norm: float | None = None
+    """Gradients of a larger norm are scaled to it."""
+    vocabulary: Count | None = None
+    """Tokens that the model knows: one that only guesses has a loss of the logarithm of it."""
 
 
 class Step(Event, frozen=True, kw_only=True, tag="step", gc=False):
     """One optimizer step is done."""
 
-    step: int
+    step: Count
     """Number of the step, from 1."""
     epoch: float
     """Epochs done, in parts."""
@@ -122,14 +140,18 @@ class Step(Event, frozen=True, kw_only=True, tag="step", gc=False):
     """The rate that this step was taken with."""
     gradient_norm: float | None
     """Norm of the gradient before clipping; None where it wasn't finite, as in a skipped step of float16."""
-    tokens: int
+    tokens: Count
     """Tokens of this step's rows, without padding."""
-    padding: int = 0
+    padding: Count = 0
     """Positions that went through the model and hold no token of a row."""
     tokens_per_second: float
     """Those tokens by the step's seconds."""
     step_seconds: float
     """From the previous step's end (evaluations and checkpoints left out) to this one's."""
+    rows_seconds: float | None = None
+    """Of those, spent waiting for the rows of the step; None in logs of earlier versions."""
+    optimizer_seconds: float | None = None
+    """Of those, spent in the optimizer, clipping with it; what is left went forward and backward."""
     memory: Memory
     """Memory at the step's end, and the peaks."""
 
@@ -137,13 +159,13 @@ class Step(Event, frozen=True, kw_only=True, tag="step", gc=False):
 class Evaluation(Event, frozen=True, kw_only=True, tag="evaluation", gc=False):
     """The held-out rows were looked at."""
 
-    step: int
+    step: Count
     """After which step; 0 is the untrained model."""
     loss: float
     """Sum of the cross-entropies over all labelled held-out tokens by their number, in nats."""
     perplexity: float
     """e to the power of the loss."""
-    tokens: int
+    tokens: Count
     """Labelled tokens the loss is a mean of."""
     seconds: float
     """How long it took."""
@@ -158,9 +180,9 @@ class Evaluation(Event, frozen=True, kw_only=True, tag="evaluation", gc=False):
 class Sample(Event, frozen=True, kw_only=True, tag="sample", gc=False):
     """The model answered a held-out question, greedily."""
 
-    step: int
+    step: Count
     """After which step; 0 is the untrained model."""
-    index: int
+    index: Count
     """Which of the questions, from 0."""
     question: str
     """The last thing the user says in the row."""
@@ -168,54 +190,23 @@ class Sample(Event, frozen=True, kw_only=True, tag="sample", gc=False):
     """What the model said."""
     expected: str
     """What the row says."""
+    seconds: float = 0.0
+    """How long the answer took; 0 in logs of earlier versions."""
 
 
 class Checkpoint(Event, frozen=True, kw_only=True, tag="checkpoint", gc=False):
     """A checkpoint was written whole."""
 
-    step: int
+    step: Count
     """After which step."""
     folder: str
     """Its folder, relative to the run's."""
     reason: Literal["planned", "asked", "ending", "pause", "rescue"] = "planned"
     """`ending`: the run's last one. `rescue`: written by a worker that couldn't go on."""
-    bytes: int = 0
+    bytes: Count = 0
     """What it takes on disk."""
     seconds: float = 0.0
     """How long it took to write."""
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One thing that was looked at."""
-
-    name: str
-    """A short stable word: `base-unchanged`, `gradients`, `learning-rate`..."""
-    verdict: Literal["passed", "unsure", "failed", "not-applicable"]
-    """`unsure`: a person should look. `failed` ends the run."""
-    text: str
-    """What was found, and what to do if anything."""
-
-
-class Inspected(Event, frozen=True, kw_only=True, tag="inspected", gc=False):
-    """The sentinel looked whether the run does what it says."""
-
-    step: int
-    """After which step."""
-    checks: tuple[Check, ...]
-    """What was looked at."""
-    seconds: float
-    """What all looking has cost so far."""
-
-
-class Ranks(Event, frozen=True, kw_only=True, tag="ranks", gc=False):
-    """The method moved rank from one matrix to another."""
-
-    step: int
-    """After which step."""
-    ranks: dict[str, int]
-    """Rank in use, by the matrix' name in the model."""
-    before: int
-    """Sum of the ranks before the first move."""
 
 
 class Notice(Event, frozen=True, kw_only=True, tag="notice", gc=False):
@@ -248,6 +239,7 @@ AnyEvent = (
     | Checkpoint
     | Inspected
     | Ranks
+    | Load
     | Notice
     | CommandAnswer
     | Paused

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from pegbox_methods.event import Event
+from pegbox_methods.event import Count, Event
 
 Trouble = Literal[
     "refused", "diverged", "inspection", "device-memory", "host-memory", "disk", "device-lost", "error", "crash"
@@ -16,11 +16,11 @@ Trouble = Literal[
 class Queued(Event, frozen=True, kw_only=True, tag="queued", gc=False):
     """A supervisor has the run in its queue, and carries others before it."""
 
-    place: int
+    place: Count
     """1 is the next."""
     host: str
     """Machine on which the supervisor lives."""
-    supervisor_pid: int
+    supervisor_pid: Count
     """Process id of the supervisor."""
     supervisor_mark: str
     """What tells that process from a later one of the same id."""
@@ -37,30 +37,30 @@ class Started(Event, frozen=True, kw_only=True, tag="started", gc=False):
     """The model as the recipe names it."""
     host: str
     """Machine on which the processes below live."""
-    supervisor_pid: int
+    supervisor_pid: Count
     """Process id of the supervisor."""
     supervisor_mark: str
     """What tells that process from a later one of the same id: on Linux, boot id and start tick."""
-    worker_pid: int
+    worker_pid: Count
     """Process id of the worker."""
     worker_mark: str
     """The same of the worker."""
     version: str
     """Pegbox's version."""
-    attempt: int = 1
+    attempt: Count = 1
     """Which worker of this run it is, from 1."""
 
 
 class Resumed(Event, frozen=True, kw_only=True, tag="resumed", gc=False):
     """A worker that isn't the run's first goes on from here; what the log holds of later steps is taken anew."""
 
-    step: int
+    step: Count
     """Steps that are done; 0: no checkpoint was good, so it begins anew."""
     folder: str | None
     """The checkpoint's folder, relative to the run's; None with step 0."""
-    tokens: int = 0
+    tokens: Count = 0
     """Tokens trained on until then, without padding."""
-    padding: int = 0
+    padding: Count = 0
     """Positions wasted on padding until then."""
     training_seconds: float = 0.0
     """Sum of the seconds of those steps."""
@@ -79,14 +79,14 @@ class WorkerFailed(Event, frozen=True, kw_only=True, tag="worker-failed", gc=Fal
     """What to do if nobody else does."""
     doing: str = ""
     """The work in hand, as `forward and backward of 4 rows of 512 positions`; what a re-plan starts from."""
-    step: int = 0
+    step: Count = 0
     """Steps that were done."""
 
 
 class WorkerEnded(Event, frozen=True, kw_only=True, tag="worker-ended", gc=False):
     """The supervisor saw the worker's process end."""
 
-    attempt: int
+    attempt: Count
     """Which worker it was."""
     exit_code: int | None
     """None: a signal ended it, or it wasn't this supervisor's own child."""
@@ -101,13 +101,13 @@ class WorkerEnded(Event, frozen=True, kw_only=True, tag="worker-ended", gc=False
 class Restarting(Event, frozen=True, kw_only=True, tag="restarting", gc=False):
     """The supervisor will start another worker."""
 
-    attempt: int
+    attempt: Count
     """Which worker that will be."""
     why: str
     """What ended the one before, in one sentence."""
     after_seconds: float
     """How long it waits before that."""
-    left: int
+    left: Count
     """Restarts that are left after this one."""
 
 
@@ -126,7 +126,7 @@ class Replanned(Event, frozen=True, kw_only=True, tag="replanned", gc=False):
     """The run goes on with other settings than it began with. `recipe.toml` stays as it was; `changes.jsonl` holds
     them."""
 
-    step: int
+    step: Count
     """Steps that were done when it was decided."""
     why: Literal["memory", "asked"]
     """`memory`: it ran out, and the supervisor decided. `asked`: a person continued the run so."""
@@ -139,7 +139,7 @@ class Replanned(Event, frozen=True, kw_only=True, tag="replanned", gc=False):
 class Paused(Event, frozen=True, kw_only=True, tag="paused", gc=False):
     """The run waits for `resume`."""
 
-    step: int
+    step: Count
     """After which step."""
     memory: Literal["kept", "released"]
     """`released`: a checkpoint was written and the worker ended; going on takes a start of it."""
@@ -148,7 +148,7 @@ class Paused(Event, frozen=True, kw_only=True, tag="paused", gc=False):
 class Continued(Event, frozen=True, kw_only=True, tag="continued", gc=False):
     """A pause is over; with released memory the next worker is told by `started`."""
 
-    step: int
+    step: Count
     """After which step it had paused."""
     seconds: float
     """How long it had."""
@@ -174,9 +174,9 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished", gc=False):
 
     reason: Literal["completed", "stopped", "aborted"]
     """`stopped`: by a command or a signal, before its last step, with all saved. `aborted`: at once, nothing saved."""
-    steps: int
+    steps: Count
     """Steps taken."""
-    kept_step: int
+    kept_step: Count
     """The step whose weights are in the adapter: the best evaluated one, else the last."""
     adapter: str | None
     """Folder of the adapter, relative to the run's; None if it was stopped before its first step, or aborted."""

@@ -162,13 +162,21 @@ class Evaluation(Part, frozen=True):
         Meta(
             ge=0,
             le=100,
-            description="Held-out questions that the model answers before and after the training.",
+            description="Held-out questions that the model answers before the training, after it, and on its way as "
+            "`sample_at` says.",
             extra_json_schema={"unit": "rows"},
         ),
     ] = 1
     sample_tokens: Annotated[
         int, Meta(ge=1, le=4096, description="Longest such answer.", extra_json_schema={"unit": "tokens"})
     ] = 64
+    sample_at: Annotated[
+        Literal["evaluations", "ends"],
+        Meta(
+            description="When they are answered. 'evaluations': after each evaluation too, which takes some seconds "
+            "and changes nothing in the training. 'ends': before and after the training alone."
+        ),
+    ] = "evaluations"
 
 
 class Output(Part, frozen=True):

@@ -30,7 +30,7 @@ def table_faults(table: dict[str, Any], shape: type[msgspec.Struct], *, file: st
         key = prefix + name
         if name not in table:
             if field.required:
-                yield Fault(file=file, key=key, value=None, problem=f"missing; expected {_accepted(field.type)}")
+                yield Fault(file=file, key=key, value=None, problem=f"missing; expected {accepted(field.type)}")
         elif isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             if isinstance(table[name], dict):
                 yield from table_faults(table[name], field.type, file=file, prefix=f"{key}.")
@@ -48,7 +48,7 @@ def table_faults(table: dict[str, Any], shape: type[msgspec.Struct], *, file: st
             try:
                 msgspec.convert(table[name], field.type)
             except msgspec.ValidationError:
-                yield Fault(file=file, key=key, value=repr(table[name]), problem=f"expected {_accepted(field.type)}")
+                yield Fault(file=file, key=key, value=repr(table[name]), problem=f"expected {accepted(field.type)}")
 
 
 def contradictions(recipe: Recipe, *, file: str) -> Iterator[Fault]:
@@ -88,7 +88,7 @@ def _item(declared: Any) -> type[msgspec.Struct] | None:
     return item.cls if isinstance(item, inspect.StructType) else None
 
 
-def _accepted(declared: Any) -> str:
+def accepted(declared: Any) -> str:
     """Say in words what a field's type takes."""
     return _words(inspect.type_info(declared))
 

@@ -33,7 +33,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise Refusal(f"{path}: not UTF-8 at byte {error.start}. A recipe is a TOML text in UTF-8.") from None
     try:
         table = tomllib.loads(text.replace("\r\n", "\n"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:  # values may nest deeper than Python goes
         raise Refusal(f"{path}: not valid TOML: {error}.") from None
     for override in overrides:
         _override(table, override)

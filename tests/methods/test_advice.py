@@ -103,8 +103,10 @@ def test_a_processor_trains_a_small_model_with_fp32_weights_in_its_ram() -> None
     advice = ask(machine(memory_total=16 * GIB, memory_available=14 * GIB, cores=2), model_135m(), rows(length=250))
     assert (advice.method, advice.fits, value(advice, "training.precision")) == ("lora", True, "bfloat16")
     assert advice.memory.items["linear maps"] > 4 * 100e6
+    assert "its weights in fp32, computing in bfloat16:" in advice.choices[0].why
     old = ask(machine(cpu_flags=("avx2",)), model_135m(), rows(length=250))
     assert value(old, "training.precision") == "float32"
+    assert "its weights in fp32:" in old.choices[0].why
 
 
 def test_a_gpu_whose_memory_is_unknown_is_not_counted_on_and_the_advice_says_so() -> None:

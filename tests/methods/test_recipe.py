@@ -136,6 +136,7 @@ def test_contradictions_are_refused(tmp_path: Path, line: str, key: str) -> None
     [
         ("[model\n", "not valid TOML"),
         ("?", "not valid TOML"),
+        ("a = " + "[" * 100_000, "not valid TOML"),
         ("", "model: missing; expected a table"),
         (SMALLEST.replace("bundled", ""), "expected a text that isn't empty"),
     ],

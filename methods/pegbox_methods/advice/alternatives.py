@@ -85,7 +85,7 @@ def _longer(winner: Found, now: Situation) -> Iterator[Alternative]:
     wanted = wanted if positions is None else min(wanted, positions)
     if wanted <= now.length.value:
         return
-    trial = winner.pricing.trial(1, checkpointing=True, length=wanted)
+    trial = winner.pricing.trial(1, checkpointing=winner.pricing.checkpoints, length=wanted)
     why = (
         "longer than the profile's default: slower, and less memory to spare; take it if the ends of rows matter"
         if trial.fits

@@ -60,7 +60,8 @@ def _shorter(leanest: Found) -> Change | None:
     low, high = 0, len(lengths)
     while low < high:
         middle = (low + high) // 2
-        fits = leanest.pricing.trial(1, checkpointing=True, length=lengths[middle]).fits
+        pricing = leanest.pricing
+        fits = pricing.trial(1, checkpointing=pricing.checkpoints, length=lengths[middle]).fits
         low, high = (middle + 1, high) if fits else (low, middle)
     if not low:
         return None
@@ -106,7 +107,8 @@ def _rounded(weights: int) -> str:
 def _shrunk_fits(leanest: Found, share: float) -> bool:
     pricing = leanest.pricing
     now = dataclasses.replace(pricing.now, shape=shrunk(pricing.now.shape, share))
-    return Pricing(pricing.card, pricing.settings, now, pricing.optimizer).trial(1, checkpointing=True).fits
+    smaller = Pricing(pricing.card, pricing.settings, now, pricing.optimizer)
+    return smaller.trial(1, checkpointing=smaller.checkpoints).fits
 
 
 def shrunk(shape: ModelShape, share: float) -> ModelShape:

@@ -7,9 +7,11 @@ from typing import Any
 
 from pegbox_hardware.forecast.setup import Optimizer
 from pegbox_methods.advice.method_settings import learning_rate
+from pegbox_methods.advice.pricing import Pricing
 from pegbox_methods.advice.records import Choice
 from pegbox_methods.advice.search import Found
 from pegbox_methods.advice.situation import HELD_OUT, Situation
+from pegbox_methods.card import Card
 from pegbox_methods.suitability import BITSANDBYTES_FROM
 
 GIB = 2**30
@@ -18,8 +20,14 @@ EIGHT_BIT = frozenset(("adamw_8bit", "paged_adamw_8bit"))
 KERNELS = {"flash": "flash", "efficient": "memory-efficient", "math": "math"}
 
 
-def optimizer_for(now: Situation) -> Choice:
-    """Choose the optimizer: the policy's, and a paged 8-bit one where least memory is the goal and it can be had."""
+def optimizer_for(now: Situation, card: Card | None = None) -> Choice:
+    """Choose the optimizer: the policy's, and a paged 8-bit one where least memory is the goal and it can be had.
+
+    `card`: of the method that is advised; one that brings its own optimizer leaves no choice.
+    """
+    if card is not None and "optimizer" in card.cannot:
+        why = f"the method brings its own: {card.cannot['optimizer']}"
+        return Choice(key="training.optimizer", value="adamw", why=why, source=f"the card of {card.title}")
     policy, place = now.place.policy, now.place
     value: Optimizer = policy.optimizer
     source = f"profile {policy.name}: {policy.source.where}"
@@ -53,7 +61,7 @@ def all_choices(winner: Found, method: Choice, settings: Sequence[Choice], optim
         _micro_batch(winner),
         accumulation,
         _checkpointing(winner),
-        _precision(now),
+        _precision(winner.pricing),
         optimizer,
         _evaluation(setup.micro_batch),
         _split(now),
@@ -91,7 +99,9 @@ def _micro_batch(winner: Found) -> Choice:
 def _checkpointing(winner: Found) -> Choice:
     best, goal = winner.best, winner.pricing.now.goal
     without = any(trial.fits for trial in winner.tried if not trial.setup.checkpointing)
-    if not best.setup.checkpointing:
+    if not winner.pricing.checkpoints:
+        why = f"the method can't train with it: {winner.pricing.card.cannot['checkpointing']}"
+    elif not best.setup.checkpointing:
         why = "all activations fit, so nothing needs to be computed twice"
     elif not best.fits:
         why = "without it still more would be lacking"
@@ -105,17 +115,21 @@ def _checkpointing(winner: Found) -> Choice:
     return Choice(key="training.activation_checkpointing", value=value, why=why, source="memory and time forecasts")
 
 
-def _precision(now: Situation) -> Choice:
+def _precision(pricing: Pricing) -> Choice:
+    now, compute = pricing.now, pricing.compute
     place = now.place
     why = {
         "bf16": "the device computes in it, with fp32's range",
         "fp16": "it has no bfloat16 (compute capability 8.0 and up has); the adapter stays fp32, or gradients vanish",
         "fp32": "no faster format here",
-    }[now.compute]
+    }[compute]
+    source = {"fp16": "lit-llama#230; CUDA C++ programming guide"}.get(compute, f"profile {place.policy.name}")
+    if compute != now.compute:
+        why = f"the method can't train in bfloat16: {pricing.card.cannot['bfloat16']}"
+        source = f"the card of {pricing.card.title}"
     if place.accelerator == "cpu":
         why += "; the frozen weights stay fp32 on a processor"
-    source = {"fp16": "lit-llama#230; CUDA C++ programming guide"}.get(now.compute, f"profile {place.policy.name}")
-    return Choice(key="training.precision", value=PRECISIONS[now.compute], why=why, source=source)
+    return Choice(key="training.precision", value=PRECISIONS[compute], why=why, source=source)
 
 
 def _evaluation(micro_batch: int) -> Choice:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+
+import msgspec
 
 from pegbox_hardware.forecast.memory import Learned
 from pegbox_hardware.forecast.time import Cost, running_cost
@@ -19,7 +20,7 @@ from pegbox_methods.advice.goals import LEAST_RANK, Goal, overfitting
 from pegbox_methods.advice.method_settings import ranks_to_try
 from pegbox_methods.advice.places import places_of
 from pegbox_methods.advice.ranking import RANKED, best_of, ordered, unusable
-from pegbox_methods.advice.records import Advice, Change, Choice, Place
+from pegbox_methods.advice.records import Advice, Alternative, Change, Choice, Place
 from pegbox_methods.advice.search import Found, adapter_decides, alike, fastest, highest_rank, lean
 from pegbox_methods.advice.situation import Situation, situation
 from pegbox_methods.card import Card
@@ -32,6 +33,9 @@ GEMMA_IN_FP16 = (
     "(transformers#36822, unsloth#2040). Watch the first steps; a card with bfloat16 (compute capability 8.0 and "
     'above) avoids it, and so does training.precision = "float32", which takes more memory'
 )
+
+ROWS_CUT = 0.01
+"""Share of the rows from which it is told that they lose their end: they don't teach the model to stop."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,68 @@ def advise(
         return _advice(best, best.winner, price_per_hour, ())
     leanest = min(best.found, key=lambda one: one.best.memory.safe_bytes)
     return _advice(best, leanest, price_per_hour, changes(leanest, known, profiles, given))
+
+
+def advise_chosen(
+    card: Card,
+    usual: Advice,
+    shape: ModelShape,
+    *,
+    profiles: Profiles,
+    given: Conditions = NOTHING_KNOWN,
+    learned: Learned | None = None,
+) -> Advice:
+    """Recommend settings for a method that the person chose, in the situation of an advice for any method.
+
+    It need not be one that the profile ranks; then the rules of thumb for rank and dropout leave its card's defaults.
+    What stands in its way is for the caller to find out.
+    Raises: Exception: whatever the card's footprint raises.
+    """
+    if card.name == usual.method:
+        return usual
+    now = situation(shape, usual.place, usual.goal, usual.data, learned)
+    advice = _of_card(card, now, usual.unranked, f"{usual.method} would be advised", profiles, given)
+    rival = Alternative(
+        kind="method",
+        what=f"{usual.method}, which would be advised",
+        fits=usual.fits,
+        safe_bytes=usual.memory.safe_bytes,
+        margin_bytes=usual.margin_bytes,
+        tokens_per_second=usual.time.tokens_per_second if usual.time else None,
+        lost_because=f"you chose {card.name}",
+        source="you",
+    )
+    return msgspec.structs.replace(advice, alternatives=(rival, *advice.alternatives))
+
+
+def advise_alone(
+    card: Card,
+    place: Place,
+    shape: ModelShape,
+    data: DataCard | None,
+    goal: Goal,
+    *,
+    profiles: Profiles,
+    given: Conditions = NOTHING_KNOWN,
+    learned: Learned | None = None,
+) -> Advice:
+    """Recommend settings for a method that the person chose where none would be advised.
+
+    Raises: Exception: as `advise_chosen`.
+    """
+    now = situation(shape, place, goal, data, learned)
+    return _of_card(card, now, (), "no method would be advised here", profiles, given)
+
+
+def _of_card(
+    card: Card, now: Situation, unranked: tuple[str, ...], instead: str, profiles: Profiles, given: Conditions
+) -> Advice:
+    found, winner = _settled([highest_rank(card, now, optimizer_for(now, card).value)], now)
+    decision = Decision(now, tuple(found), (), unranked, winner)
+    helping = () if winner else changes(found[0], [card], profiles, given)
+    advice = _advice(decision, winner or found[0], None, helping)
+    method = Choice(key="method.name", value=card.name, why=f"you chose it; {instead}", source="you")
+    return msgspec.structs.replace(advice, choices=(method, *advice.choices[1:]))
 
 
 def _decide(now: Situation, known: Sequence[Card], names: Sequence[str], given: Conditions) -> Decision:
@@ -142,7 +208,7 @@ def _merit(decision: Decision) -> tuple[bool, bool, float]:
 
 def _advice(decision: Decision, winner: Found, price_per_hour: float | None, helping: tuple[Change, ...]) -> Advice:
     now, best, card = decision.now, winner.best, winner.pricing.card
-    choices = all_choices(winner, _method(winner, decision), winner.choices, optimizer_for(now))
+    choices = all_choices(winner, _method(winner, decision), winner.choices, optimizer_for(now, card))
     others = (*other_methods(decision.found, winner, decision.refused, now), *other_settings(winner, now))
     return Advice(
         fits=best.fits,
@@ -157,7 +223,7 @@ def _advice(decision: Decision, winner: Found, price_per_hour: float | None, hel
         memory=best.memory,
         margin_bytes=best.margin_bytes,
         effective_batch=best.setup.micro_batch * best.setup.accumulation,
-        steps=None if now.rows is None else ceil(now.epochs.value * ceil(now.rows / now.batch.value)),
+        steps=None if now.walk is None else now.walk.steps,
         time=best.time,
         time_unknown=None if best.time else _time_unknown(now.place),
         cost=_cost(winner, now, price_per_hour),
@@ -178,7 +244,8 @@ def _method(winner: Found, decision: Decision) -> Choice:
         least = {"memory": "least memory", "speed": "fastest", "small-adapter": "fewest trained weights"}
         why, source = f"{least[now.goal.priority]} of the methods that fit", "their forecasts"
     elif card.name == "lora" and now.weights == "fp32":
-        why = "the base model fits as it is, in fp32: the fastest method per step, and every server can load it"
+        held = "its weights in fp32" if now.compute == "fp32" else "its weights in fp32, computing in bfloat16"
+        why = f"the base model fits as it is, {held}: the fastest method per step, and every server can load it"
     elif reason is not None:
         why, source = f"{reason.when}: {reason.why}", reason.source
     return Choice(key="method.name", value=card.name, why=why, source=source)
@@ -196,6 +263,15 @@ def _time_unknown(place: Place) -> str:
     return f"the profile table has no speeds for {place.name!r}; a row in your own profiles.toml adds them"
 
 
+def rows_cut(rows: DataCard, length: int) -> str:
+    """Say what a length cuts off the rows; empty: not so much that it must be told."""
+    cut = rows.at(length)
+    if cut.trained_kept >= KEPT and cut.rows_truncated <= ROWS_CUT:
+        return ""
+    share, lost = 100 * cut.rows_truncated, 100 * (1 - cut.trained_kept)
+    return f"at length {length}, {share:.3g} % of the rows lose their end: {lost:.3g} % of the trained tokens"
+
+
 def _warnings(now: Situation, winner: Found) -> Iterator[str]:
     """Tell what the user should know before trusting the advice."""
     yield from winner.best.memory.notes
@@ -209,11 +285,8 @@ def _warnings(now: Situation, winner: Found) -> Iterator[str]:
     few = overfitting(now.data.rows)
     if few:
         yield few
-    cut = now.data.at(now.length.value)
-    if cut.trained_kept < KEPT:
-        yield (
-            f"at length {now.length.value}, {100 * cut.rows_truncated:.3g} % of the rows lose their end: "
-            f"{100 * (1 - cut.trained_kept):.3g} % of the trained tokens"
-        )
+    cut = rows_cut(now.data, now.length.value)
+    if cut:
+        yield cut
     if now.data.estimate:
         yield f"token counts are estimates: {now.data.estimate}"

@@ -48,6 +48,10 @@ class DataCard(msgspec.Struct, frozen=True, kw_only=True):
     """What counted the tokens."""
     estimate: str | None = None
     """Why the counts are estimates; None: they are what training will see."""
+    held_out: int | None = None
+    """Rows of another file, which are only judged by; None: there is none that is known."""
+    also_held_out: int = 0
+    """Of `rows`, those that are in that file too, and so aren't trained."""
 
     def at(self, length: int) -> AtLength:
         """Give what a limit does; between two known limits, the lower one's figures, which lose more."""

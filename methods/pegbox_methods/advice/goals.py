@@ -68,7 +68,7 @@ PURPOSE_RANK: dict[Purpose | None, Rule] = {
 }
 QUALITY_RANK = Rule(32, "quality first: room to learn more, for little more memory", REGRET)
 SMALL_RANK = Rule(8, "the adapter's size is proportional to the rank", "Hu et al. 2021, arXiv:2106.09685, section 4.1")
-FEW_ROWS_RANK = Rule(8, f"under {FEW_ROWS} rows don't fill more", "rule of thumb: ranks 4 to 8 for few rows")
+FEW_ROWS_RANK = Rule(8, f"fewer than {FEW_ROWS} rows don't fill more", "rule of thumb: ranks 4 to 8 for few rows")
 LEAST_RANK = Rule(4, f"under {FEW_ROWS} rows, and the smallest adapter is wanted", FEW_ROWS_RANK.source)
 RANK_FLOOR = {"rslora": 32}
 """Least rank at which a method is worth while. Source: rsLoRA's card; at 16 and below plain LoRA does as well."""

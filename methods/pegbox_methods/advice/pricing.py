@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from pegbox_hardware.forecast.adapters import PRICED, MethodCost, cost_of
 from pegbox_hardware.forecast.memory import Forecast, forecast_memory
-from pegbox_hardware.forecast.setup import USUAL_SURPLUS, Optimizer, TrainingSetup
+from pegbox_hardware.forecast.setup import USUAL_SURPLUS, NumberFormat, Optimizer, TrainingSetup
 from pegbox_hardware.forecast.simulated import Stack
 from pegbox_hardware.forecast.time import TimeForecast, forecast_time
 from pegbox_hardware.profile_rows import Accelerator
-from pegbox_hardware.shape import ALL_LINEAR, ModelShape
+from pegbox_hardware.shape import ALL_LINEAR, ATTENTION, ModelShape
 from pegbox_methods.advice.situation import Situation
 from pegbox_methods.card import Card, Footprint
 
@@ -26,9 +26,10 @@ STACKS: dict[Accelerator, Stack] = {
     "cpu": Stack(cublas_workspace_bytes=0),
 }
 """Only NVIDIA's and AMD's libraries take a workspace. On a processor the context stands for Python itself."""
-PROCESSOR_AUTOCAST, PROCESSOR_FP32 = 1.25, 1.6
-"""What a process on a processor may take, in forecasts for a card. SmolLM2-135M, LoRA, 4 x 512 tokens, peak resident
-memory: 4.3 to 5.4 GB under bf16 autocast (forecast 4.3 to 5.2), 8.0 GB in fp32 (forecast 5.2)."""
+PROCESSOR = 1.7
+"""Times a forecast for a card that a process on a processor may take at most. Peak resident memory of SmolLM2-135M:
+LoRA, 4 x 512 tokens, 4.3 to 5.4 GB under bf16 autocast, 8.0 GB in fp32 (forecasts 4.3 and 5.2); AdaLoRA, 2 x 256, bf16
+autocast, 3.1 GB after a few steps and 4.0 GB after 24 of many lengths (forecast 2.6)."""
 FILLING = 512
 """Tokens at which an unknown card is taken to be half busy."""
 UNCHECKPOINTED = 1.25
@@ -68,6 +69,16 @@ class Pricing:
         self.footprint: Footprint = card.price(now.shape, settings)
         self._known: dict[tuple[int, bool, int], Trial] = {}
 
+    @property
+    def checkpoints(self) -> bool:
+        """Whether the method can train with activation checkpointing."""
+        return "checkpointing" not in self.card.cannot
+
+    @property
+    def compute(self) -> NumberFormat:
+        """Name the format of the computation, which the method may narrow."""
+        return "fp32" if self.now.compute == "bf16" and "bfloat16" in self.card.cannot else self.now.compute
+
     def trial(self, micro_batch: int, *, checkpointing: bool, length: int | None = None) -> Trial:
         """Price one micro-batch; accumulation makes up for it, so that the effective batch stays."""
         key = micro_batch, checkpointing, length or self.now.length.value
@@ -81,27 +92,26 @@ class Pricing:
         stack = STACKS[now.place.accelerator]
         memory = forecast_memory(now.shape, setup, cost, stack=stack, learned=now.learned)
         if now.place.accelerator == "cpu":
-            memory = on_processor(memory, autocast=setup.autocast)
+            memory = on_processor(memory)
         return Trial(setup, memory, now.place.usable_bytes - memory.safe_bytes, self._time(setup))
 
     def _setup(self, micro_batch: int, checkpointing: bool, length: int) -> TrainingSetup:
         now, quantized = self.now, self.card.needs.quantized_base
-        targets = self.settings.get("targets", ALL_LINEAR)
         return TrainingSetup(
             method=self.card.name,
-            rank=self.settings.get("rank", 16),
-            surplus=self.settings.get("surplus", USUAL_SURPLUS),
-            targets=(targets,) if isinstance(targets, str) else tuple(targets),
+            rank=number_of(self.settings, "rank", 16),
+            surplus=number_of(self.settings, "surplus", USUAL_SURPLUS),
+            targets=targets_of(self.settings),
             micro_batch=micro_batch,
             length=length,
             accumulation=max(1, now.batch.value // micro_batch),
             checkpointing=checkpointing,
             optimizer=self.optimizer,
-            dtype=now.weights,
-            autocast=now.compute != "fp32",
+            dtype="fp32" if self.card.name == "full" or now.place.accelerator == "cpu" else self.compute,
+            autocast=self.compute != "fp32",
             quantization="nf4-double" if quantized else "none",
             kbit_casts=quantized and self.settings.get("preparation") == "full",
-            dropout=float(self.settings.get("dropout", 0.0)),
+            dropout=number_of(self.settings, "dropout", 0.0),
             attention="eager" if now.shape.attention_cap else "sdpa",
             padding=micro_batch > 1,
             evaluation_batch=micro_batch,
@@ -111,8 +121,8 @@ class Pricing:
         now = self.now
         if now.place.card is None:
             return None
-        # The forecast counts the unpacking of a 4-bit base itself.
-        ratio = 1.0 if setup.quantized else self.footprint.step_time_ratio or 1.0
+        # The forecast counts the unpacking of a 4-bit base itself, and what training all weights takes.
+        ratio = 1.0 if setup.quantized or setup.full else self.footprint.step_time_ratio or 1.0
         return forecast_time(
             now.shape,
             setup,
@@ -125,9 +135,9 @@ class Pricing:
         )
 
 
-def on_processor(forecast: Forecast, *, autocast: bool) -> Forecast:
+def on_processor(forecast: Forecast) -> Forecast:
     """Widen a forecast that was made for GPUs to what a processor's runs were seen to take."""
-    high = round(forecast.card_bytes * (PROCESSOR_AUTOCAST if autocast else PROCESSOR_FP32))
+    high = round(forecast.card_bytes * PROCESSOR)
     return msgspec.structs.replace(
         forecast,
         safe_bytes=max(forecast.safe_bytes, high),
@@ -147,3 +157,20 @@ def method_cost(card: Card, footprint: Footprint, setup: TrainingSetup, shape: M
     if card.name in PRICED:
         return priced
     return dataclasses.replace(priced, trained=((1, footprint.trainable_weights),), known=False)
+
+
+Number = TypeVar("Number", int, float)
+
+
+def number_of(settings: Mapping[str, Any], name: str, usual: Number) -> Number:
+    """Give a setting that a set-up has too, if the method has it and means a number of that kind by it."""
+    value = settings.get(name, usual)
+    return value if type(value) is type(usual) else usual
+
+
+def targets_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give a method's targets as a shape knows them; a word of the method's own counts as all linear maps."""
+    targets = settings.get("targets", ALL_LINEAR)
+    if isinstance(targets, str):
+        return (targets if targets in (ALL_LINEAR, ATTENTION) else ALL_LINEAR,)
+    return tuple(targets)

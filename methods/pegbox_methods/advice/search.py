@@ -65,7 +65,7 @@ def lean(card: Card, now: Situation, optimizer: Optimizer, rank_limit: int | Non
     """Price a method's leanest batch: one row at a time, with checkpointing."""
     choices = method_choices(card, now, rank_limit)
     pricing = Pricing(card, settings_of(choices), now, optimizer)
-    best = pricing.trial(1, checkpointing=True)
+    best = pricing.trial(1, checkpointing=pricing.checkpoints)
     return Found(pricing, best, (best,), choices)
 
 
@@ -86,7 +86,7 @@ def fastest(found: Found) -> Found:
     sizes = [1 << power for power in range(pricing.now.batch.value.bit_length())]
     tried = [leanest]
     best = leanest
-    for checkpointing in (True, False):
+    for checkpointing in (True, False) if pricing.checkpoints else (False,):
         fitting, seen = _fitting(pricing, sizes, checkpointing=checkpointing)
         tried += seen
         fast = _fastest(fitting)

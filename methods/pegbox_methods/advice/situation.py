@@ -10,11 +10,10 @@ from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.data_card import KEPT, DataCard
 from pegbox_methods.advice.goals import Goal, Rule, effective_batch, epochs, wanted_rank
 from pegbox_methods.advice.records import Choice, Place
+from pegbox_methods.advice.walk import Walk, walk_through
 
 HELD_OUT = 0.1
 """Share of the rows that is held out: the recipe's own default, in the middle of the usual 5 to 20 %."""
-LOOKS = 5
-"""Evaluations of a run: before the first step, and at each quarter."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +52,23 @@ class Situation:
         return "fp32" if self.place.accelerator == "cpu" else self.compute
 
     @property
+    def walk(self) -> Walk | None:
+        """Count the steps and the evaluations."""
+        return None if self.rows is None else walk_through(self.rows, self.batch.value, self.epochs.value)
+
+    @property
     def tokens(self) -> int | None:
         """Count the tokens of all epochs."""
-        if self.data is None or self.rows is None:
+        if self.data is None or self.walk is None:
             return None
-        return round(self.rows * self.data.at(self.length.value).mean_tokens * self.epochs.value)
+        return round(self.walk.seen * self.data.at(self.length.value).mean_tokens)
 
     @property
     def evaluated_tokens(self) -> int:
         """Count the tokens of all evaluations."""
-        if self.data is None or self.rows is None:
+        if self.data is None or self.rows is None or self.walk is None:
             return 0
-        return round((self.data.rows - self.rows) * self.data.at(self.length.value).mean_tokens * LOOKS)
+        return round((self.data.rows - self.rows) * self.data.at(self.length.value).mean_tokens * self.walk.looks)
 
 
 def situation(
