@@ -6,6 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from pegbox_hardware.forecast.memory import Learned
 from pegbox_hardware.machine import Machine, probe
 from pegbox_hardware.model_config import shape_of
@@ -52,7 +54,7 @@ def advise_for(
     shape = _shape(model)
     where = place or probe()
     installed = method_names()
-    return advise(
+    advice = advise(
         where,
         shape,
         None if file is None else data_card(user_path(str(file)), model),
@@ -64,6 +66,7 @@ def advise_for(
         learned=learned_here(where) if isinstance(where, Machine) else None,
         price_per_hour=price_per_hour,
     )
+    return msgspec.structs.replace(advice, warnings=(model.told, *advice.warnings)) if model.told else advice
 
 
 def recipe_of(advice: Advice, name: str, file: Path) -> Recipe:

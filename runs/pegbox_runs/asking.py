@@ -6,9 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-import msgspec
-
-from pegbox_methods.events import CommandAnswer, Failed, Finished, event_decoder
+from pegbox_methods.events import UNDECODABLE, CommandAnswer, Failed, Finished, event_decoder
 from pegbox_runs.commands import Command, CommandName, append, held, send
 from pegbox_runs.line_tail import LineTail
 from pegbox_runs.run_folder import RunFolder
@@ -70,7 +68,7 @@ def _relevant(chunk: bytes) -> list[CommandAnswer | Finished | Failed]:
         if b'"command-answer"' in line or b'"finished"' in line or b'"failed"' in line:
             try:
                 event = decoder.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except UNDECODABLE:
                 continue
             if isinstance(event, CommandAnswer | Finished | Failed):
                 found.append(event)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from pegbox_methods.events import Change
+from pegbox_methods.events import UNDECODABLE, Change
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
@@ -40,7 +40,7 @@ def revisions(folder: RunFolder) -> list[Revision]:
     for number, line in enumerate(lines, start=1):
         try:
             found.append(msgspec.json.decode(line, type=Revision))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNDECODABLE as error:
             raise Refusal(
                 f"{folder.changes}, line {number}: holds no change of the recipe ({one_line(str(error), 200)}). Mend "
                 "the line, or remove it: the run then goes on without that change."

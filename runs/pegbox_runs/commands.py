@@ -19,7 +19,7 @@ from typing import Annotated, Literal, get_args
 
 import msgspec
 
-from pegbox_methods.events import CommandAnswer
+from pegbox_methods.events import UNDECODABLE, CommandAnswer
 from pegbox_runs.printable import one_line
 
 CommandName = Literal["stop", "pause", "pause-release", "resume", "checkpoint", "abort"]
@@ -170,7 +170,7 @@ def _parsed(content: bytes) -> Iterator[Command]:
     for line in content.split(b"\n")[:-1]:
         try:
             yield msgspec.json.decode(line, type=Command)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNDECODABLE:
             continue
 
 

@@ -8,7 +8,7 @@ from pegbox_hardware.disk import Disk
 from pegbox_hardware.gpu import Gpu, Trouble
 from pegbox_hardware.machine import GIB, Machine
 from pegbox_runs.device_names import device_names
-from pegbox_runs.figures import gib
+from pegbox_runs.figures import size
 from pegbox_runs.finding import Finding, Level
 from pegbox_runs.torch_facts import TorchFacts
 from pegbox_runs.torch_findings import torch_findings
@@ -67,13 +67,15 @@ def _gpu_memory(gpus: Sequence[Gpu]) -> Iterator[Finding]:
             yield Finding(
                 level="red" if free < FULL_GPU_BYTES else "yellow",
                 about="gpu-memory",
-                text=f"{name}: only {gib(free)} of {gib(total)} are free; {_held(gpu)}.",
+                text=f"{name}: only {size(free)} of {size(total)} are free; {_held(gpu)}.",
                 command="nvidia-smi" if gpu.kind == "cuda" else "rocm-smi --showpids",
             )
     if well:
         one = well[0]
         said = (
-            f"{gib(one.memory_free)} of {gib(one.memory_total)} are free" if len(well) == 1 else "their memory is free"
+            f"{size(one.memory_free)} of {size(one.memory_total)} are free"
+            if len(well) == 1
+            else "their memory is free"
         )
         yield Finding(level="green", about="gpu-memory", text=f"{device_names(well, gpus)}: {said}.")
 
@@ -83,7 +85,7 @@ def _held(gpu: Gpu) -> str:
         return "who holds the rest can't be seen from here: another user or container, most often"
     named = [
         f"{holder.name or 'a process of another container or user'} (pid {holder.pid})"
-        + (f" holds {gib(holder.memory)}" if holder.memory else "")
+        + (f" holds {size(holder.memory)}" if holder.memory else "")
         for holder in gpu.holders[:HOLDERS_NAMED]
     ]
     more = len(gpu.holders) - len(named)
@@ -93,15 +95,15 @@ def _held(gpu: Gpu) -> str:
 def _memory(machine: Machine) -> Iterator[Finding]:
     if machine.memory_limit is not None and machine.memory_host is not None:
         text = (
-            f"the container may use {gib(machine.memory_limit)} of the host's {gib(machine.memory_host)} of RAM; a run "
-            "that takes more is killed. The limit is raised where the container is started."
+            f"the container may use {size(machine.memory_limit)} of the host's {size(machine.memory_host)} of RAM; a "
+            "run that takes more is killed. The limit is raised where the container is started."
         )
         yield Finding(level="yellow", about="memory-limit", text=text)
     if machine.memory_available < LITTLE_RAM_BYTES:
-        text = f"only {gib(machine.memory_available)} of {gib(machine.memory_total)} of RAM are free."
+        text = f"only {size(machine.memory_available)} of {size(machine.memory_total)} of RAM are free."
         yield Finding(level="yellow", about="memory", text=text, command="ps -eo pid,rss,comm --sort=-rss | head")
     else:
-        text = f"{gib(machine.memory_available)} of {gib(machine.memory_total)} of RAM are free."
+        text = f"{size(machine.memory_available)} of {size(machine.memory_total)} of RAM are free."
         yield Finding(level="green", about="memory", text=text)
 
 
@@ -120,10 +122,10 @@ def _disk(disk: Disk) -> Iterator[Finding]:
     elif disk.free is None:
         yield Finding(level="yellow", about="disk", text=f"how much room is at {disk.path} can't be told.")
     elif disk.free < yellow:
-        text = f"only {gib(disk.free)} are free for {disk.what}, at {disk.path}."
+        text = f"only {size(disk.free)} are free for {disk.what}, at {disk.path}."
         yield Finding(level="red" if disk.free < red else "yellow", about="disk", text=text, command=command)
     else:
-        yield Finding(level="green", about="disk", text=f"{gib(disk.free)} are free for {disk.what}.")
+        yield Finding(level="green", about="disk", text=f"{size(disk.free)} are free for {disk.what}.")
 
 
 def _terminal(machine: Machine) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from pegbox_methods.events import AnyEvent, Event, Notice, event_decoder, event_encoder
+from pegbox_methods.events import UNDECODABLE, AnyEvent, Event, Notice, event_decoder, event_encoder
 from pegbox_runs.faults import mangled, now, strike
 from pegbox_runs.line_tail import LineTail
 from pegbox_runs.secrets import Redactor, redactor
@@ -158,15 +158,20 @@ class EventReader:
         for chunk in self._tail.new_chunks():
             try:
                 yield list(self._decoder.decode_lines(chunk))
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except UNDECODABLE:
                 yield list(self._one_by_one(chunk))
 
+    @property
+    def share(self) -> float:
+        """Of the log as it was when it was looked at last, the part that was given; more may have come since."""
+        return self._tail.share
+
     def _one_by_one(self, chunk: bytes) -> Iterator[AnyEvent | BadLine]:
-        for number, line in enumerate(chunk.split(b"\n")[:-1], start=self._tail.lines + 1):
+        for number, line in enumerate(chunk.split(b"\n")[:-1], start=self._tail.lines_before() + 1):
             try:
                 yield self._decoder.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                yield BadLine(number, str(error))
+            except UNDECODABLE as error:
+                yield BadLine(number, "it nests too deep" if isinstance(error, RecursionError) else str(error))
 
 
 class _Numbered(msgspec.Struct, gc=False):
@@ -218,7 +223,7 @@ def _end_of(path: Path) -> _End:
 def _numbered(line: bytes) -> _Numbered | None:
     try:
         return _NUMBERED.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNDECODABLE:
         return None
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -14,9 +15,9 @@ from pegbox_hardware.forecast.setup import USUAL_SURPLUS, NumberFormat, Training
 from pegbox_hardware.forecast.simulated import SimulationRequest, SimulationResult, Stack
 from pegbox_hardware.machine import probe
 from pegbox_hardware.model_config import shape_of
-from pegbox_hardware.shape import ALL_LINEAR, ATTENTION, ModelShape
+from pegbox_hardware.shape import ModelShape
 from pegbox_methods.abilities import packs_base
-from pegbox_methods.advice.pricing import method_cost
+from pegbox_methods.advice.pricing import method_cost, number_of, targets_of
 from pegbox_methods.card import Card
 from pegbox_methods.fence import one_line_of
 from pegbox_methods.recipe import Recipe
@@ -35,9 +36,10 @@ MEASURED_MARGIN = 1.03
 """A run of many steps may fragment a little more than the probe's seven did."""
 
 
-def setup_of(recipe: Recipe, *, bf16: bool, processor: bool = False) -> TrainingSetup:
+def setup_of(recipe: Recipe, *, bf16: bool, processor: bool = False, card: Card | None = None) -> TrainingSetup:
     """Give a complete recipe's set-up as it would run on a device, one that computes in bfloat16 or not.
 
+    `card`: the method's, where it is at hand; else it is looked up.
     On a processor the frozen weights are fp32, as all are that train, and checkpointing is off unless it is asked for.
     """
     training, settings = recipe.training, recipe.method.settings
@@ -45,7 +47,7 @@ def setup_of(recipe: Recipe, *, bf16: bool, processor: bool = False) -> Training
     compute = formats.get(training.precision, "bf16" if bf16 else "fp32" if processor else "fp16")
     dtype = "fp32" if processor or recipe.method.name == "full" else compute
     checkpointing = training.activation_checkpointing
-    quantized = packs_base(recipe, find_card(recipe.method.name))
+    quantized = packs_base(recipe, card or find_card(recipe.method.name))
     return TrainingSetup(
         method=recipe.method.name,
         rank=number_of(settings, "rank", 16),
@@ -91,13 +93,23 @@ def step_time_ratio(setup: TrainingSetup, shape: ModelShape, settings: Mapping[s
     return find_card(setup.method).price(shape, settings).step_time_ratio or 1.0
 
 
-def measured(recipe: Recipe, trainable_weights: int, *, file: str, timeout_seconds: float) -> Forecast:
-    """Measure at level 3: the recipe's first steps, on this machine's device.
+def measured(
+    recipe: Recipe,
+    trainable_weights: int,
+    *,
+    file: str,
+    timeout_seconds: float,
+    gpu: str | None = None,
+    left: threading.Event | None = None,
+) -> Forecast:
+    """Measure at level 3: the recipe's first steps, on this machine's device. Another thread may set `left` to give up.
+
+    `gpu`: what CUDA_VISIBLE_DEVICES shall name, as `Place.uuid` has it; None: the device that a run would get.
 
     Raises: Refusal: training would refuse it too, or the worker gave no answer.
     """
     try:
-        found = measure(recipe, timeout_seconds=timeout_seconds, file=file)
+        found = measure(recipe, timeout_seconds=timeout_seconds, file=file, gpu=gpu, left=left)
     except JobFailed as failed:
         raise Refusal(f"the measurement gave no answer: {failed.sentence}") from None
     worst = max(found.parts, key=lambda part: part.allocated_bytes)
@@ -187,23 +199,6 @@ def cost_for(shape: ModelShape, setup: TrainingSetup, settings: Mapping[str, Any
         return cost_of(shape, setup)
     card = find_card(setup.method)
     return method_cost(card, card.price(shape, settings), setup, shape)
-
-
-Number = TypeVar("Number", int, float)
-
-
-def number_of(settings: Mapping[str, Any], name: str, usual: Number) -> Number:
-    """Give a setting that a set-up has too, if the method has it and means a number of that kind by it."""
-    value = settings.get(name, usual)
-    return value if type(value) is type(usual) else usual
-
-
-def targets_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Give a method's targets as a shape knows them; a word of the method's own counts as all linear maps."""
-    targets = settings.get("targets", ALL_LINEAR)
-    if isinstance(targets, str):
-        return (targets if targets in (ALL_LINEAR, ATTENTION) else ALL_LINEAR,)
-    return tuple(targets)
 
 
 def simulated(config: dict[str, Any], setup: TrainingSetup, *, stack: Stack | None = None) -> Forecast:

@@ -8,6 +8,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
@@ -20,6 +23,8 @@ from pegbox_runs.printable import printable
 
 Answer = TypeVar("Answer")
 
+LOOK_SECONDS = 0.1
+"""How often it is looked whether the answer is still wanted."""
 LOG_LINES = 30
 """Of what the worker printed, so many last lines go with a failure."""
 LOG_BYTES = 64 * 1024
@@ -53,25 +58,42 @@ def job_command() -> list[str]:
 
 
 def ask_worker(
-    job: str, request: object, answer: type[Answer], *, timeout_seconds: float, every_gpu: bool = False
+    job: str,
+    request: object,
+    answer: type[Answer],
+    *,
+    timeout_seconds: float,
+    every_gpu: bool = False,
+    gpu: str | None = None,
+    left: threading.Event | None = None,
 ) -> Answer:
-    """Have one job done in a process of its own, and wait for its answer.
+    """Have one job done in a process of its own, and wait for its answer. Another thread may set `left` to give it up.
 
     `request` is anything msgspec can encode; `answer` the type that the job's answer is decoded as. The worker sees
-    the one GPU that a run would get, or with `every_gpu` all that the user made visible.
+    the one GPU that a run would get, or with `every_gpu` all that the user made visible; `gpu`: what
+    CUDA_VISIBLE_DEVICES shall name in place of that.
 
     Raises: JobFailed: the worker failed, crashed, answered something else, or took longer than `timeout_seconds`.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="pegbox-job-") as folder:  # 0700, as tempfile makes them
-            return _ask(Path(folder), job, request, answer, timeout_seconds, every_gpu)
+            environment = worker_environment(one_gpu=not every_gpu)
+            if gpu is not None:
+                environment["CUDA_VISIBLE_DEVICES"] = gpu
+            return _ask(Path(folder), job, request, answer, timeout_seconds, environment, left)
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
         raise JobFailed(f"the job {job} couldn't be started: {named}{error.strerror or error}") from error
 
 
 def _ask(
-    folder: Path, job: str, request: object, answer: type[Answer], timeout_seconds: float, every_gpu: bool
+    folder: Path,
+    job: str,
+    request: object,
+    answer: type[Answer],
+    timeout_seconds: float,
+    environment: Mapping[str, str],
+    left: threading.Event | None,
 ) -> Answer:
     order = JobOrder(job=job, request=msgspec.Raw(msgspec.json.encode(request)))
     (folder / "job.json").write_bytes(msgspec.json.encode(order))
@@ -82,31 +104,40 @@ def _ask(
             stdin=subprocess.PIPE,
             stdout=printed,
             stderr=printed,
-            env=worker_environment(one_gpu=not every_gpu),
+            env=environment,
             bufsize=0,
             cwd="/",
             start_new_session=True,  # so that what it started can be ended with it
         )
     try:
-        in_time = _wait(worker, folder, timeout_seconds)
+        in_time = _wait(worker, folder, timeout_seconds, left)
     finally:
         _end(worker)
+    if left is not None and left.is_set():
+        raise JobFailed(f"the job {job} was given up")
     return _read(folder, job, answer, worker.returncode, None if in_time else timeout_seconds)
 
 
-def _wait(worker: subprocess.Popen[bytes], folder: Path, timeout_seconds: float) -> bool:
-    """Hand the folder over and wait for the end. Returns: whether it came in time.
+def _wait(worker: subprocess.Popen[bytes], folder: Path, timeout_seconds: float, left: threading.Event | None) -> bool:
+    """Hand the folder over and wait for the end, or until the answer isn't wanted any more. Returns: whether it came
+    in time.
 
     The pipe stays open meanwhile: its closing tells the worker that nobody waits any more.
     """
     with cast(IO[bytes], worker.stdin) as pipe:
         with contextlib.suppress(OSError):  # it died already, which is told when it is waited for
             pipe.write(os.fsencode(folder) + b"\n")
-        try:
-            worker.wait(timeout_seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        deadline = time.monotonic() + timeout_seconds
+        while left is None or not left.is_set():
+            remaining = max(0.0, deadline - time.monotonic())
+            try:
+                worker.wait(remaining if left is None else min(remaining, LOOK_SECONDS))
+            except subprocess.TimeoutExpired:
+                if time.monotonic() >= deadline:
+                    return False
+                continue
+            return True
+        return False
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:

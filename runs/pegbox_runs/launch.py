@@ -34,13 +34,21 @@ class WarmSupervisor:
     Both end by themselves if this process ends or closes without handing a run over.
     """
 
-    def __init__(self, command: Sequence[str] = ()) -> None:
-        self._process = start_supervisor(command or supervisor_command(), receipts=subprocess.PIPE)
+    def __init__(self, command: Sequence[str] = (), *, gpu: str | None = None) -> None:
+        """Start it. `gpu`: what CUDA_VISIBLE_DEVICES shall name for its runs; None: as it is here."""
+        command = command or supervisor_command()
+        self._process = start_supervisor(command, receipts=subprocess.PIPE, gpu=gpu)
 
     @property
     def pid(self) -> int:
         """The supervisor's process id."""
         return self._process.pid
+
+    @property
+    def waits(self) -> bool:
+        """Whether it lives and can be given runs; once it was given some, or closed, it can't."""
+        pipe = self._process.stdin
+        return pipe is not None and not pipe.closed and self._process.poll() is None
 
     def take(self, folders: Sequence[RunFolder]) -> None:
         """Hand runs over, to be carried one after the other, and wait until the supervisor has taken each.
@@ -98,12 +106,13 @@ class WarmSupervisor:
         self.close()
 
 
-def launch(folders: Sequence[RunFolder]) -> None:
+def launch(folders: Sequence[RunFolder], *, gpu: str | None = None) -> None:
     """Start a supervisor and its worker, both in a session of their own, on runs that it carries one after the other.
 
+    `gpu`: what CUDA_VISIBLE_DEVICES shall name for them.
     Raises: Refusal: they didn't start; folders of runs that never began are removed.
     """
-    with WarmSupervisor() as supervisor:
+    with WarmSupervisor(gpu=gpu) as supervisor:
         supervisor.take(folders)
 
 

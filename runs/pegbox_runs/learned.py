@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
 
@@ -86,6 +87,14 @@ def learned_for(card_name: str, driver: str | None, torch_version: str) -> Learn
         return None
     reserved = sum(seen.reserved_bytes or 0 for seen in known)
     return Learned(context_bytes=max(contexts), reserved_ratio=reserved / allocated)
+
+
+def torch_version() -> str | None:
+    """Give the installed torch's version, by which what was learned is kept; None: there is none."""
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return None
 
 
 def learned_tokens_per_second(setting: str, card_name: str, driver: str | None, torch_version: str) -> float | None:

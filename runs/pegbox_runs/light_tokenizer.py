@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pegbox_methods.home import user_path
+from pegbox_methods.recipe import Model
 from pegbox_runs.models import TOKENIZER
 from pegbox_runs.rows.chat_template import ChatTemplate
 from pegbox_runs.rows.row_tokenizer import Encoded, any_of
@@ -56,6 +58,11 @@ class LightTokenizer:
     def show(self, token: int) -> str:
         """Give a token's own text, as its vocabulary has it."""
         return str(self._tokenizer.id_to_token(token) or "")
+
+
+def template_file(model: Model) -> Path | None:
+    """Give the chat template that a recipe names in the place of the model's own; None: it names none."""
+    return None if model.chat_template is None else user_path(model.chat_template)
 
 
 def _ends_of_model(folder: Path) -> frozenset[int]:

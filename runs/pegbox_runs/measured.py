@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import threading
 from typing import Literal
 
 import msgspec
@@ -86,10 +87,18 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def measure(recipe: Recipe, *, timeout_seconds: float = PATIENCE_SECONDS, file: str = "recipe") -> Measurement:
+def measure(
+    recipe: Recipe,
+    *,
+    timeout_seconds: float = PATIENCE_SECONDS,
+    file: str = "recipe",
+    gpu: str | None = None,
+    left: threading.Event | None = None,
+) -> Measurement:
     """Train a recipe's first few steps at its worst-case shape on this machine's device, and remember what that taught.
 
-    `file` is the name that faults are reported under. Nothing but `learned/` is written.
+    `file` is the name that faults are reported under; `gpu` what CUDA_VISIBLE_DEVICES shall name, as `Place.uuid` has
+    it; another thread may set `left` to give it up. Nothing but `learned/` is written.
     Raises: Refusal: `pegbox train` would refuse the recipe too, or the model's weights aren't here yet; JobFailed.
     """
     checked = check(recipe, file=file)
@@ -107,7 +116,7 @@ def measure(recipe: Recipe, *, timeout_seconds: float = PATIENCE_SECONDS, file: 
             scratch=scratch,
         )
         try:
-            found = ask_worker("measure", request, Measurement, timeout_seconds=timeout_seconds)
+            found = ask_worker("measure", request, Measurement, timeout_seconds=timeout_seconds, gpu=gpu, left=left)
         except JobFailed as failed:
             if "SIGKILL" not in failed.sentence:
                 raise

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from pegbox_hardware.disk import model_cache
 from pegbox_hardware.model_config import shape_of
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.recipe import Model
 from pegbox_methods.recipe_file import recipe_from_table
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.catalogue import published
+from pegbox_runs.hub_search import offline
 from pegbox_runs.printable import printable
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -24,6 +27,8 @@ SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt")
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 INDEX = "model.safetensors.index.json"
+BROKEN_INDEX = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading one may raise that isn't as the Hub's library writes it; JSON may nest deeper than Python goes."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class FoundModel:
     shape: ModelShape | None
     has_template: bool
     from_hub: bool
+    told: str = ""
+    """What one must know of where this was found; empty: nothing."""
 
     @property
     def weight_files(self) -> tuple[str, ...]:
@@ -48,7 +55,7 @@ class FoundModel:
 
     @property
     def complete(self) -> bool:
-        """Whether all weights lie in the folder; a model of the Hub may lack some."""
+        """Whether all weights lie in the folder; a model of the Hub may lack some. Raises: one of BROKEN_INDEX."""
         return all((self.folder / file).is_file() for file in self.weight_files)
 
     @property
@@ -68,6 +75,10 @@ class FoundModel:
         for file in sorted(self.folder.glob("*.safetensors")):
             digest.update(f"{file.name}:{file.stat().st_size}".encode())
         return digest.hexdigest()
+
+
+class NotHad(Refusal):
+    """The Hub has such a model, or may have it, and doesn't give it now."""
 
 
 class Inspect(Protocol):
@@ -97,9 +108,35 @@ def find_model(model: Model) -> FoundModel:
 def find_config(model: Model) -> FoundModel:
     """Find a model by its config.json alone: for forecasts and advice, neither weights nor tokenizer need be there.
 
+    Of a published model that can't be had now, the sizes that the catalogue knows do; `told` says so.
     Raises: Refusal: it isn't there, or its config.json can't be read.
     """
-    return _find(model, inspect_config, CONFIG)
+    try:
+        return _find(model, inspect_config, CONFIG)
+    except NotHad:
+        by_heart = by_catalogue(model)
+        if by_heart is None:
+            raise
+        return by_heart
+
+
+def by_catalogue(model: Model) -> FoundModel | None:
+    """Give what the catalogue knows of a published model, without a look at disk or network; None: nothing.
+
+    A named revision isn't known there: its config.json may be another one.
+    """
+    known = published(model.name) if model.revision is None else None
+    if known is None:
+        return None
+    return FoundModel(
+        name=known.id,
+        folder=model_cache() / f"models--{known.id.replace('/', '--')}" / "snapshots" / "none",
+        config=known.config,
+        shape=shape_of(known.config)[0],
+        has_template=known.chat_template,
+        from_hub=True,
+        told="its config.json isn't here: the sizes are those of Pegbox' catalogue",
+    )
 
 
 def _find(model: Model, inspect: Inspect, needed: str) -> FoundModel:
@@ -171,7 +208,7 @@ def _refuse_incomplete(found: FoundModel) -> None:
         if found.complete:
             return
         lacking = [file for file in found.weight_files if not (found.folder / file).is_file()]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except BROKEN_INDEX as error:
         raise Refusal(f"{found.folder}/{INDEX}: can't be read: {type(error).__name__}: {error}.") from None
     pickled = sorted(file.name for file in (*found.folder.glob("*.bin"), *found.folder.glob("*.pt")))
     raise Refusal(
@@ -186,7 +223,7 @@ def _has_template(folder: Path) -> bool:
         return True
     try:
         table = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(table, dict) and bool(table.get("chat_template"))
 
@@ -211,21 +248,33 @@ def _from_hub(model: Model, inspect: Inspect, needed: str) -> FoundModel:
     except HFValidationError as error:
         raise Refusal(f"{name}: neither a folder nor a Hub id: {error}.") from None
     except GatedRepoError:
-        raise Refusal(
+        raise NotHad(
             f"{name}: the Hub asks for your consent and login. Accept its terms on the model's page, then run "
             "`hf auth login`."
         ) from None
     except RepositoryNotFoundError:
-        raise Refusal(
-            f"{name}: neither a folder, nor in the catalogue ({', '.join(CATALOGUE)}), nor on the Hub. If the model is "
+        raise NotHad(
+            f"{name}: neither a folder, nor in Pegbox' catalogue, nor on the Hub. If the model is "
             "private, run `hf auth login` first."
         ) from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise Refusal(
-            f"{name}: neither a folder, nor in the catalogue ({', '.join(CATALOGUE)}), nor in the local Hub cache, and "
-            f"the Hub can't be reached ({type(error).__name__}). Give a folder, or try again with a network."
-        ) from None
+        raise NotHad(_unreached(name, error)) from None
     return inspect(name, folder, from_hub=True)
+
+
+def _unreached(name: str, error: Exception) -> str:
+    """Say what is known of a model that can't be fetched now, and what to do."""
+    why = "HF_HUB_OFFLINE is set" if offline() else type(error).__name__
+    if published(name) is not None:
+        return (
+            f"{name}: it is in Pegbox' catalogue, but its files aren't on this machine; they must be fetched from the "
+            f"Hub, and the Hub can't be reached ({why}). Try again with a network, or fetch it on a machine that has "
+            f"one (`hf download {name}`) and copy the Hub cache here."
+        )
+    return (
+        f"{name}: neither a folder, nor in Pegbox' catalogue, nor in the local Hub cache, and the Hub can't be reached "
+        f"({why}). Give a folder, or try again with a network."
+    )
 
 
 def _cached(model: Model, needed: str) -> Path | None:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from pegbox_hardware.shape import ends_like, is_pattern
-from pegbox_methods.abilities import inabilities, packs_base
 from pegbox_methods.card import Card
 from pegbox_methods.recipe import Recipe, RowSource
 from pegbox_methods.recipe_file import complete_recipe
-from pegbox_methods.refusal import Fault, Refusal, refuse_faults
+from pegbox_methods.refusal import Refusal, refuse_faults
 from pegbox_methods.registry import find_card
-from pegbox_methods.suitability import eight_bit_obstacle, obstacle
 from pegbox_runs.conditions import conditions_here
 from pegbox_runs.environment import Environment, describe
+from pegbox_runs.misfits import misfits
 from pegbox_runs.models import FoundModel, find_model
-from pegbox_runs.printable import printable
 from pegbox_runs.rows.hub import commit_of
 from pegbox_runs.rows.loading import FoundRows, FoundSource, LoadedRows, load_rows
 
@@ -53,7 +49,7 @@ def check(recipe: Recipe, *, file: str) -> CheckedRecipe:
     card = find_card(recipe.method.name)
     full = complete_recipe(recipe, card, file=file)
     model = find_model(full.model)
-    refuse_faults(_misfits(full, card, model, file))
+    refuse_faults(misfits(full, card, model, conditions_here(model), file=file))
     _refuse_unreadable_template(full)
     rows = load_rows(full)
     if rows.conversational and full.model.chat_template is None and not model.has_template:
@@ -62,47 +58,6 @@ def check(recipe: Recipe, *, file: str) -> CheckedRecipe:
             "instruct variant, name a Jinja file as model.chat_template, or bring rows as prompt/completion or text."
         )
     return CheckedRecipe(_pinned_rows(_pinned(full, model), rows.found), card, model, rows)
-
-
-def _misfits(recipe: Recipe, card: Card, model: FoundModel, file: str) -> Iterator[Fault]:
-    """Find where recipe, method, model, installation and device don't go together, before anything is fetched."""
-    if model.positions is not None and recipe.training.length > model.positions:
-        yield Fault(
-            file=file,
-            key="training.length",
-            value=str(recipe.training.length),
-            problem=f"the model was built for {model.positions} tokens; expected at most that",
-        )
-    yield from _unknown_targets(recipe, model, file)
-    yield from inabilities(recipe, card, file=file)
-    given = conditions_here(model)
-    packs = packs_base(recipe, card)
-    if (found := obstacle(card, given, packs=packs)) is not None:
-        asked = packs and not card.needs.quantized_base
-        key, value = ("model.quantization", recipe.model.quantization) if asked else ("method.name", card.name)
-        yield Fault(file=file, key=key, value=repr(value), problem=f"{printable(found.why)}. {found.remedy}")
-    if recipe.training.optimizer.endswith("8bit") and (found := eight_bit_obstacle(given)) is not None:
-        value = repr(recipe.training.optimizer)
-        yield Fault(file=file, key="training.optimizer", value=value, problem=f"{found.why}. {found.remedy}")
-
-
-def _unknown_targets(recipe: Recipe, model: FoundModel, file: str) -> Iterator[Fault]:
-    """Name the matrices a model has before anything heavy is loaded, where its shape is known.
-
-    A pattern may tell layers apart, which the shape doesn't: the worker holds it against the model itself.
-    """
-    targets = recipe.method.settings.get("targets")
-    if model.shape is None or not isinstance(targets, list):
-        return
-    known = model.shape.matrices
-    for name in targets:
-        if not is_pattern(name) and not any(ends_like(one, name) for one in known):
-            yield Fault(
-                file=file,
-                key="method.settings.targets",
-                value=repr(name),
-                problem=f"the model has no such matrix; its linear maps are {', '.join(known)}",
-            )
 
 
 def _refuse_unreadable_template(recipe: Recipe) -> None:

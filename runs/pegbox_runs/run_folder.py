@@ -71,6 +71,11 @@ class RunFolder:
         return self.path / "environment.json"
 
     @property
+    def forecast(self) -> Path:
+        """What was forecast of it before it began; see `expected.py`."""
+        return self.path / "forecast.json"
+
+    @property
     def checkpoints(self) -> Path:
         """What the trainer saved on the way."""
         return self.path / "checkpoints"

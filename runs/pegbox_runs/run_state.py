@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import reduce
+from collections.abc import Sequence
 from itertools import groupby
-from operator import add
 from typing import Literal, cast
 
 import msgspec
@@ -19,6 +17,7 @@ from pegbox_methods.events import (
     Failed,
     Finished,
     Inspected,
+    Load,
     Memory,
     Notice,
     Paused,
@@ -35,12 +34,20 @@ from pegbox_methods.events import (
     WorkerEnded,
     WorkerFailed,
 )
-from pegbox_runs.curve import Curve
 from pegbox_runs.event_log import BadLine, EventReader
+from pegbox_runs.setbacks import AskedEnd, Setback, asked_end, setback
+from pegbox_runs.step_curves import StepCurves
+from pegbox_runs.step_sums import StepSplit, added, columns_of, highest, once, taken
+from pegbox_runs.time_left import TimeLeft, time_left
 
 Status = Literal["new", "queued", "running", "paused", "restarting", "finished", "stopped", "aborted", "failed", "lost"]
-KEPT_REMARKS = 200
+KEPT_REMARKS, KEPT_STEPS, KEPT_SETBACKS = 200, 20, 20
+KEPT_LOADS = 24
+"""Two minutes of them."""
 ENDS: dict[str, Status] = {"completed": "finished", "stopped": "stopped", "aborted": "aborted"}
+NEWEST: dict[type, str] = {Phase: "phase", Prepared: "prepared", Checkpoint: "checkpoint", Inspected: "inspected"}
+NEWEST |= {Ranks: "ranks", WorkerFailed: "trouble", WorkerEnded: "worker_ended"}
+"""Events of which the newest is kept, and as what."""
 
 Remark = (
     Notice
@@ -58,7 +65,7 @@ Remark = (
 """What is listed for people in the order in which it happened."""
 
 
-class RunState(msgspec.Struct, frozen=True, kw_only=True):
+class RunState(StepCurves, frozen=True, kw_only=True):
     """One moment of a run. `after` gives the next; nothing here is ever changed in place."""
 
     status: Status = "new"
@@ -68,12 +75,18 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     step: Step | None = None
     """The newest one that was told; a run that went back to a checkpoint has done fewer: `steps_done`."""
     steps_done: int = 0
-    loss: Curve = msgspec.field(default_factory=Curve)
+    recent: tuple[Step, ...] = ()
+    """The newest 20: for means of a few, where one alone jumps about."""
     evaluations: tuple[Evaluation, ...] = ()
     samples: tuple[Sample, ...] = ()
     checkpoint: Checkpoint | None = None
     ranks: Ranks | None = None
     """Where the rank is, for methods that move it."""
+    loads: tuple[Load, ...] = ()
+    """What the device was doing of late: the newest 24."""
+    most_memory_used: int = 0
+    """Most bytes that the device was seen to hold, others' too; 0: its driver doesn't tell."""
+    split: StepSplit = StepSplit()
     queued: Queued | None = None
     trouble: WorkerFailed | None = None
     """Why the newest worker that failed did."""
@@ -85,6 +98,10 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     inspected: Inspected | None = None
     remarks: tuple[Remark, ...] = ()
     """The newest 200."""
+    setbacks: tuple[Setback, ...] = ()
+    """Workers that ended, and what they took with them: the newest 20."""
+    asked_end: AskedEnd | None = None
+    """The newest end that was asked for, kept when the run is continued."""
     answered: frozenset[str] = frozenset()
     """Ids of the commands that were answered."""
     bad_lines: int = 0
@@ -100,6 +117,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     first_time: float = 0.0
     last_time: float = 0.0
     last_seq: int = 0
+    deleted: bool = False
+    """Whether its folder went while it was watched."""
 
     def after(self, event: AnyEvent | BadLine) -> RunState:
         """Give the state once the event has happened. A line that is there twice happened once."""
@@ -120,20 +139,24 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     def after_steps(self, steps: Sequence[Step]) -> RunState:
         """Give the state once these steps, one or more, have been taken; nearly all of a long log are steps."""
         if steps[0].seq <= self.last_seq or steps[-1].seq - steps[0].seq != len(steps) - 1:
-            steps = _once(steps, self.last_seq)
+            steps = once(steps, self.last_seq)
             if not steps:
                 return self
-        last = steps[-1]
+        last, told = steps[-1], columns_of(steps)
+        numbers, seconds, memory = told["step"], told["step_seconds"], told["memory"]
+        figures = told["loss"], told["learning_rate"], told["tokens_per_second"], taken(memory), seconds
         return msgspec.structs.replace(
             self,
             step=last,
             steps_done=last.step,
-            loss=self.loss.after([step.step for step in steps], [step.loss for step in steps]),
-            tokens=sum([step.tokens for step in steps], self.tokens),
-            padding=sum([step.padding for step in steps], self.padding),
-            # Not sum(): from Python 3.12 on it would give other digits for other portions.
-            training_seconds=reduce(add, [step.step_seconds for step in steps], self.training_seconds),
-            peak=_highest(self.peak, [step.memory for step in steps]),
+            recent=(*self.recent, *steps[-KEPT_STEPS:])[-KEPT_STEPS:],
+            curves=self.curves.after(numbers, *figures),
+            norms=self.norms.after_told(numbers, told["gradient_norm"]),
+            split=self.split.after(told["rows_seconds"], told["optimizer_seconds"], seconds),
+            tokens=sum(told["tokens"], self.tokens),
+            padding=sum(told["padding"], self.padding),
+            training_seconds=added(self.training_seconds, seconds),
+            peak=highest(self.peak, memory),
             first_time=self.first_time or steps[0].time,
             last_time=last.time,
             last_seq=last.seq,
@@ -144,6 +167,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         return {**changes, "remarks": self._with_remark(event)} if isinstance(event, Remark) else changes
 
     def _fields(self, event: AnyEvent) -> dict[str, object]:
+        if type(event) in NEWEST:
+            return {NEWEST[type(event)]: event}
         match event:
             case Queued():
                 return {"status": "queued", "queued": event, "ended": None}
@@ -151,20 +176,13 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
                 return {"status": "running", "started": event, "ended": None, "paused": None}
             case Resumed():
                 return self._back_at(event)
-            case Phase():
-                return {"phase": event}
-            case Prepared():
-                return {"prepared": event}
             case Evaluation():
-                return {"evaluations": (*self.evaluations, event), "peak": _highest(self.peak, [event.memory])}
+                return {"evaluations": (*self.evaluations, event), "peak": highest(self.peak, [event.memory])}
             case Sample():
                 return {"samples": (*self.samples, event)}
-            case Checkpoint():
-                return {"checkpoint": event}
-            case Inspected():
-                return {"inspected": event}
-            case Ranks():
-                return {"ranks": event}
+            case Load():
+                most = max(self.most_memory_used, event.memory_used or 0)
+                return {"loads": (*self.loads[1 - KEPT_LOADS :], event), "most_memory_used": most}
             case CommandAnswer():
                 return {"answered": self.answered | {event.id}}
             case Paused():
@@ -173,14 +191,10 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
                 return {"status": "running", "paused": None}
             case Replanned():
                 return {"replanned": (*self.replanned, event)}
-            case WorkerFailed():
-                return {"trouble": event}
-            case WorkerEnded():
-                return {"worker_ended": event}
             case Restarting():
                 return {"status": "restarting"}
             case Finished():
-                return {"status": ENDS[event.reason], "ended": event}
+                return {"status": ENDS[event.reason], "ended": event, "asked_end": asked_end(self, event)}
             case Failed():
                 return {"status": "failed", "ended": event}
         return {}
@@ -188,9 +202,13 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     def _back_at(self, event: Resumed) -> dict[str, object]:
         """Forget what was told of steps that are taken anew; what they needed of memory they needed."""
         begun = event.step > 0
+        lost = setback(self, event)
         return {
+            "setbacks": (*self.setbacks, lost)[-KEPT_SETBACKS:] if lost else self.setbacks,
             "steps_done": event.step,
-            "loss": self.loss.until(event.step),
+            "recent": tuple(step for step in self.recent if step.step <= event.step),
+            "curves": self.curves.until(event.step),
+            "norms": self.norms.until(event.step),
             "evaluations": tuple(e for e in self.evaluations if begun and e.step <= event.step and not e.extra),
             "samples": tuple(s for s in self.samples if begun and s.step <= event.step),
             "checkpoint": self._checkpoint_at(event),
@@ -208,6 +226,11 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
 
     def _with_remark(self, remark: Remark) -> tuple[Remark, ...]:
         return (*self.remarks[1 - KEPT_REMARKS :], remark)
+
+    @property
+    def load(self) -> Load | None:
+        """What the device was doing last."""
+        return self.loads[-1] if self.loads else None
 
     @property
     def over(self) -> bool:
@@ -230,16 +253,29 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         return next((e for e in self.evaluations if e.step == 0), None)
 
     @property
-    def seconds_left(self) -> float | None:
-        """Steps left times the mean seconds of a step, evaluations left out; None before the first step."""
-        if self.prepared is None or self.over or not self.steps_done:
+    def epochs(self) -> tuple[float, float] | None:
+        """Epochs done, and those that the run will take in all; None before the first step."""
+        if self.step is None or self.prepared is None or not self.steps_done:
             return None
-        return (self.prepared.steps - self.steps_done) * self.training_seconds / self.steps_done
+        a_step = self.step.epoch / max(1, self.step.step)
+        return self.steps_done * a_step, self.prepared.steps * a_step
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The likely one of `time_left`."""
+        return None if (left := self.time_left) is None else left.likely
+
+    @property
+    def time_left(self) -> TimeLeft | None:
+        """Seconds until the last step is evaluated and saved, with their range; None before the first step."""
+        return time_left(self)
 
 
-def fold(items: Iterable[AnyEvent | BadLine], state: RunState | None = None) -> RunState:
+def fold(items: Sequence[AnyEvent | BadLine], state: RunState | None = None) -> RunState:
     """Apply events in order."""
     now = state or RunState()
+    if items and [*map(type, items)].count(Step) == len(items):  # nearly all blocks of a long log
+        return now.after_steps(cast(Sequence[Step], items))
     for kind, alike in groupby(items, type):
         if kind is Step:
             now = now.after_steps(cast(list[Step], list(alike)))
@@ -254,20 +290,3 @@ def catch_up(reader: EventReader, state: RunState) -> RunState:
     for block in reader.new():
         state = fold(block, state)
     return state
-
-
-def _once(steps: Sequence[Step], last_seq: int) -> list[Step]:
-    """Leave out the steps that are in the log twice: each number in it is larger than the one before."""
-    new = []
-    for step in steps:
-        if not 0 < step.seq <= last_seq:
-            new.append(step)
-            last_seq = step.seq
-    return new
-
-
-def _highest(peak: Memory, seen: Sequence[Memory]) -> Memory:
-    return Memory(
-        device_peak=max([peak.device_peak or 0, *(memory.device_peak or 0 for memory in seen)]) or None,
-        process_peak=max([peak.process_peak or 0, *(memory.process_peak or 0 for memory in seen)]) or None,
-    )

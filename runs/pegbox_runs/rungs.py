@@ -12,14 +12,14 @@ from typing import Any
 
 import msgspec
 
-from pegbox_hardware.forecast.memory import Forecast, forecast_memory
+from pegbox_hardware.forecast.memory import Forecast, Learned, forecast_memory
 from pegbox_hardware.forecast.setup import TrainingSetup
 from pegbox_hardware.forecast.time import TimeForecast, forecast_time
 from pegbox_hardware.machine import Machine, probe
 from pegbox_hardware.profiles import PACKAGED, BadProfiles, load_profiles
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.places import places_of
-from pegbox_methods.advice.pricing import FILLING, STACKS, UNCHECKPOINTED
+from pegbox_methods.advice.pricing import FILLING, STACKS, UNCHECKPOINTED, on_processor
 from pegbox_methods.advice.records import Place
 from pegbox_methods.card import Card
 from pegbox_methods.recipe import Recipe, Training
@@ -28,6 +28,7 @@ from pegbox_methods.registry import find_card
 from pegbox_methods.suitability import Conditions, bitsandbytes_is_here, eight_bit_obstacle
 from pegbox_runs.conditions import gpu_of_run
 from pegbox_runs.forecasting import cost_for, setup_of, step_time_ratio
+from pegbox_runs.learned import learned_for, torch_version
 from pegbox_runs.models import find_config
 
 MOST_ACCUMULATION = 4096
@@ -63,28 +64,43 @@ class Rung:
 class Ground:
     """What a run stands on: the model, the method's card, the device. `device` is the worker's, as torch names it."""
 
-    def __init__(self, recipe: Recipe, device: str | None) -> None:
+    def __init__(self, recipe: Recipe, device: str | None, machine: Machine | None = None) -> None:
+        """Look at it. `machine`: as it was probed before; None: now."""
         self.card: Card = find_card(recipe.method.name)
-        machine = probe()
+        machine = machine or probe()
         self.place = _place(machine, device)
         self.processor = device == "cpu" if device is not None else self.place.accelerator == "cpu"
         self._shape = _shape_of(recipe)
+        self._learned = None if self.processor else _learned(machine)
 
     def forecast(
-        self, recipe: Recipe, *, row_tokens: float | None = None, padding_share: float = 0.0
+        self,
+        recipe: Recipe,
+        *,
+        row_tokens: float | None = None,
+        padding_share: float = 0.0,
+        tokens: int | None = None,
+        evaluation_tokens: int = 0,
+        measured: float | None = None,
     ) -> tuple[Forecast | None, TimeForecast | None]:
-        """Forecast a recipe's memory and the time of one step; None: the model, the method or the device can't be
-        priced. `row_tokens`: mean length of a padded row; None: all are as long as may be."""
+        """Forecast a recipe's memory and time; None: the model, the method or the device can't be priced.
+
+        `row_tokens`: mean length of a padded row; None: all are as long as may be. `tokens`: of all training, without
+        padding; None: of one full step. `measured`: tokens a second that this setting was measured at.
+        """
         if self._shape is None:
             return None, None
         setup = self._setup(recipe)
         settings = recipe.method.settings
         try:
             cost = cost_for(self._shape, setup, settings)
-            memory = forecast_memory(self._shape, setup, cost, stack=STACKS[self.place.accelerator])
+            stack = STACKS[self.place.accelerator]
+            memory = forecast_memory(self._shape, setup, cost, stack=stack, learned=self._learned)
             ratio = step_time_ratio(setup, self._shape, settings)
         except Exception:  # noqa: BLE001  # a guest's card may raise anything, and a forecast isn't worth a run
             return None, None
+        if self.processor:
+            memory = on_processor(memory)
         if self.place.card is None:
             return memory, None
         time = forecast_time(
@@ -92,10 +108,12 @@ class Ground:
             setup,
             cost.trainable_weights,
             self.place.card,
-            tokens=setup.tokens * setup.accumulation,
+            tokens=setup.tokens * setup.accumulation if tokens is None else tokens,
+            evaluation_tokens=evaluation_tokens,
             padding_share=padding_share,
             step_time_ratio=ratio,
             row_tokens=row_tokens,
+            measured_tokens_per_second=measured,
         )
         return memory, time
 
@@ -170,6 +188,12 @@ def _shape_of(recipe: Recipe) -> ModelShape | None:
         return find_config(recipe.model).shape
     except (Refusal, OSError):
         return None
+
+
+def _learned(machine: Machine) -> Learned | None:
+    """Look up what was measured on the run's card with the driver and the torch that are here."""
+    gpu, torch = gpu_of_run(machine), torch_version()
+    return None if gpu is None or torch is None else learned_for(gpu.name, gpu.driver, torch)
 
 
 def _place(machine: Machine, device: str | None) -> Place:

@@ -25,6 +25,7 @@ from pegbox_methods.events import (
 from pegbox_runs.event_log import BadLine
 from pegbox_runs.figures import duration
 from pegbox_runs.run_state import RunState
+from pegbox_runs.setbacks import Setback
 
 WHY_SAVED = {
     "asked": ", as it was asked for",
@@ -61,17 +62,60 @@ def sentence(event: AnyEvent | BadLine) -> str | None:
     return _turn(event)
 
 
+def ending(state: RunState) -> str | None:
+    """Tell how a run ended, with its whole time where several workers carried it; None: it has told no end."""
+    end = state.ended
+    if end is None:
+        return None
+    workers = state.started.attempt if state.started else 1
+    if isinstance(end, Failed) or workers < 2:
+        return _end(end)
+    whole = duration(state.last_time - state.first_time)
+    in_steps = f"{whole} in all with {workers} workers, {duration(end.seconds)} of it in these steps"
+    return f"{end.reason} after {end.steps} steps: {in_steps}{_kept(end)}"
+
+
+def setback_sentence(lost: Setback) -> str:
+    """Tell what a worker's end cost: it is told as long as the run is, whatever else happens."""
+    how = f"{_how(lost)} at step {lost.step:,}" if lost.step else f"{_how(lost)} before its first step"
+    again = "begun again from step 0" if not lost.back_to else f"gone on from the checkpoint of step {lost.back_to:,}"
+    anew = f"{lost.steps_anew:,} step{'s are' if lost.steps_anew > 1 else ' is'} taken anew"
+    return f"worker {lost.worker} {how}; {again}" + (f": {anew}" if lost.steps_anew else "")
+
+
+def _how(lost: Setback) -> str:
+    ended = lost.ended
+    if lost.asked is not None:
+        return "ended as it should" if lost.asked == "completed" else f"was {lost.asked}"
+    if ended is None:
+        return "was lost"
+    if ended.oom_killer:
+        return "was killed by the kernel for memory"
+    if ended.signal is not None:
+        return f"was killed ({ended.signal})"
+    return "couldn't go on" if ended.exit_code in {None, 0, 1} else f"ended with exit code {ended.exit_code}"
+
+
 def how_to_go_on(run: str, state: RunState) -> str | None:
     """Say how a run that isn't carried any more is continued; None: it is done, or the same would come again."""
-    if isinstance(state.ended, Failed):
-        again = state.ended.kind not in {"refused", "diverged", "inspection"}
-        if not again or "pegbox resume" in state.ended.remedy:
-            return None
-    elif state.status not in {"stopped", "aborted", "lost"}:
+    if not can_go_on(state) or (isinstance(state.ended, Failed) and "pegbox resume" in state.ended.remedy):
         return None
+    return f"`pegbox resume {run}` goes on {goes_on_from(state)}."
+
+
+def can_go_on(state: RunState) -> bool:
+    """Tell whether a run that isn't carried any more has something to go on with."""
+    if state.deleted:
+        return False
+    if isinstance(state.ended, Failed):
+        return state.ended.kind not in {"refused", "diverged", "inspection"}
+    return state.status in {"stopped", "aborted", "lost"}
+
+
+def goes_on_from(state: RunState) -> str:
+    """Say where a run that is continued takes itself up."""
     saved = state.checkpoint
-    where = f"from the checkpoint of step {saved.step}" if saved else "from its beginning, for want of a checkpoint"
-    return f"`pegbox resume {run}` goes on {where}."
+    return f"from the checkpoint of step {saved.step}" if saved else "from its beginning, for want of a checkpoint"
 
 
 def _turn(event: AnyEvent) -> str | None:
@@ -109,8 +153,11 @@ def _worker_ended(event: WorkerEnded) -> str | None:
 def _end(event: Finished | Failed) -> str:
     if isinstance(event, Failed):
         return f"failed while {event.where}: {event.what}\n{event.remedy}"
-    kept = f"; the adapter has the weights of step {event.kept_step}" if event.adapter else ""
-    return f"{event.reason} after {event.steps} steps in {duration(event.seconds)}{kept}"
+    return f"{event.reason} after {event.steps} steps in {duration(event.seconds)}{_kept(event)}"
+
+
+def _kept(event: Finished) -> str:
+    return f"; the adapter has the weights of step {event.kept_step}" if event.adapter else ""
 
 
 def _inspected(event: Inspected) -> str:

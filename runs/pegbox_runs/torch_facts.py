@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Literal
 
 import msgspec
-
-from pegbox_runs.jobs import ask_worker
 
 PATIENCE_SECONDS = 120.0
 """Imports from a slow network disk take long; a driver that hangs would take for ever."""
@@ -60,9 +59,11 @@ class TorchFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Version by name; None where one isn't installed."""
 
 
-def torch_facts() -> TorchFacts:
-    """Ask torch in a process of its own; takes a few seconds.
+def torch_facts(left: threading.Event | None = None) -> TorchFacts:
+    """Ask torch in a process of its own; takes a few seconds. Another thread may set `left` to give it up.
 
     Raises: JobFailed: torch can't be imported, crashes, or hangs.
     """
-    return ask_worker("torch-facts", {}, TorchFacts, timeout_seconds=PATIENCE_SECONDS, every_gpu=True)
+    from pegbox_runs.jobs import ask_worker  # what only reads such facts loads nothing that starts a worker
+
+    return ask_worker("torch-facts", {}, TorchFacts, timeout_seconds=PATIENCE_SECONDS, every_gpu=True, left=left)

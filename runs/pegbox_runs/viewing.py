@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from pegbox_methods.events import AnyEvent, Queued, Started
+from pegbox_methods.events import UNDECODABLE, AnyEvent, Queued, Started
 from pegbox_runs.event_log import BadLine, EventReader
 from pegbox_runs.process_mark import process_mark
 from pegbox_runs.run_folder import RunFolder
@@ -31,6 +31,8 @@ class Advance(NamedTuple):
 
     news: list[AnyEvent | BadLine]
     state: RunState
+    share: float = 1.0
+    """Of the log, what is read. Below 1 only while it is read for the first time."""
 
 
 def state_of(folder: RunFolder) -> RunState:
@@ -42,14 +44,16 @@ def summary_of(folder: RunFolder) -> Summary:
     """Give a run's figures: from its summary where it has ended, else from its log."""
     try:
         return msgspec.json.decode(folder.summary.read_bytes(), type=Summary)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNDECODABLE):
         return summarise(folder.id, state_of(folder))
 
 
 def follow(folder: RunFolder, left: threading.Event | None = None) -> Iterator[Advance]:
     """Give all that has happened, block by block, and then what happens, until the run has ended or is lost.
 
+    What is there at the beginning ends with an advance whose share is 1, though it may hold no news.
     An end that the log already goes on behind, since the run was continued, ends nothing.
+    A run whose folder goes meanwhile ends with a state that is `deleted`.
     Another thread may set `left` to end the following, at once if it is waiting.
     """
     left = left or threading.Event()
@@ -57,13 +61,19 @@ def follow(folder: RunFolder, left: threading.Event | None = None) -> Iterator[A
     state = RunState()
     lost = False
     look_at = 0.0
+    whole = False
+    """Whether the log was read to its end once."""
     while not left.is_set():
         last_seen = state
         for news in reader.new():
             state = fold(news, state)
-            yield Advance(news, state)
+            whole = whole or reader.share == 1.0
+            yield Advance(news, state, 1.0 if whole else reader.share)
             if left.is_set():
                 return
+        if not whole:  # nothing is there yet, or its last line isn't
+            whole = True
+            yield Advance([], state)
         if state.over:
             _await_summary(folder, state)
             return
@@ -73,9 +83,23 @@ def follow(folder: RunFolder, left: threading.Event | None = None) -> Iterator[A
         # Looked at before the log is read once more: the end may have been written just before the process went.
         if lost or time.monotonic() >= look_at:
             look_at = time.monotonic() + ALIVE_SECONDS
+            if is_deleted(folder):
+                yield Advance([], msgspec.structs.replace(state, deleted=True))
+                return
             lost = mark_lost(state, folder).status == "lost"
         if not lost:
             left.wait(POLL_SECONDS)
+
+
+def is_deleted(folder: RunFolder) -> bool:
+    """Tell whether a run's folder is gone; one that can't be looked at just now is there."""
+    try:
+        folder.path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _await_summary(folder: RunFolder, state: RunState) -> None:

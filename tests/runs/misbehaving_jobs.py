@@ -17,6 +17,10 @@ def double(request: bytes) -> dict[str, Any]:
     return {"number": 2 * msgspec.json.decode(request)["number"], "blocked": sys.modules["bitsandbytes"] is None}
 
 
+def shown(_request: bytes) -> str | None:
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
 def crash(_request: bytes) -> None:
     print("the last words", flush=True)
     os.abort()

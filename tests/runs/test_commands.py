@@ -66,6 +66,7 @@ def test_what_a_dead_sender_left_half_costs_no_other_command(path: Path) -> None
         b'{"command":"stop","id":"","time":1}\n',
         b'{"command":"stop","id":"' + b"x" * 65 + b'","time":1}\n',
         b'{"command":"stop","id":"a","time":"soon"}\n',
+        pytest.param(b'{"command":"stop","id":"a","time":1,"more":' + b"[" * 5000 + b"]" * 5000 + b"}\n", id="nested"),
     ],
 )
 def test_lines_that_are_no_commands_are_passed_over(path: Path, garbage: bytes) -> None:

@@ -102,6 +102,19 @@ def test_changes_add_up_over_several_goings_on(launched: list[str]) -> None:
     assert [change.before for change in newest(folder, Replanned).changes] == [2, "adamw"]
 
 
+NESTED = b"[" * 5000 + b"]" * 5000
+"""Deeper than Python goes."""
+
+
+@pytest.mark.parametrize("line", [b"{", b"\xff", b'{"more":' + NESTED + b"}"], ids=["torn", "no-text", "nested"])
+def test_a_line_of_changes_that_holds_none_is_named(launched: list[str], line: bytes) -> None:
+    folder = run(STOPPED)
+    folder.changes.write_bytes(line + b"\n")
+    with pytest.raises(Refusal, match=r"changes\.jsonl, line 1: holds no change of the recipe"):
+        continue_run(folder, epochs=5)
+    assert launched == []
+
+
 def test_what_is_already_so_is_no_change(launched: list[str]) -> None:
     folder = run(STOPPED)
     continue_run(folder, sets=["training.micro_batch=4"])

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from pegbox_methods.recipe import Model
+from pegbox_methods.recipe import Model, RowSource, Split
 from pegbox_methods.refusal import Refusal
 from pegbox_runs import data_card as data_card_module
-from pegbox_runs.data_card import data_card
+from pegbox_runs.data_card import card_of, data_card
 from pegbox_runs.light_tokenizer import LightTokenizer
 from pegbox_runs.models import BUNDLED, FoundModel, find_config, find_model
+from pegbox_runs.rows.doctor import examine as examine_module
+from pegbox_runs.rows.doctor.examine import examine, parted_anew
+from pegbox_runs.rows.doctor.examined import Examined
 from pegbox_runs.rows.example import Completion, Conversation, Example, Message, PlainText
 from pegbox_runs.rows.lengths import RowTokens, exact_rows
 from tests.example_rows import examples_of
@@ -180,6 +184,65 @@ def test_plain_texts_are_learned_whole(tmp_path: Path) -> None:
 def test_rows_that_fit_no_format_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="in a known format"):
         data_card(write_rows(tmp_path, {"what": "ever"}), bundled())
+
+
+def examined(file: Path, model: FoundModel | None, **asked: Any) -> Examined:
+    return examine(RowSource(file=str(file), **asked), model=model, split=Split())
+
+
+def test_the_card_of_examined_rows_is_the_one_that_another_reading_gives(tmp_path: Path) -> None:
+    assert card_of(examined(ROWS, bundled())) == data_card(ROWS, bundled())
+    texts = write_rows(tmp_path, {"text": "One."}, {"text": "Two and three."})
+    model = copied(tmp_path / "model", "tokenizer.json")
+    assert card_of(examined(texts, model)) == data_card(texts, model)
+
+
+def test_the_card_of_examined_rows_keeps_to_their_limit_and_says_what_was_sampled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    card = card_of(examined(ROWS, bundled(), limit=30))
+    assert card is not None
+    assert (card.rows, card.rows_counted) == (30, 30)
+    monkeypatch.setattr(examine_module, "COUNTED_ROWS", 100)
+    card = card_of(examined(ROWS, bundled()))
+    assert card is not None
+    assert (card.rows, card.rows_counted) == (400, 100)
+    assert "100 of 400 rows" in card.counted_with
+    assert card.mean_tokens == pytest.approx(data_card(ROWS, bundled()).mean_tokens, rel=0.15)
+
+
+def test_held_out_rows_of_their_own_are_counted_and_those_that_are_in_both(tmp_path: Path) -> None:
+    here = write_rows(tmp_path, *({"text": f"Text {n}."} for n in range(30)))
+    (tmp_path / "other").mkdir()
+    other = write_rows(tmp_path / "other", *({"text": f"Text {n}."} for n in range(20, 60)))
+    split = Split(share=0.0, file=str(other))
+    found = examine(RowSource(file=str(here)), held_out=RowSource(file=str(other)), model=bundled(), split=split)
+    card = card_of(found)
+    assert card is not None
+    assert (card.rows, card.held_out, card.also_held_out) == (30, 40, 10)
+    alone = card_of(examined(here, bundled()))
+    assert alone is not None
+    assert (alone.held_out, alone.also_held_out) == (None, 0)
+
+
+def test_rows_whose_tokens_were_not_counted_or_of_which_none_is_good_have_no_card(tmp_path: Path) -> None:
+    assert card_of(examined(ROWS, None)) is None
+    rows = write_rows(tmp_path, {"prompt": "a", "completion": ""}, {"prompt": "b", "completion": 7})
+    assert card_of(examined(rows, bundled())) is None
+
+
+def test_another_share_gives_the_report_that_another_reading_gives(tmp_path: Path) -> None:
+    first = examined(ROWS, None)
+    for share in (0.0, 0.25, 0.5):
+        anew = examine(RowSource(file=str(ROWS)), split=Split(share=share))
+        parted = parted_anew(first, share)
+        assert parted.split == anew.split
+        assert structs.replace(parted.report, seconds=0) == structs.replace(anew.report, seconds=0)
+    assert parted_anew(first, first.split.share) is first
+    one = examined(write_rows(tmp_path, {"text": "Alone."}), None)
+    assert [found.name for found in one.report.findings] == ["nothing-to-train"]
+    assert not parted_anew(one, 0.0).report.findings
+    assert [found.name for found in parted_anew(parted_anew(one, 0.0), 0.5).report.findings] == ["nothing-to-train"]
 
 
 def test_a_config_alone_is_enough_for_a_forecast_and_not_for_a_run(tmp_path: Path) -> None:

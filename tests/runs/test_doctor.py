@@ -123,7 +123,7 @@ def test_eight_alike_cards_are_told_of_together() -> None:
     assert "GPU 0, 1, 2, 3, 4, 5, 6, 7 (NVIDIA H100)" in found("torch-device", machine(*eight), facts).text
     eight[3] = msgspec.structs.replace(eight[3], memory_free=10 * GIB)
     texts = [finding.text for finding in findings(machine(*eight), facts) if finding.about == "gpu-memory"]
-    assert texts[0].startswith("GPU 3 (NVIDIA H100): only 10.00 GiB of 24.00 GiB are free; ")
+    assert texts[0].startswith("GPU 3 (NVIDIA H100): only 10.0 GiB of 24.0 GiB are free; ")
     assert texts[1:] == ["GPU 0, 1, 2, 4, 5, 6, 7 (NVIDIA H100): their memory is free."]
 
 
@@ -172,11 +172,11 @@ def test_a_torch_that_cannot_be_asked_is_red_with_its_reason() -> None:
 @pytest.mark.parametrize(
     ("changes", "level", "said"),
     [
-        ({"memory_free": 20 * GIB}, "green", "20.00 GiB of 24.00 GiB are free"),
+        ({"memory_free": 20 * GIB}, "green", "20.0 GiB of 24.0 GiB are free"),
         (
             {"memory_free": 12 * GIB, "holders": (Holder(pid=42, name="python3.11", memory=9 * GIB),)},
             "yellow",
-            "only 12.00 GiB of 24.00 GiB are free; python3.11 (pid 42) holds 9.00 GiB.",
+            "only 12.0 GiB of 24.0 GiB are free; python3.11 (pid 42) holds 9.0 GiB.",
         ),
         (
             {"memory_free": 12 * GIB, "holders": (Holder(pid=7, name=None, memory=None),) * 5},
@@ -185,7 +185,7 @@ def test_a_torch_that_cannot_be_asked_is_red_with_its_reason() -> None:
             "a process of another container or user (pid 7), and 2 more.",
         ),
         ({"memory_free": 12 * GIB}, "yellow", "who holds the rest can't be seen from here"),
-        ({"memory_free": GIB // 2}, "red", "only 0.50 GiB of 24.00 GiB are free"),
+        ({"memory_free": GIB // 2}, "red", "only 0.5 GiB of 24.0 GiB are free"),
         ({"memory_free": None}, "yellow", "doesn't tell how much memory of NVIDIA GeForce RTX 4090 is free"),
     ],
 )
@@ -204,7 +204,7 @@ def test_the_containers_limit_and_little_ram_are_told() -> None:
     small = machine(memory_total=16 * GIB, memory_limit=16 * GIB, memory_available=GIB)
     limit = found("memory-limit", small, cpu_torch())
     assert limit.level == "yellow"
-    assert "16.00 GiB of the host's 64.00 GiB" in limit.text
+    assert "16.0 GiB of the host's 64.0 GiB" in limit.text
     assert found("memory", small, cpu_torch()).level == "yellow"
 
 

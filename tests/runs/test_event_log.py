@@ -14,7 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pegbox_methods.events import KINDS, Checkpoint, Memory, Notice, Step, event_encoder
+from pegbox_methods.events import (
+    KINDS,
+    AnyEvent,
+    Checkpoint,
+    Evaluation,
+    Load,
+    Memory,
+    Notice,
+    Resumed,
+    Step,
+    event_encoder,
+)
 from pegbox_runs import event_log
 from pegbox_runs.curve import Curve
 from pegbox_runs.event_log import BadLine, EventReader, EventWriter
@@ -124,6 +135,63 @@ def test_a_bad_line_in_the_middle_is_told_with_its_number_and_skipped(log: Path,
     assert after.seq == 2
     state = catch_up(EventReader(log), RunState())
     assert state.bad_lines == 1
+
+
+NESTED = b'{"event":"notice","text":"x","more":' + b"[" * 5000 + b"]" * 5000 + b"}"
+
+
+def test_a_line_that_nests_deeper_than_python_goes_is_a_bad_one(log: Path) -> None:
+    EventWriter(log).emit(step(1))
+    with log.open("ab") as file:
+        file.write(NESTED + b"\n" + NESTED)  # the last is a torn line to the next writer
+    EventWriter(log).emit(step(2))
+    assert read(log)[1] == BadLine(2, "it nests too deep")
+    state = catch_up(EventReader(log), RunState())
+    assert (list(state.loss.steps), state.bad_lines) == ([1, 2], 2)
+
+
+def evaluation(memory: Memory) -> Evaluation:
+    return Evaluation(step=1, loss=1.0, perplexity=2.7, tokens=1, seconds=1.0, best=True, memory=memory)
+
+
+def load(memory_used: int) -> Load:
+    return Load(step=1, device_use=None, temperature_c=None, power_w=None, power_limit_w=None, memory_used=memory_used)
+
+
+@pytest.mark.parametrize(
+    "number", [10**23, 10**400, 2**63, -1, -(10**23)], ids=["10^23", "10^400", "2^63", "-1", "-10^23"]
+)
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda number: msgspec.structs.replace(step(1), step=number),
+        lambda number: msgspec.structs.replace(step(1), tokens=number),
+        lambda number: msgspec.structs.replace(step(1), memory=Memory(process_now=number)),
+        lambda number: evaluation(Memory(device_peak=number)),
+        load,
+        lambda number: Resumed(step=number, folder="f"),
+    ],
+    ids=["step", "tokens", "memory", "evaluation", "load", "resumed"],
+)
+def test_a_line_whose_count_no_64_bits_hold_is_a_bad_one(
+    log: Path, made: Callable[[int], AnyEvent], number: int
+) -> None:
+    log.write_bytes(event_encoder().encode(made(number)) + b"\n")
+    EventWriter(log).emit(step(2))
+    bad, _ = read(log)
+    assert isinstance(bad, BadLine)
+    state = catch_up(EventReader(log), RunState())
+    assert (list(state.loss.steps), state.bad_lines) == ([2], 1)
+
+
+def test_the_largest_counts_that_64_bits_hold_are_folded(log: Path) -> None:
+    most = 2**63 - 1
+    memory = Memory(device_now=most, device_peak=most, process_now=most, process_peak=most)
+    largest = msgspec.structs.replace(step(1), step=most, tokens=most, padding=most, memory=memory)
+    for event in (load(most), evaluation(memory), largest):
+        EventWriter(log).emit(event)
+    state = catch_up(EventReader(log), RunState())
+    assert (list(state.loss.steps), state.tokens, state.peak.device_peak, state.bad_lines) == ([most], most, most, 0)
 
 
 def test_the_number_of_a_bad_line_counts_from_the_files_beginning_while_following(log: Path) -> None:

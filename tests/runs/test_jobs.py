@@ -23,7 +23,7 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 from pegbox_worker.jobs import JOBS
 JOBS.update({{name: f"tests.runs.misbehaving_jobs:{{name}}" for name in ("double", "crash", "hang", "refuse",
-    "stumble", "leave")}}, gone="tests.runs.no_such_module:run")
+    "stumble", "leave", "shown")}}, gone="tests.runs.no_such_module:run")
 from pegbox_worker.jobs.__main__ import main
 sys.exit(main())
 """
@@ -48,6 +48,12 @@ def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_a_job_answers_and_leaves_nothing_behind(worker: Path) -> None:
     assert ask_worker("double", {"number": 21}, Doubled, timeout_seconds=LONG) == Doubled(42, blocked=True)
     assert list(worker.iterdir()) == []
+
+
+def test_a_job_is_shown_the_one_gpu_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1,GPU-2")
+    assert ask_worker("shown", None, str, timeout_seconds=LONG) == "GPU-1"
+    assert ask_worker("shown", None, str, timeout_seconds=LONG, gpu="GPU-2") == "GPU-2"
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,8 @@ def _response(status: int) -> Any:
 def test_each_way_the_hub_may_fail_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, error: Exception, says: str
 ) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
@@ -114,6 +116,18 @@ def test_each_way_the_hub_may_fail_is_one_sentence(
     said = refused("somebody/something")
     assert says in said
     assert "\n" not in said
+
+
+def test_of_a_catalogue_model_that_cannot_be_fetched_it_says_so_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise errors.LocalEntryNotFoundError("offline")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    said = refused("Qwen/Qwen3-8B")
+    assert said.startswith("Qwen/Qwen3-8B: it is in Pegbox' catalogue, but its files aren't on this machine")
+    assert "the Hub can't be reached (HF_HUB_OFFLINE is set)" in said
+    assert "hf download Qwen/Qwen3-8B" in said
+    assert "neither" not in said
 
 
 def test_a_hub_models_small_files_are_fetched_and_its_id_kept(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -116,6 +116,19 @@ def test_a_run_that_went_back_to_a_checkpoint_has_the_curve_of_one_that_was_neve
     assert broken.started.attempt == 2
 
 
+def test_memory_and_the_newest_steps_are_kept_and_forgotten_with_the_steps_taken_anew() -> None:
+    taken = [Memory(device_now=9), Memory(process_now=7), Memory(device_now=8, process_now=7), Memory()]
+    steps = [msgspec.structs.replace(step(n), memory=memory) for n, memory in enumerate(taken, start=1)]
+    state = fold(numbered([started(), *steps, *map(step, range(5, 31))]))
+    assert list(state.memory.values[:4]) == [9, 7, 8, 0]
+    assert list(state.step_seconds.values) == [2.0] * 30
+    assert [one.step for one in state.recent] == list(range(11, 31))
+    assert state.peak == Memory(process_peak=10)
+    back = state.after(Resumed(seq=99, step=12, folder="f"))
+    assert [one.step for one in back.recent] == [11, 12]
+    assert list(back.memory.steps)[-1] == 12
+
+
 def test_a_run_without_a_good_checkpoint_forgets_all_and_begins_anew() -> None:
     state = fold([*STORY, *KILLED, Resumed(step=0, folder=None)])
     assert (len(state.loss), state.evaluations, state.samples, state.tokens, state.steps_done) == (0, (), (), 0, 0)

@@ -308,11 +308,11 @@ def test_a_run_whose_changes_are_damaged_does_not_take_the_queue_with_it(tmp_pat
 
 
 def test_an_abort_that_was_obeyed_before_ends_no_later_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mailbox, "ABORT_SECONDS", 0.3)
+    monkeypatch.setattr(mailbox, "ABORT_SECONDS", 1.0)
     folder = made()
-    plan = write_plan(tmp_path, [("steps", 1), ("wait", 60)], [("deaf", True), ("wait", 1.5), DONE])
+    plan = write_plan(tmp_path, [("steps", 1), ("wait", 60)], [("deaf", True), ("wait", 2.5), DONE])
     carrying = InThisProcess(plan, [folder])
-    wait_for_told(folder, "Started")
+    wait_for_told(folder, "Step")  # from then on it listens
     send(folder.commands, "abort")
     carrying.finish()
     assert newest(folder, Finished).reason == "aborted"

@@ -25,7 +25,9 @@ from pegbox_methods.events import (
 )
 from pegbox_runs.event_log import BadLine
 from pegbox_runs.run_state import Remark, RunState, fold
-from pegbox_runs.timeline import how_to_go_on, sentence
+from pegbox_runs.setbacks import Setback
+from pegbox_runs.timeline import ending, how_to_go_on, sentence, setback_sentence
+from tests.stories import STORY, started, step
 
 MICRO = Change(key="training.micro_batch", before=8, after=4)
 FAILED = Failed(what="it broke", where="training at step 3", remedy="Mend it.", kind="crash")
@@ -123,3 +125,74 @@ CHECKPOINT = Checkpoint(step=4, folder="f")
 )
 def test_who_sees_an_end_is_told_how_to_go_on_where_that_makes_sense(events: list[AnyEvent], said: str | None) -> None:
     assert how_to_go_on("r", fold(events, RunState())) == said
+
+
+@pytest.mark.parametrize(
+    ("how", "step_done", "back_to", "said"),
+    [
+        (
+            ended(None, "SIGKILL"),
+            39,
+            0,
+            "was killed (SIGKILL) at step 39; begun again from step 0: 39 steps are taken anew",
+        ),
+        (
+            ended(None, "SIGKILL", oom=True),
+            9,
+            8,
+            "was killed by the kernel for memory at step 9; gone on from the checkpoint of step 8: "
+            "1 step is taken anew",
+        ),
+        (ended(3), 8, 8, "ended with exit code 3 at step 8; gone on from the checkpoint of step 8"),
+        (ended(1), 0, 0, "couldn't go on before its first step; begun again from step 0"),
+        (None, 5, 4, "was lost at step 5; gone on from the checkpoint of step 4: 1 step is taken anew"),
+    ],
+)
+def test_what_a_dead_worker_cost_is_told(how: WorkerEnded | None, step_done: int, back_to: int, said: str) -> None:
+    lost = Setback(worker=1, ended=how, step=step_done, back_to=back_to)
+    assert setback_sentence(lost) == f"worker 1 {said}"
+
+
+def test_only_a_worker_that_died_or_lost_steps_is_a_setback() -> None:
+    again = (started(attempt=2), Resumed(step=3, folder="f"))
+    assert fold([*STORY, ended(0), *again]).setbacks == ()
+    assert fold([*STORY, Paused(step=3, memory="released"), *again]).setbacks == ()
+    assert fold([*STORY, *again[:1], Resumed(step=2, folder="f")]).setbacks == (
+        Setback(worker=1, ended=None, step=3, back_to=2),
+    )
+    died = fold([*STORY, ended(None, "SIGKILL"), *again])
+    assert [(lost.step, lost.steps_anew) for lost in died.setbacks] == [(3, 0)]
+    twice = fold([started(attempt=3), Resumed(step=0, folder=None)], died)
+    assert [lost.ended is None for lost in twice.setbacks] == [False, True], "the end of an earlier worker isn't its"
+
+
+@pytest.mark.parametrize("between", [(), (queued(1),)], ids=["at-once", "queued"])
+@pytest.mark.parametrize("killed", [(), (ended(None, "SIGKILL"),)], ids=["heeded", "killed"])
+def test_a_run_that_was_aborted_and_continued_tells_no_death(
+    between: tuple[AnyEvent, ...], killed: tuple[AnyEvent, ...]
+) -> None:
+    aborted = Finished(reason="aborted", steps=3, kept_step=0, adapter=None, seconds=6.0)
+    again = (*between, started(attempt=2), Resumed(step=2, folder="f"))
+    state = fold([*STORY, *killed, aborted, *again])
+    assert [setback_sentence(lost) for lost in state.setbacks] == [
+        "worker 1 was aborted at step 3; gone on from the checkpoint of step 2: 1 step is taken anew"
+    ]
+    nothing_lost = (started(attempt=2), Resumed(step=3, folder="f"))
+    assert fold([*STORY, *killed, aborted, *nothing_lost]).setbacks == ()
+    later = fold([step(3), started(attempt=3), Resumed(step=2, folder="f")], state)
+    assert "worker 2 was lost at step 3" in setback_sentence(later.setbacks[-1]), "only the first was aborted"
+
+
+def test_a_worker_that_died_before_the_run_was_aborted_died() -> None:
+    died = (ended(None, "SIGKILL"), Restarting(attempt=2, why="w", after_seconds=60.0, left=1))
+    aborted = Finished(reason="aborted", steps=3, kept_step=0, adapter=None, seconds=6.0)
+    (lost,) = fold([*STORY, *died, aborted, started(attempt=2), Resumed(step=2, folder="f")]).setbacks
+    assert setback_sentence(lost).startswith("worker 1 was killed (SIGKILL) at step 3")
+
+
+def test_the_end_of_a_run_tells_the_time_of_all_its_workers() -> None:
+    done = Finished(reason="aborted", steps=1, kept_step=1, adapter=None, seconds=2.0, time=500.0)
+    assert ending(fold([*STORY, done])) == "aborted after 1 steps in 2 s"
+    state = fold([*STORY, started(attempt=2), Resumed(step=0, folder=None), step(1), done])
+    assert ending(state) == "aborted after 1 steps: 6 min 40 s in all with 2 workers, 2 s of it in these steps"
+    assert ending(fold(STORY)) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import threading
 import time
@@ -12,10 +13,13 @@ import pytest
 
 from pegbox_methods.events import Failed, Finished, Notice, Paused, Phase, Queued, Restarting
 from pegbox_runs import viewing
+from pegbox_runs.asking import ask
 from pegbox_runs.event_log import EventWriter
+from pegbox_runs.expected import read_expected
 from pegbox_runs.run_folder import RunFolder
-from pegbox_runs.supervision.owner import OwnerRecord, Ownership
-from pegbox_runs.viewing import follow, state_of
+from pegbox_runs.supervision.owner import OwnerRecord, Ownership, read_owner
+from pegbox_runs.timeline import how_to_go_on
+from pegbox_runs.viewing import follow, state_of, summary_of
 from tests.stories import made, started
 
 DONE = Finished(reason="completed", steps=3, kept_step=2, adapter="adapter", seconds=6.0)
@@ -52,6 +56,40 @@ def test_events_are_given_as_they_come(folder: RunFolder) -> None:
     assert [type(event).__name__ for event in seen] == ["Started", "Phase", "Notice", "Finished"]
 
 
+def test_a_long_log_says_how_much_of_it_is_read_until_it_is_whole_even_if_its_last_line_is_not(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pegbox_runs.line_tail.CHUNK_BYTES", 300)
+    writer = EventWriter(folder.events)
+    for _ in range(20):
+        writer.emit(Notice(text="x" * 100))
+    with folder.events.open("ab") as file:
+        file.write(b'{"event":"notice","text":"' + b"y" * 900)
+    left = threading.Event()
+    shares, read = [], 0
+    for advance in follow(folder, left):
+        shares.append(advance.share)
+        read += len(advance.news)
+        if advance.share == 1.0:
+            left.set()
+    assert read == 20
+    assert len(shares) > 3
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0 > shares[-2]
+
+
+def test_files_that_nest_deeper_than_python_goes_are_as_if_they_were_not_there(folder: RunFolder) -> None:
+    EventWriter(folder.events).emit(started())
+    nested = b'{"event":"failed","more":' + b"[" * 5000 + b"]" * 5000 + b"}\n"
+    for file in (folder.summary, folder.forecast, folder.owner):
+        file.write_bytes(nested)
+    assert read_expected(folder) is None
+    assert read_owner(folder) is None
+    assert summary_of(folder).status == "running"
+    folder.events.write_bytes(nested)
+    assert ask(folder, "stop", 0.05) is None
+
+
 def test_a_run_nobody_carries_any_more_ends_as_lost(folder: RunFolder) -> None:
     EventWriter(folder.events).emit(started(supervisor_mark="other", worker_mark="other"))
     advances = list(follow(folder))
@@ -71,6 +109,18 @@ def test_an_end_written_just_before_its_process_went_is_not_missed(
 
     monkeypatch.setattr(viewing, "is_alive", dies_after_its_last_word)
     assert list(follow(folder))[-1].state.status == "failed"
+
+
+def test_a_run_whose_folder_goes_is_told_to_be_deleted(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(viewing, "ALIVE_SECONDS", 0.01)
+    EventWriter(folder.events).emit(started())
+    advances = follow(folder)
+    assert not next(advances).state.deleted
+    shutil.rmtree(folder.path)
+    last = [*advances][-1].state
+    assert last.deleted
+    assert last.status == "running", "what was known of it stays"
+    assert how_to_go_on(folder.id, last) is None
 
 
 DEAD = started(supervisor_mark="other", worker_mark="other")

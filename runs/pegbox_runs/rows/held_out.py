@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from pegbox_methods.recipe import Recipe, RowSource
+from pegbox_methods.recipe import Recipe, Rows, RowSource, Split
 
 
 def held_out_source(recipe: Recipe) -> RowSource | None:
-    """Describe the source of held-out rows, read as the recipe's own rows are; None: a share is drawn."""
-    if recipe.split.file is None:
+    """Describe the source of a recipe's held-out rows; None: a share is drawn."""
+    return held_out_rows(recipe.rows, recipe.split)
+
+
+def held_out_rows(rows: Rows, split: Split) -> RowSource | None:
+    """Describe the source of held-out rows, read as the training rows are; None: a share is drawn."""
+    if split.file is None:
         return None
     return RowSource(
-        file=recipe.split.file,
-        format=recipe.rows.format,
-        columns=recipe.rows.columns,
-        hub_split=recipe.split.hub_split,
-        revision=recipe.split.revision,
+        file=split.file,
+        format=rows.format,
+        columns=rows.columns,
+        hub_split=split.hub_split,
+        revision=split.revision,
     )

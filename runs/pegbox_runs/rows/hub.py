@@ -57,13 +57,9 @@ def hub_rows(asked: RowSource, *, fetch: Fetch | None = None) -> Path:
     is a branch keeps the commit that it had when it was fetched; remove the folder to fetch it anew.
     Raises: Refusal: it can't be fetched.
     """
-    whole = _folder(asked, asked.hub_split)
-    folder = whole if asked.limit is None else _folder(asked, f"{asked.hub_split}.first-{asked.limit}")
-    for here in (whole, folder):
-        if (here / NOTE).is_file():
-            return here
-    if (branch := _fetched_under_another_name(asked, (whole, folder))) is not None:
-        return branch
+    if (here := hub_rows_here(asked)) is not None:
+        return here
+    folder = _places(asked)[-1]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder.parent) as aside:
@@ -89,6 +85,19 @@ def hub_rows(asked: RowSource, *, fetch: Fetch | None = None) -> Path:
     return folder
 
 
+def hub_rows_here(asked: RowSource) -> Path | None:
+    """Give the folder of a data set's rows if they were fetched before; None: they'd have to be."""
+    places = _places(asked)
+    found = next((here for here in places if (here / NOTE).is_file()), None)
+    return _fetched_under_another_name(asked, places) if found is None else found
+
+
+def _places(asked: RowSource) -> tuple[Path, ...]:
+    """Give the folders that may hold the rows asked for: all of the split, and last the very rows asked for."""
+    whole = _folder(asked, asked.hub_split)
+    return (whole,) if asked.limit is None else (whole, _folder(asked, f"{asked.hub_split}.first-{asked.limit}"))
+
+
 def commit_of(folder: Path) -> str | None:
     """Give the commit that a folder's rows were fetched at; None: they aren't from the Hub."""
     try:
@@ -97,7 +106,7 @@ def commit_of(folder: Path) -> str | None:
         return None
 
 
-def _fetched_under_another_name(asked: RowSource, wanted: tuple[Path, Path]) -> Path | None:
+def _fetched_under_another_name(asked: RowSource, wanted: tuple[Path, ...]) -> Path | None:
     """Find the rows of a commit where they were fetched under a branch's name."""
     for path in wanted:
         subset, split = path.parts[-2:]

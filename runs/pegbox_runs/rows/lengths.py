@@ -121,12 +121,19 @@ def lengths_of(counted: CountedRows, total_rows: int, micro_batch: int = 4, *, a
 
 
 def counted_rows(
-    examples: Sequence[Example], tokenizer: RowTokenizer | Path, seconds: float = RENDERING_SECONDS
+    examples: Sequence[Example],
+    tokenizer: RowTokenizer | Path,
+    seconds: float = RENDERING_SECONDS,
+    *,
+    template_file: Path | None = None,
 ) -> CountedRows:
-    """Count each row's tokens as training will make them, else guess; rendering a batch may take so many `seconds`."""
+    """Count each row's tokens as training will make them, else guess; rendering a batch may take so many `seconds`.
+
+    `template_file`: a chat template in the place of the one in the model's folder, where `tokenizer` is that.
+    """
     if isinstance(tokenizer, Path):
         try:
-            tokenizer = LightTokenizer(tokenizer)
+            tokenizer = LightTokenizer(tokenizer, template_file=template_file)
         except (OSError, ValueError) as error:
             return CountedRows(
                 [_by_letters(row) for row in examples], f"{LETTERS_PER_TOKEN} letters a token", str(error)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from pegbox_methods.events import UNDECODABLE
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.printable import one_line
 from pegbox_runs.process_mark import process_mark
@@ -198,7 +199,7 @@ def _settle(folder: RunFolder, mine: OwnerRecord) -> None:
 def _decoded(content: bytes) -> OwnerRecord | None:
     try:
         return msgspec.json.decode(content.strip(), type=OwnerRecord)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNDECODABLE:
         return None
 
 

@@ -15,17 +15,19 @@ def supervisor_command(*options: str) -> list[str]:
     return [sys.executable, "-P", "-m", "pegbox_runs.supervisor", *options]
 
 
-def start_supervisor(command: Sequence[str], *, receipts: int) -> subprocess.Popen[bytes]:
-    """Start one in a session of its own. `receipts`: where its answers go, as `subprocess.PIPE`.
+def start_supervisor(command: Sequence[str], *, receipts: int, gpu: str | None = None) -> subprocess.Popen[bytes]:
+    """Start one in a session of its own. `receipts`: where its answers go, as `subprocess.PIPE`; `gpu`: what
+    CUDA_VISIBLE_DEVICES shall name for its workers, in place of what it names here.
 
     Raises: OSError: no process can be started.
     """
+    chosen = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=receipts,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env={**os.environ, "PEGBOX_HOME": str(home())},  # it may be relative
+        env={**os.environ, "PEGBOX_HOME": str(home()), **chosen},  # it may be relative
         cwd="/",
     )

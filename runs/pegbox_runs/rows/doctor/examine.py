@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pegbox_methods.recipe import RowSource, Split
 from pegbox_runs.models import FoundModel
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
 COUNTED_ROWS = 20_000
 """Rows whose tokens are counted at most; a share of theirs is known within less than 1 %."""
+NOTHING_TO_TRAIN = "nothing-to-train"
 
 
 def examine(
@@ -26,6 +31,7 @@ def examine(
     *,
     held_out: RowSource | None = None,
     model: FoundModel | None = None,
+    template_file: Path | None = None,
     balance: str | None = None,
     split: Split,
     seed: int = 42,
@@ -36,6 +42,7 @@ def examine(
     """Examine a source of rows.
 
     `held_out`: rows for evaluation, looked for leaks. `model`: whose tokens are counted; None counts none.
+    `template_file`: a chat template that takes the place of the model's own.
     `balance`: a column whose values are counted. `seed`: the recipe's seeds.split. `length`: where rows are cut, in
     tokens; None: nowhere.
     `progress`: told the share done, from 0 to 1, now and then; may raise to end the examination.
@@ -52,7 +59,7 @@ def examine(
     findings = list(looked.findings())
     lengths, found = None, dict(looked.found)
     if model is not None and len(surveyed):
-        lengths, in_tokens = _tokens(surveyed, model, micro_batch, length)
+        lengths, in_tokens = _tokens(surveyed, model, template_file, micro_batch, length)
         findings += [told for told, _ in in_tokens]
         found |= {told.name: indices for told, indices in in_tokens}
     sides = _sides(looked, split, seed)
@@ -76,6 +83,22 @@ def examine(
     return Examined(asked, held_out, split, report, surveyed, found, looked)
 
 
+def parted_anew(examined: Examined, share: float, *, seed: int = 42) -> Examined:
+    """Part examined rows by another share, without reading them again; by what columns stays as it was."""
+    from pegbox_runs.rows.doctor.advice import advised
+    from pegbox_runs.rows.doctor.findings import worst_first
+
+    split, report, found = msgspec.structs.replace(examined.split, share=share), examined.report, examined.survey
+    if split == examined.split:
+        return examined
+    sides = _sides(examined.looked, split, seed)
+    findings = [told for told in report.findings if told.name != NOTHING_TO_TRAIN]
+    findings += _nothing_to_train(found, sides, split)
+    advice = advised(sides.trained, sides.held_out) if sides else advised(len(found), 0)
+    parted = msgspec.structs.replace(report, findings=worst_first(findings), split=sides, advice=advice)
+    return dataclasses.replace(examined, split=split, report=parted)
+
+
 def _nothing_to_train(surveyed: Survey, sides: SplitFacts | None, split: Split) -> Iterator[RowFinding]:
     """Tell what a run would be refused for, whatever the rows hold."""
     import numpy as np
@@ -89,7 +112,7 @@ def _nothing_to_train(surveyed: Survey, sides: SplitFacts | None, split: Split) 
     else:
         return
     yield RowFinding(
-        name="nothing-to-train",
+        name=NOTHING_TO_TRAIN,
         title="too little to train on and to judge by",
         level="red",
         rows=len(surveyed),
@@ -99,7 +122,9 @@ def _nothing_to_train(surveyed: Survey, sides: SplitFacts | None, split: Split) 
     )
 
 
-def _tokens(surveyed: Survey, model: FoundModel, micro_batch: int, length: int | None) -> tuple[Lengths, list[Found]]:
+def _tokens(
+    surveyed: Survey, model: FoundModel, template: Path | None, micro_batch: int, length: int | None
+) -> tuple[Lengths, list[Found]]:
     """Count the tokens of all rows, or of some drawn by chance, and find what only they show."""
     import numpy as np
 
@@ -110,7 +135,7 @@ def _tokens(surveyed: Survey, model: FoundModel, micro_batch: int, length: int |
     if len(chosen) > COUNTED_ROWS:
         chosen = np.sort(np.random.default_rng(0).choice(len(surveyed), COUNTED_ROWS, replace=False))
     examples = {index: example for index, _, example in surveyed.rows(chosen)}
-    counted = counted_rows(list(examples.values()), model.folder)
+    counted = counted_rows(list(examples.values()), model.folder, template_file=template)
     lengths = lengths_of(counted, len(surveyed), micro_batch)
     masked = mask_findings(surveyed, list(examples), counted, length or lengths.percentiles["max"])
     return lengths, [*masked, *_special(surveyed, examples, model)]

@@ -1,0 +1,1 @@
+"""What the advisor knows: rules over a run's state, by what they look at."""
