@@ -8,7 +8,7 @@ import torch
 from trl import SFTConfig
 
 from pegbox_methods.recipe import Recipe
-from pegbox_worker.plan import Plan
+from pegbox_runs.plan import Plan
 from pegbox_worker.precision import NumberFormat
 
 OPTIMIZERS = {

@@ -20,12 +20,12 @@ from pegbox_methods.events import Event
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import Attached
+from pegbox_runs.plan import Plan
 from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.adapter_care import declare_adapter, keep_float32
 from pegbox_worker.arguments import training_arguments
 from pegbox_worker.base_model import admit_bitsandbytes, fetch, load_model, load_packed_model, load_tokenizer
 from pegbox_worker.labelled_loss import LabelledLoss, labelled_loss_of
-from pegbox_worker.plan import Plan
 from pegbox_worker.precision import NumberFormat, decide
 from pegbox_worker.reporter import Reporter
 from pegbox_worker.token_rows import TokenRows

@@ -136,6 +136,14 @@ def end_tokens(model: Any) -> frozenset[int]:
     return frozenset(ends if isinstance(ends, list) else [] if ends is None else [ends])
 
 
+def vocabulary_of(model: Any) -> int | None:
+    """Count the tokens that a model tells apart, by its config; None: it doesn't say."""
+    config: Any = getattr(model, "config", None)
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    size = getattr(text, "vocab_size", None)
+    return size if isinstance(size, int) else None
+
+
 def load_tokenizer(found: FoundModel, model: Model) -> Any:
     """Load the tokenizer, with the recipe's chat template if it names one.
 

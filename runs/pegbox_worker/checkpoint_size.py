@@ -11,14 +11,9 @@ from torch import Tensor, nn
 from pegbox_methods.events import Event, Notice
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import Stateful
+from pegbox_runs.checkpoint_bytes import OTHER_FILES, state_bytes
 from pegbox_runs.checkpoints import free_bytes
 from pegbox_worker.checkpoint import trained_weights
-
-OTHER_FILES = 2**20
-"""JSON and the generators' states."""
-BYTES_PER_WEIGHT = {"adamw_8bit": 2.1, "paged_adamw_8bit": 2.1, "adafactor": 0.1}
-"""Of the optimizer's state: two bytes and their scales; rows and columns. Any other counts as AdamW: two floats."""
-ADAMW_BYTES = 8.0
 
 
 def trained_bytes(model: nn.Module) -> int:
@@ -32,11 +27,10 @@ def expected_bytes(model: nn.Module, optimizer: str, state: Stateful | None) -> 
     `optimizer`: by the name transformers knows it by; empty for another one.
     """
     weights = sum(weight.numel() for weight in trained_weights(model).values())
-    per_weight = BYTES_PER_WEIGHT.get(optimizer, ADAMW_BYTES)
     held = () if state is None else state.state_dict().values()
     remembered = sum(part.numel() * part.element_size() for part in held if isinstance(part, Tensor))
     copies = 2 if is_peft_model(model) else 1
-    return int(trained_bytes(model) * copies + weights * per_weight + remembered + OTHER_FILES)
+    return int(trained_bytes(model) * copies + weights * state_bytes(optimizer) + remembered + OTHER_FILES)
 
 
 def refuse_little_room(

@@ -85,6 +85,11 @@ class Control:
         """Whether the worker shall end behind a checkpoint, and the run wait without it."""
         return self._wishes.releasing and not self.stopping
 
+    @property
+    def resting(self) -> bool:
+        """Whether the trainer is held up by a pause just now."""
+        return self._paused_at > 0
+
     def wants_checkpoint(self) -> bool:
         """Tell whether a checkpoint was asked for since the last call."""
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -25,7 +26,7 @@ from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState
 from pegbox_worker.adapter_folder import mend_adapter, when_there_is_room, write_adapter
 from pegbox_worker.assembly import Base, load_base, loss_on_labels, make_trainer, quiet
-from pegbox_worker.base_model import end_tokens, weights_in
+from pegbox_worker.base_model import end_tokens, vocabulary_of, weights_in
 from pegbox_worker.checkpoint_size import refuse_little_room
 from pegbox_worker.control import Control
 from pegbox_worker.failure import explain
@@ -33,6 +34,7 @@ from pegbox_worker.first_look import show_rows
 from pegbox_worker.going_on import checkpoint_to_go_on_from, device_to_go_on_with, recipe_to_go_on_with
 from pegbox_worker.labelled_loss import LabelledLoss
 from pegbox_worker.late_evaluation import progress_with_late
+from pegbox_worker.load_watch import load_told
 from pegbox_worker.prepared import PreparedRows, prepare
 from pegbox_worker.random_state import chance_put_aside
 from pegbox_worker.reporter import Reporter
@@ -124,12 +126,26 @@ def _train(hands: Hands, checkpoint: GoodCheckpoint | None, state: RunState) -> 
     if state.started is None or state.started.attempt == 1:  # a later worker does with what there is
         kept = recipe.output.checkpoints
         refuse_little_room(hands.folder.path, trainer.model, trainer.checkpoint_bytes, kept, hands.writer.emit)
-    trainer.train(None if checkpoint is None else str(checkpoint.path))
+    if recipe.evaluation.sample_at == "evaluations":
+        hands.reporter.ask = _asking(sampler, trainer, hands.writer)
+    with load_told(hands.device, hands.writer.emit, lambda: hands.reporter.steps_done, lambda: hands.control.resting):
+        trainer.train(None if checkpoint is None else str(checkpoint.path))
+    hands.reporter.ask = None
     step = trainer.state.global_step
     if hands.control.releasing and trainer.saved_step == step < trainer.state.max_steps and hands.control.release(step):
         return
     _end_pauses(hands, step)
     _finish(hands, start, trainer, sampler)
+
+
+def _asking(sampler: Sampler, trainer: MeasuredTrainer, writer: EventWriter) -> Callable[[int], None]:
+    """Give what lets the model answer on the way, as if it hadn't: training's chance and modes stay where they are."""
+
+    def ask(step: int) -> None:
+        with chance_put_aside():
+            sampler.ask(trainer.model, step, writer)
+
+    return ask
 
 
 def _end_pauses(hands: Hands, step: int) -> None:
@@ -243,4 +259,10 @@ def _prepared(
         order=start.recipe.training.order,
         sequences=len(start.sequences) if packed else None,
         rows_kept=rows.kept,
+        every=start.steps.every,
+        warmup=start.steps.warmup,
+        micro_batch=start.recipe.training.micro_batch,
+        accumulation=start.recipe.training.accumulation,
+        max_gradient_norm=start.recipe.training.max_gradient_norm,
+        vocabulary=vocabulary_of(trainer.model),
     )

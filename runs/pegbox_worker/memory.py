@@ -18,7 +18,7 @@ def memory(device: torch.device) -> Memory:
     """Read both. Bytes; a CPU has no device figures."""
     cuda = device.type == "cuda"
     return Memory(
-        device_now=torch.cuda.memory_allocated(device) if cuda else None,
+        device_now=torch.cuda.memory_reserved(device) if cuda else None,
         device_peak=torch.cuda.max_memory_reserved(device) if cuda else None,
         process_now=_PROCESS.memory_info().rss,
         process_peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES,

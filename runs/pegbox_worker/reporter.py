@@ -10,11 +10,11 @@ from typing import Any, Literal
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from pegbox_methods.events import Checkpoint, Evaluation, Event, Notice, Phase, PhaseName, Step
+from pegbox_methods.events import Checkpoint, Evaluation, Event, Phase, PhaseName, Step
 from pegbox_runs.checkpoints import Progress
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.faults import strike
-from pegbox_runs.printable import one_line
+from pegbox_worker import report_notices
 from pegbox_worker.control import Control
 from pegbox_worker.failure import Diverged
 from pegbox_worker.memory import memory
@@ -26,7 +26,7 @@ WORK = {"training": "forward and backward", "evaluating": "evaluation"}
 
 class Reporter(TrainerCallback):
     """Turns what the trainer does into events. `trainer` and `tell`, the method's own voice, are set once there are
-    such.
+    such; `ask`, which lets the model answer its questions after a step, where that is wanted on the way.
 
     A step's end, for commands, is where the step has been told: there the trainer can still be made to evaluate, to
     save and to end, in that order.
@@ -34,6 +34,7 @@ class Reporter(TrainerCallback):
 
     trainer: MeasuredTrainer | None = None
     tell: Callable[[int], Iterable[Event]] | None = None
+    ask: Callable[[int], None] | None = None
 
     def __init__(self, writer: EventWriter, control: Control, device: torch.device) -> None:
         self._writer = writer
@@ -98,21 +99,12 @@ class Reporter(TrainerCallback):
 
     def checkpoint_failed(self, step: int, error: BaseException) -> None:
         """Tell that the disk refused a checkpoint."""
-        text = (
-            f"the checkpoint at step {step} could not be written ({one_line(str(error), 300)}); the run goes on. Free "
-            "some disk space."
-        )
-        self._writer.emit(Notice(text=text, about="checkpoint-failed"))
+        self._writer.emit(report_notices.checkpoint_failed(step, error))
 
     def tell_gain(self) -> None:
         """Say so if no evaluation was better than the untrained model's: the adapter is of no use then."""
-        untrained, best = self._figures.untrained_loss, self._figures.best_loss
-        if math.isfinite(untrained) and best >= untrained:
-            text = (
-                f"the evaluation loss never fell below the untrained model's {untrained:.4f}; the best was {best:.4f}. "
-                "Try a lower training.learning_rate, more steps, or look at the rows."
-            )
-            self._writer.emit(Notice(text=text, about="no-gain"))
+        if (notice := report_notices.no_gain(self._figures.untrained_loss, self._figures.best_loss)) is not None:
+            self._writer.emit(notice)
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         """Start the clock."""
@@ -130,10 +122,17 @@ class Reporter(TrainerCallback):
         self._between_steps = False
         self._reason = "planned"
 
+    def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
+        """Time the update from here on."""
+        if self.trainer is not None:
+            self.trainer.clock.update_begins()
+
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> TrainerControl:
         """Stop the clock, and see that the last step is evaluated."""
+        if self.trainer is not None:
+            self.trainer.clock.step_ends()
         self._step_seconds = time.monotonic() - self._mark
         self._figures.training_seconds += self._step_seconds
         self._step = state.global_step
@@ -158,6 +157,7 @@ class Reporter(TrainerCallback):
         if logs is None or "grad_norm" not in logs or self.trainer is None:
             return
         taken = self.trainer.take_step()
+        rows_seconds, optimizer_seconds = self.trainer.clock.take()
         if not math.isfinite(taken.loss):
             raise Diverged(f"the training loss became {taken.loss} at step {state.global_step}")
         self._figures.tokens += taken.tokens
@@ -174,6 +174,8 @@ class Reporter(TrainerCallback):
                 padding=taken.padding,
                 tokens_per_second=taken.tokens / max(self._step_seconds, 1e-9),
                 step_seconds=self._step_seconds,
+                rows_seconds=rows_seconds,
+                optimizer_seconds=optimizer_seconds,
                 memory=memory(self.device),
             )
         )
@@ -221,6 +223,14 @@ class Reporter(TrainerCallback):
         if self._between_steps:
             self._heed(state, control)
         self._mark = time.monotonic()
+
+    def evaluation_ends(self, step: int) -> None:
+        """Let the model answer, between two steps of the training; the closing answers come by themselves."""
+        leaving = self._control.stopping or self._control.releasing
+        if self.ask is not None and self.trainer is not None and not leaving:
+            if 0 < step < self.trainer.state.max_steps:
+                self.ask(step)
+            self._mark = time.monotonic()
 
     def on_save(self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Go on with a pause in which a checkpoint was asked for; leave only behind a checkpoint that is there."""
@@ -271,11 +281,7 @@ class Reporter(TrainerCallback):
         if self._control.releasing and self._saved_step != state.global_step:
             self._control.stay(paused=True)
             control.should_training_stop = False
-            text = (
-                "the memory isn't released: without a checkpoint, steps would be lost. The run is paused with its "
-                "memory kept; make room on the disk and pause it again, or resume it."
-            )
-            self._writer.emit(Notice(text=text, about="not-released"))
+            self._writer.emit(report_notices.not_released())
 
     def _asked_again(self) -> bool:
         return self._control.wants_checkpoint() or self._control.releasing

@@ -1,7 +1,8 @@
-"""Answers to a few held-out questions, before and after."""
+"""Answers to a few held-out questions, before the training, on its way and after."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import Any
@@ -41,14 +42,16 @@ class Sampler:
 
     def ask(self, model: nn.Module, step: int, writer: EventWriter) -> None:
         """Let the model answer each question, and tell the answers as events."""
-        training = model.training
-        model.eval()
-        for index, (question, ids, expected) in enumerate(self._questions):
-            with self._told(index, ids):
-                strike("sample", step=step)
-                answer = self._answer(model, ids)
-            writer.emit(Sample(step=step, index=index, question=question, answer=answer, expected=expected))
-        model.train(training)
+        with _resting(model):
+            for index, (question, ids, expected) in enumerate(self._questions):
+                began = time.monotonic()
+                with self._told(index, ids):
+                    strike("sample", step=step)
+                    answer = self._answer(model, ids)
+                seconds = time.monotonic() - began
+                writer.emit(
+                    Sample(step=step, index=index, question=question, answer=answer, expected=expected, seconds=seconds)
+                )
 
     @contextmanager
     def _told(self, index: int, ids: list[int]) -> Iterator[None]:
@@ -81,3 +84,15 @@ class Sampler:
                 eos_token_id=self._ends,
             )
         return str(self._tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True)).strip()
+
+
+@contextmanager
+def _resting(model: nn.Module) -> Iterator[None]:
+    """Put every module into its mode for use, and afterwards back into the one it was in, each by itself."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

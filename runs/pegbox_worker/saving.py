@@ -51,6 +51,9 @@ class Reports(Protocol):
     def evaluation_begins(self, step: int) -> None:
         """Hear of an evaluation before its first row: the trainer calls nobody until that is through."""
 
+    def evaluation_ends(self, step: int) -> None:
+        """Hear of one that counts already, whatever is done behind it."""
+
 
 class SavingTrainer(SFTTrainer):
     """Writes checkpoints from which it can go on exactly. One that can't be written costs itself alone."""
@@ -95,6 +98,7 @@ class SavingTrainer(SFTTrainer):
         with chance_put_aside():
             metrics: dict[str, float] = super().evaluate(*arguments, **named)
         self._evaluated = Evaluated(step=self.state.global_step, loss=metrics["eval_loss"])
+        self._reports.evaluation_ends(self.state.global_step)
         return metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

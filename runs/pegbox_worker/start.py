@@ -13,9 +13,9 @@ from pegbox_methods.events import Notice
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.torch_half import Attached, TorchHalf, load_torch_half
 from pegbox_runs.event_log import EventWriter
+from pegbox_runs.plan import Plan, plan
 from pegbox_worker.assembly import Base, counted, load_base
 from pegbox_worker.packing import keeps_apart
-from pegbox_worker.plan import Plan, plan
 from pegbox_worker.prepared import PreparedRows
 from pegbox_worker.token_rows import TokenRows
 

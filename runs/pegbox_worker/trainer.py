@@ -12,6 +12,7 @@ from pegbox_runs.rows.masking import IGNORED
 from pegbox_worker.labelled_loss import LabelledLoss
 from pegbox_worker.resuming import ResumableTrainer
 from pegbox_worker.row_order import RowOrder
+from pegbox_worker.step_clock import StepClock, wait_of
 
 
 class TakenStep(NamedTuple):
@@ -54,12 +55,23 @@ class MeasuredTrainer(ResumableTrainer):
         super().__init__(*arguments, **named)
         # Some models say they take no count of items; TRL's loss and ours both do, whatever the model.
         self.model_accepts_loss_kwargs = True
+        self.clock = StepClock(wait_of(self.args.device))
 
     def take_step(self) -> TakenStep:
         """Give what was done since the last call, and begin anew."""
         taken = TakenStep(sum(float(part) for part in self._step_loss), self._step_tokens, self._step_padding)
         self._step_loss, self._step_tokens, self._step_padding = [], 0, 0
         return taken
+
+    def get_batch_samples(self, *arguments: Any, **named: Any) -> Any:
+        """Time the fetching of a step's rows."""
+        with self.clock.rows():
+            return super().get_batch_samples(*arguments, **named)
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """Time the clipping as a part of the update."""
+        with self.clock.clipping():
+            return super()._clip_grad_norm(model)
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None

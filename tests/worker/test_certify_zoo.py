@@ -164,9 +164,9 @@ def test_two_processes_that_hang_are_ended(
     (home / "methods").mkdir(parents=True, mode=0o700)
     text = DROPPED.format(name="hangs", work="import time; time.sleep(600)")
     (home / "methods" / "hangs.py").write_text(text)
-    monkeypatch.setattr(together, "PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(together, "PATIENCE_SECONDS", 25.0)
     found = together.processes([_case("hangs", bench, tmp_path / "hangs")], tmp_path)
-    assert found["hangs"].detail == "two processes gave no news for 60 s and were ended"
+    assert found["hangs"].detail == "two processes gave no news for 25 s and were ended"
 
 
 def test_two_processes_that_cannot_start_fail_every_method_at_once(

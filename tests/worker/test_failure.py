@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import nn
 
+from pegbox_methods.events import Sample
 from pegbox_methods.life_events import Trouble
 from pegbox_methods.recipe import Evaluation
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import BrokenPromise
 from pegbox_methods.zoo.adalora.half_torch import RanksNotMoved
 from pegbox_runs.checkpoints import Unfit
-from pegbox_runs.event_log import EventWriter
+from pegbox_runs.event_log import EventReader, EventWriter
 from pegbox_runs.rows.example import Completion
 from pegbox_worker.checkpoint import LacksWeights
 from pegbox_worker.failure import Diverged, SentinelFailed, explain
@@ -134,6 +135,30 @@ def test_running_out_of_memory_at_an_answer_is_told_with_its_question(
     told = explain(error, "preparing", "", 0)
     assert (told.kind, told.where) == ("device-memory", "answering question 2")
     assert told.doing.startswith("an answer of at most 8 tokens to a question of ")
+
+
+def test_an_answer_leaves_each_module_in_the_mode_that_it_was_in(
+    questions: list[Completion], tokenizer: Any, tmp_path: Path
+) -> None:
+    class Mixed(Breaking):
+        def __init__(self) -> None:
+            super().__init__(ValueError("a second answer"))
+            self.inner, self.frozen = nn.Dropout(), nn.Dropout().eval()
+
+        def generate(self, input_ids: torch.Tensor, **named: Any) -> torch.Tensor:
+            assert not any(module.training for module in self.modules())
+            return super().generate(input_ids, **named)
+
+    model, log = Mixed(), tmp_path / "events.jsonl"
+    one = Sampler(questions, tokenizer, Evaluation(samples=1, sample_tokens=8), 512, set())
+    one.ask(model, 3, EventWriter(log))
+    assert [module.training for module in (model, model.inner, model.frozen)] == [True, True, False]
+    with pytest.raises(ValueError, match="a second answer"):
+        one.ask(model, 4, EventWriter(log))
+    assert [module.training for module in (model, model.inner, model.frozen)] == [True, True, False]
+    (told,) = (event for block in EventReader(log).new() for event in block)
+    assert isinstance(told, Sample)
+    assert told.seconds > 0
 
 
 def test_any_other_error_at_an_answer_stays_what_it_is(

@@ -26,11 +26,11 @@ from pegbox_methods.torch_half import load_torch_half
 from pegbox_runs import conditions, preflight
 from pegbox_runs.forecasting import setup_of
 from pegbox_runs.models import BUNDLED, FoundModel
+from pegbox_runs.plan import plan
 from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.adapter_care import keep_float32
 from pegbox_worker.arguments import training_arguments
 from pegbox_worker.base_model import admit_bitsandbytes, load_packed_model, weights_in
-from pegbox_worker.plan import plan
 from pegbox_worker.precision import NumberFormat
 from pegbox_worker.trainer import MeasuredTrainer
 from tests.commands import events_of, pegbox, write_recipe_text

@@ -14,10 +14,10 @@ from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import load_torch_half
 from pegbox_runs.models import BUNDLED, read_config
+from pegbox_runs.plan import plan
 from pegbox_worker import precision
 from pegbox_worker.failure import explain
 from pegbox_worker.memory import memory
-from pegbox_worker.plan import plan
 from pegbox_worker.precision import decide
 
 CPU = torch.device("cpu")

@@ -45,14 +45,9 @@ def test_a_real_model_learns_real_rows_and_plain_peft_finds_the_same_loss(tmp_pa
 @pytest.mark.parametrize(
     ("method", "settings", "learning_rate"),
     [
-        ("rslora", {}, 3e-4),
         ("dora", {"rank": 8}, 5e-4),
         ("qlora", {"rank": 8}, 5e-4),
         ("adalora", {"rank": 8, "interval": 2}, 2e-2),
-        ("lora-plus", {}, 2e-4),
-        ("pissa", {}, 2e-4),
-        ("ia3", {}, 1e-2),
-        ("delora", {}, 1e-3),
     ],
 )
 def test_each_method_learns_on_a_real_model(

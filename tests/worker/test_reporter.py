@@ -32,6 +32,7 @@ from pegbox_worker import control
 from pegbox_worker.control import Control
 from pegbox_worker.failure import Diverged
 from pegbox_worker.reporter import Reporter
+from pegbox_worker.step_clock import StepClock
 from pegbox_worker.stop_flag import StopFlag
 from pegbox_worker.trainer import TakenStep
 
@@ -58,6 +59,7 @@ class MadeUpTrainer:
         self.evaluation_is_extra = False
         self.loss = 1.0
         self.gradient_norm = 1.0
+        self.clock = StepClock(lambda: None)
 
     def take_step(self) -> TakenStep:
         return TakenStep(self.loss, 10, 2)
@@ -79,6 +81,9 @@ class MadeUpTrainer:
         self.reporter.on_step_begin(ARGUMENTS, state, flow)
         state.global_step = number
         flow.should_evaluate, flow.should_save = evaluates, saves
+        with self.clock.rows():
+            pass
+        self.reporter.on_pre_optimizer_step()
         self.reporter.on_step_end(ARGUMENTS, state, flow)
         logs = {"grad_norm": self.gradient_norm, "learning_rate": 1e-4}
         self.reporter.on_log(ARGUMENTS, state, flow, logs)
@@ -94,6 +99,7 @@ class MadeUpTrainer:
         self.reporter.evaluation_begins(state.global_step)
         self.control.should_evaluate = False
         self.reporter.on_evaluate(ARGUMENTS, state, self.control, {"eval_loss": self.loss})
+        self.reporter.evaluation_ends(state.global_step)
 
     def ask(self, name: str) -> None:
         send(self.folder.commands, name)
@@ -117,7 +123,34 @@ def test_a_step_is_told_with_its_figures(trainer: MadeUpTrainer) -> None:
     assert not trainer.step(1)
     (step,) = trainer.told(Step)
     assert (step.step, step.loss, step.tokens, step.padding, step.learning_rate) == (1, 1.0, 10, 2, 1e-4)
+    assert 0 < step.rows_seconds + step.optimizer_seconds <= step.step_seconds
     assert trainer.checkpoints() == []
+
+
+def test_the_model_answers_after_each_evaluation_but_the_closing_one(trainer: MadeUpTrainer) -> None:
+    asked: list[int] = []
+    trainer.reporter.ask = asked.append
+    trainer.state = SimpleNamespace(global_step=0, max_steps=LAST)
+    trainer.evaluate(trainer.state)
+    for number in range(1, LAST + 1):
+        trainer.step(number, evaluates=True)
+    assert asked == list(range(1, LAST))
+
+
+def test_a_run_that_was_told_to_end_does_not_answer_first(trainer: MadeUpTrainer) -> None:
+    asked: list[int] = []
+    trainer.reporter.ask = asked.append
+    trainer.step(1)
+    trainer.ask("stop")
+    trainer.step(2, evaluates=True)
+    assert asked == []
+
+
+def test_the_time_of_the_answers_is_no_step_s(trainer: MadeUpTrainer) -> None:
+    trainer.reporter.ask = lambda _: time.sleep(0.2)
+    trainer.step(1, evaluates=True)
+    trainer.step(2)
+    assert trainer.told(Step)[1].step_seconds < 0.2
 
 
 def test_a_stop_saves_and_ends_without_an_evaluation_that_was_not_due(trainer: MadeUpTrainer) -> None:

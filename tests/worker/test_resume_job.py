@@ -6,7 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -40,6 +40,8 @@ from pegbox_runs.run_folder import RunFolder, create
 from pegbox_runs.run_state import RunState, catch_up
 from pegbox_worker import adapter_folder, going_on, job, precision
 from pegbox_worker.control import Control
+from pegbox_worker.out_of_memory import OutOfMemoryAt
+from pegbox_worker.samples import Sampler
 from pegbox_worker.stop_flag import StopFlag
 from pegbox_worker.trainer import MeasuredTrainer
 
@@ -53,7 +55,7 @@ def _one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     torch.set_num_threads(before)
 
 
-def new_run(**training: Any) -> RunFolder:
+def new_run(sample_at: Literal["evaluations", "ends"] = "evaluations", **training: Any) -> RunFolder:
     asked = Recipe(
         model=Model(name="bundled"),
         rows=Rows(file=str(BUNDLED / "rows.jsonl"), limit=24),
@@ -69,7 +71,7 @@ def new_run(**training: Any) -> RunFolder:
                 **training,
             }
         ),
-        evaluation=Evaluation(every=3, samples=1, sample_tokens=4),
+        evaluation=Evaluation(every=3, samples=1, sample_tokens=4, sample_at=sample_at),
         output=Output(checkpoints=2),
     )
     checked = check(asked, file="recipe.toml")
@@ -195,9 +197,42 @@ def test_without_a_good_checkpoint_it_begins_anew_with_its_samples(
     assert carry(folder, 2) == 0
     (resumed,) = told(folder, Resumed)
     assert (resumed.step, resumed.folder) == (0, None)
-    assert [sample.step for sample in told(folder, Sample)] == [0, 0, 8]
-    assert [sample.step for sample in state_of(folder).samples] == [0, 8]
+    assert [sample.step for sample in told(folder, Sample)] == [0, 0, 3, 6, 8]
+    assert [sample.step for sample in state_of(folder).samples] == [0, 3, 6, 8]
     assert adapter_hash(folder) == adapter_hash(whole)
+
+
+def test_answers_on_the_way_change_nothing_in_the_training(whole: RunFolder) -> None:
+    folder = new_run("ends")
+    assert carry(folder) == 0
+    assert [sample.step for sample in told(folder, Sample)] == [0, 8]
+    assert [sample.step for sample in told(whole, Sample)] == [0, 3, 6, 8]
+    assert adapter_hash(folder) == adapter_hash(whole)
+    assert state_of(folder).loss == state_of(whole).loss
+    assert [look.loss for look in state_of(folder).evaluations] == [look.loss for look in state_of(whole).evaluations]
+
+
+def test_memory_that_runs_out_at_an_answer_on_the_way_costs_no_step_and_no_evaluation(
+    whole: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, real = new_run(), Sampler.ask
+
+    def ask(self: Sampler, model: Any, step: int, writer: EventWriter) -> None:
+        if step == 6:
+            doing = "an answer of at most 4 tokens to a question of 9"
+            raise OutOfMemoryAt("answering question 1", doing) from torch.OutOfMemoryError("CUDA out of memory")
+        real(self, model, step, writer)
+
+    monkeypatch.setattr(Sampler, "ask", ask)
+    assert carry(folder) == 1
+    assert told(folder, WorkerFailed)[0].kind == "device-memory"
+    assert told(folder, Checkpoint)[-1].reason == "rescue"
+    monkeypatch.undo()
+    assert carry(folder, 2) == 0
+    assert told(folder, Resumed)[0].step == 6
+    assert [look.step for look in told(folder, EvaluationTold)] == [0, 3, 6, 8]
+    assert adapter_hash(folder) == adapter_hash(whole)
+    assert told(folder, Finished)[0].kept_step == told(whole, Finished)[0].kept_step
 
 
 def test_a_worker_killed_after_its_last_step_only_saves(whole: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:

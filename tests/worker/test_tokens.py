@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,13 +53,18 @@ def test_masks_equal_the_templates_own_generation_marks(tokenizer: Any) -> None:
         assert [label != IGNORED for label in labels] == [bool(m) for m in theirs["assistant_masks"]]
 
 
-def test_masks_equal_trls_assistant_only_path(tokenizer: Any, model: Any) -> None:
+def test_masks_equal_trls_assistant_only_path(tokenizer: Any, model: Any, tmp_path: Path) -> None:
     examples = examples_of(BUNDLED / "rows.jsonl", limit=20)
     rows = [{"messages": [{"role": m.role, "content": m.content} for m in e.messages]} for e in [CHAT, *examples]]  # type: ignore[union-attr]
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(
-            use_cpu=True, bf16=False, assistant_only_loss=True, report_to=[], activation_checkpointing=False
+            output_dir=str(tmp_path),
+            use_cpu=True,
+            bf16=False,
+            assistant_only_loss=True,
+            report_to=[],
+            activation_checkpointing=False,
         ),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,

@@ -11,10 +11,10 @@ from peft import LoraConfig, get_peft_model
 
 from pegbox_methods.recipe import Evaluation, Model, Output, Recipe, Rows, Training
 from pegbox_runs.models import BUNDLED
+from pegbox_runs.plan import plan
 from pegbox_worker import checkpoint_shelf
 from pegbox_worker.arguments import training_arguments
 from pegbox_worker.labelled_loss import LabelledLoss
-from pegbox_worker.plan import plan
 from pegbox_worker.precision import NumberFormat
 from pegbox_worker.tokens import tokenize
 from pegbox_worker.trainer import MeasuredTrainer

@@ -17,11 +17,11 @@ from pegbox_methods.events import Checkpoint, Event, Notice
 from pegbox_methods.recipe import Evaluation, Model, Output, Recipe, Rows, Training
 from pegbox_runs.checkpoints import Progress
 from pegbox_runs.models import find_model
+from pegbox_runs.plan import plan
 from pegbox_worker.arguments import training_arguments
 from pegbox_worker.base_model import load_tokenizer
 from pegbox_worker.checkpoint import trained_weights
 from pegbox_worker.labelled_loss import LabelledLoss
-from pegbox_worker.plan import plan
 from pegbox_worker.precision import NumberFormat
 from pegbox_worker.trainer import MeasuredTrainer
 
@@ -54,6 +54,9 @@ class Told:
         self.written.append(event)
 
     def evaluation_begins(self, _step: int) -> None:
+        """Not looked at."""
+
+    def evaluation_ends(self, _step: int) -> None:
         """Not looked at."""
 
     def checkpoint_failed(self, step: int, error: BaseException) -> None:

@@ -13,13 +13,13 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.torch_half import Attached
 from pegbox_runs.event_log import EventWriter
+from pegbox_runs.plan import Plan
 from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.assembly import loss_on_labels, make_trainer
 from pegbox_worker.certify.bench import CPU, Bench
 from pegbox_worker.certify.tensors import Tensors, copied, differing
 from pegbox_worker.checkpoint import trained_weights
 from pegbox_worker.control import Control
-from pegbox_worker.plan import Plan
 from pegbox_worker.precision import decide
 from pegbox_worker.reporter import Reporter
 from pegbox_worker.stop_flag import StopFlag

@@ -17,6 +17,7 @@ from pegbox_methods.recipe import Recipe
 from pegbox_methods.torch_half import load_torch_half
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.measured import DeviceKind, Measurement, MeasureRequest
+from pegbox_runs.plan import Plan, plan
 from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.assembly import counted, load_base, loss_on_labels, make_trainer, quiet
 from pegbox_worker.control import Control
@@ -26,7 +27,6 @@ from pegbox_worker.measure.ledger import Ledger, PartsOfSteps
 from pegbox_worker.measure.meters import CardMeter, Meter, ProcessMeter
 from pegbox_worker.measure.rows import STEPS, evaluation_rows, ordinary_tokens, probe_rows
 from pegbox_worker.out_of_memory import is_out_of_memory
-from pegbox_worker.plan import Plan, plan
 from pegbox_worker.precision import this_device
 from pegbox_worker.reporter import Reporter
 from pegbox_worker.stop_flag import StopFlag
