@@ -20,11 +20,12 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.models import BUNDLED
 from pegbox_tui.rows.app import RowsApp
 from pegbox_tui.rows.browsing import BrowsedRow
-from pegbox_tui.rows.examined_rows import RowsAsked, look_at
-from pegbox_tui.rows.keys import KeysScreen
+from pegbox_tui.rows.examined_rows import ExaminedRows, RowsAsked, look_at
+from pegbox_tui.rows.mask_text import bracket_legend, bracketed, mask_text
 from pegbox_tui.rows.messages import RowBrowsed
 from pegbox_tui.rows.report_parts import MOST_LIMITS, bar, percent, telling
 from pegbox_tui.rows.screen import RowsScreen
+from pegbox_tui.shell.help import HelpScreen
 from tests.made_up_report import HOSTILE, LENGTHS, SHOWN_HOSTILE, MadeUpRows
 
 SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
@@ -320,14 +321,18 @@ async def test_a_row_of_a_hundred_thousand_tokens_is_drawn_in_part() -> None:
         assert "lute lute" in drawn(app)
 
 
-async def test_the_keys_are_one_key_away() -> None:
+async def test_each_part_explains_itself_and_the_keys_are_one_key_away() -> None:
     app = app_of(MadeUpRows())
-    async with app.run_test() as pilot:
+    async with app.run_test(size=(120, 50)) as pilot:
         await shows(pilot, 1)
-        await pilot.press("question_mark")
-        assert isinstance(app.screen, KeysScreen)
-        await pilot.press("escape")
-        await pilot.pause()
+        for moves, said in (((), "Leave them out, or raise"), (("tab", "tab"), "two shades by turns")):
+            await pilot.press(*moves, "question_mark")
+            await pilot.pause()
+            assert isinstance(app.screen, HelpScreen)
+            assert said in " ".join(drawn(app).split())
+            assert "the last row" in drawn(app)
+            await pilot.press("escape")
+            await pilot.pause()
         assert isinstance(app.screen, RowsScreen)
 
 
@@ -348,6 +353,28 @@ async def test_real_rows_are_browsed_token_by_token(tmp_path: Path) -> None:
         await pilot.press("end", "m")
         await shows(pilot, 30)
         assert "⟦Name: " in drawn(app)
+
+
+def test_rows_are_counted_and_shown_by_the_template_that_the_recipe_names(tmp_path: Path) -> None:
+    def looked(template: Path | None) -> ExaminedRows:
+        model = Model(name="bundled", chat_template=None if template is None else str(template))
+        asked = RowsAsked(source=RowSource(file=str(BUNDLED / "rows.jsonl"), limit=30), split=Split(), model=model)
+        return look_at(asked, lambda _: None)
+
+    named = tmp_path / "named.jinja"
+    named.write_text("Zebra zebra zebra. " + (BUNDLED / "model" / "chat_template.jinja").read_text())
+    own, other = looked(None), looked(named)
+    assert own.report.lengths is not None
+    assert other.report.lengths is not None
+    assert other.report.lengths.tokens >= own.report.lengths.tokens + 30 * 3
+    assert other.report.lengths.estimate is None
+    first = other.row(1).shown
+    assert first is not None
+    assert "".join(token.text for token in first.tokens).startswith("Zebra zebra zebra.")
+    gone = looked(tmp_path / "gone.jinja")
+    assert gone.report.lengths is not None
+    assert "gone.jinja" in (gone.report.lengths.estimate or "")
+    assert "gone.jinja" in gone.row(1).fault
 
 
 async def test_n_finds_the_real_rows_of_a_finding(tmp_path: Path) -> None:
@@ -378,6 +405,16 @@ async def test_where_no_row_can_be_taken_the_report_stands_alone(tmp_path: Path)
         await pilot.pause()
         assert "0 rows" in drawn(app)
         assert "row 1" not in drawn(app).partition("─")[2]
+
+
+def test_brackets_stand_around_each_passage_that_is_trained_and_not_cut() -> None:
+    row = MadeUpRows("a ").row(1).shown
+    assert row is not None
+    said = mask_text(row, marks=("[[", "]]")).plain
+    assert said == "<|im_start|>a [[ 1 lute lute lute lute lute lute lute lute lute]] lute<|im_end|>"
+    assert mask_text(row).plain == said.replace("[[", "").replace("]]", "")
+    assert "[[ 1 lute" in bracketed(row, ascii_only=True).plain
+    assert bracket_legend(ascii_only=True).plain == "[[trained]] context"
 
 
 @pytest.mark.parametrize(

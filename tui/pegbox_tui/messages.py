@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from textual.message import Message
-from textual.notifications import SeverityLevel
 
 from pegbox_runs.run_state import RunState
+from pegbox_tui.dashboard.view import Beside
 
 
 @dataclass
@@ -15,6 +15,8 @@ class RunAdvanced(Message):
     """The run moved on. Carries the whole state, so that the newest may replace those still queued."""
 
     state: RunState
+    share: float = 1.0
+    """Of the log, what is read: below 1 while it is read for the first time."""
     last: bool = False
     """Whether nothing more comes: the run has ended, or is lost."""
 
@@ -24,9 +26,23 @@ class RunAdvanced(Message):
 
 
 @dataclass
+class BesideRead(Message):
+    """What lies beside the log was read."""
+
+    beside: Beside
+
+
+@dataclass
+class RunUnreadable(Message):
+    """The run's folder can't be read just now; it is tried again."""
+
+    why: str
+    """The system's word for it."""
+
+
+@dataclass
 class CommandAnswered(Message):
     """A run said something to a command that was sent from here, or nothing in time."""
 
     text: str
     """For people; it may hold anything."""
-    severity: SeverityLevel

@@ -1,34 +1,49 @@
-"""What the dashboard says of a state, as text without markup: rows and names may hold anything."""
+"""What the dashboard says above its panels, as text without markup: names may hold anything."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
 
-from pegbox_runs.figures import count, duration, gib
-from pegbox_runs.printable import one_line, printable
+from rich.cells import cell_len
+
+from pegbox_runs.figures import duration
+from pegbox_runs.printable import one_line
 from pegbox_runs.run_state import RunState
-from pegbox_runs.timeline import how_to_go_on, sentence
+from pegbox_tui.dashboard.view import View
 
-SHOWN_EVALUATIONS = 8
+BAR_CELLS, SHORT_BAR_CELLS = 14, 6
+WITHOUT_EPOCHS, WITHOUT_REMARK, SHORTEST = 2, 3, 4
+WIDE, WIDE_SECONDS = 1.5, 60.0
+"""A time left is told as a range where its ends lie further apart: at first, and where the pace has changed."""
+EIGHTHS = " ▏▎▍▌▋▊▉"
+SILENT_SECONDS = 20.0
+"""After which it is said that a run tells nothing, if its steps are short."""
+SILENT_STEPS = 5.0
+"""The same in steps, where they are long."""
 
 
-def headline(run: str, state: RunState) -> str:
-    """Name the run, what it is doing, and how long it will."""
+def headline(view: View) -> str:
+    """Name what the run is doing, by which worker, and which run it is."""
+    state = view.state
     said = [doing(state)]
-    if state.prepared and (state.steps_done or state.step):
-        said.append(f"step {state.steps_done}/{state.prepared.steps}")
-    if state.seconds_left and state.status == "running":
-        said.append(f"{duration(state.seconds_left)} left")
+    silent = silence(view)
+    if silent is not None:
+        said.append(f"no news for {duration(silent)}")
     if state.started:
         if state.started.attempt > 1:
             said.append(f"worker {state.started.attempt}")
         model = state.started.model.rstrip("/").rpartition("/")[2]
         said.append(one_line(f"{state.started.method} on {model}", 32))
-    return " · ".join((*said, one_line(run, 60)))
+    said.append(one_line(view.run, 60))
+    if view.recipe is not None and view.recipe.output.note:
+        said.append(one_line(view.recipe.output.note, 200))
+    return " · ".join(said)
 
 
 def doing(state: RunState) -> str:
     """Say in a word or two what the run is at."""
+    if state.deleted:
+        return "deleted"
     if state.status == "running":
         newest = state.phase is not None and (state.started is None or state.phase.seq > state.started.seq)
         return state.phase.phase if state.phase and newest else "starting"
@@ -39,56 +54,70 @@ def doing(state: RunState) -> str:
     return state.status
 
 
-def figures(state: RunState) -> str:
-    """List the newest figures of a step."""
-    step = state.step
-    if step is None:
-        return "waiting for the first step"
-    memory = step.memory
-    said = [
-        ("rate", f"{step.learning_rate:.2e}"),
-        ("gradient norm", "-" if step.gradient_norm is None else f"{step.gradient_norm:.3f}"),
-        ("tokens/s", f"{step.tokens_per_second:,.0f}"),
-        ("tokens", count(state.tokens)),
-        ("padding", f"{100 * state.padding_share:.1f} %"),
-        ("step", f"{step.step_seconds:.2f} s"),
-        ("memory now", gib(memory.process_now)),
-        ("memory peak", gib(state.peak.process_peak)),
-    ]
-    if memory.device_now is not None:
-        said += [("device now", gib(memory.device_now)), ("device peak", gib(state.peak.device_peak))]
-    return "\n".join(f"{name:<14}{value}" for name, value in said)
+def silence(view: View) -> float | None:
+    """Give for how long a training run has told nothing, where that is longer than its steps explain."""
+    state = view.state
+    if doing(state) != "training" or state.step is None or not state.last_time:
+        return None
+    passed = view.now - state.last_time
+    return passed if passed > max(SILENT_SECONDS, SILENT_STEPS * state.step.step_seconds) else None
 
 
-def evaluations(state: RunState) -> str:
-    """List the evaluations, the newest last, the best one marked in words."""
-    if not state.evaluations:
-        return ""
-    best = state.best_evaluation
-    rows = [
-        f"{e.step:>8}  {e.loss:.4f}" + ("  best" if e is best else "  untrained" if e.step == 0 else "")
-        for e in (*state.evaluations[:1], *state.evaluations[1:][-SHOWN_EVALUATIONS:])
-    ]
-    return "\n".join(["", "    step  evaluation loss", *rows])
+def progress(view: View, width: int | None = None) -> str:
+    """Tell how much is done and how long the rest will take, in as many words as there is room for."""
+    said = _progress(view)
+    for level in range(1, SHORTEST + 1):
+        if width is None or cell_len(said) <= width:
+            break
+        said = _progress(view, level)
+    return said
 
 
-def remarks(run: str, state: RunState) -> str:
-    """Tell the end and how to go on, what happened on the way with the newest first, and the sample answers."""
-    return "\n".join(_said(run, state))
+def _progress(view: View, short: int = 0) -> str:
+    """Tell it; from 1 on a shorter bar, then without epochs, without what isn't counted in, at last without a range."""
+    state = view.state
+    if state.prepared is None:
+        return "the number of steps isn't known yet" if not state.over else "it ended before its first step"
+    steps, done = state.prepared.steps, state.steps_done
+    cells = SHORT_BAR_CELLS if short else BAR_CELLS
+    said = [f"{bar(done / max(steps, 1), cells)} {100 * done // max(steps, 1)} %", f"step {done:,}/{steps:,}"]
+    if state.epochs is not None and short < WITHOUT_EPOCHS:
+        epochs_done, whole = state.epochs
+        said.append(f"epoch {epochs_done:.2f}/{whole:g}")
+    left = state.time_left
+    if state.status == "running" and left is not None:
+        without = " without evaluations" if _lacks_evaluations(state) and short < WITHOUT_REMARK else ""
+        low, high = duration(left.low), duration(left.high)
+        unsure = left.high > max(WIDE * left.low, left.low + WIDE_SECONDS) and short < SHORTEST
+        seconds, about = (f"{low} to {high}", "about ") if unsure else (duration(left.likely), "")
+        said.append(f"{seconds} left{without}, until {about}{clock(view.now + left.likely, view.now)}")
+    elif state.first_time and (state.over or state.status == "lost"):
+        said.append(f"{duration(state.last_time - state.first_time)} in all")
+    return " · ".join(said)
 
 
-def _said(run: str, state: RunState) -> Iterator[str]:
-    if state.ended:
-        yield printable(sentence(state.ended) or "")
-    if state.status == "lost":
-        yield "lost: neither the run's supervisor nor its worker lives, and it told no end"
-    hint = how_to_go_on(run, state)
-    if hint is not None:
-        yield printable(hint)
-    for remark in reversed(state.remarks):
-        said = sentence(remark)
-        if said is not None:
-            yield printable(said)
-    for sample in state.samples:
-        yield f"{'before' if sample.step == 0 else 'after'}: {one_line(sample.question, 300)}"
-        yield f"  {one_line(sample.answer, 500)}"
+def _lacks_evaluations(state: RunState) -> bool:
+    """Tell whether evaluations are to come whose time, or number, the run hasn't told yet."""
+    prepared = state.prepared
+    return prepared is not None and prepared.rows_evaluated > 0 and not (state.evaluations and prepared.every)
+
+
+def reading(share: float) -> str:
+    """Tell how much of the log is read."""
+    return f"{bar(share)} reading the log, {100 * share:.0f} %"
+
+
+def bar(share: float, cells: int = BAR_CELLS) -> str:
+    """Draw a share of 1 in eighths of a cell."""
+    eighths = round(min(max(share, 0.0), 1.0) * cells * 8)
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(cells, "░")
+
+
+def clock(moment: float, now: float) -> str:
+    """Write a time of day, with the date where it is another day; a dash for one that no calendar has."""
+    try:
+        then, today = time.localtime(moment), time.localtime(now)
+    except (OverflowError, ValueError, OSError):  # a log may say anything
+        return "-"
+    return time.strftime("%H:%M" if then[:3] == today[:3] else "%d %b %H:%M", then)

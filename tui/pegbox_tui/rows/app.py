@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from textual.app import App
-from textual.binding import Binding, BindingType
-
 from pegbox_tui.rows.browsing import Look
 from pegbox_tui.rows.screen import RowsScreen
+from pegbox_tui.shell.app import PegboxApp
 
 
-class RowsApp(App[int | None]):
+class RowsApp(PegboxApp[int | None]):
     """One data screen. Returns the length that was taken, or None."""
-
-    TITLE = "Pegbox"
-    ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "leave", show=False, priority=True)]
 
     def __init__(self, name: str, look: Look) -> None:
         super().__init__()

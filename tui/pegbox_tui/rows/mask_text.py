@@ -6,7 +6,7 @@ import msgspec
 from rich.text import Text
 
 from pegbox_runs.printable import printable
-from pegbox_runs.rows.mask_view import MARKS, ShownRow, ShownToken, marked_text
+from pegbox_runs.rows.mask_view import ASCII_MARKS, MARKS, ShownRow, ShownToken, marked_text
 
 TRAINED = ("#d7ffd7 on #005f00", "#d7ffd7 on #1c7c1c")
 """Two shades by turns, so that one sees where a token ends. Foregrounds are set, for terminals of any background."""
@@ -20,13 +20,23 @@ MOST_TOKENS = 4000
 """Tokens that a screen draws of one row: more take it a second."""
 
 
-def mask_text(row: ShownRow, *, most: int = MOST_TOKENS) -> Text:
-    """Color each token; line breaks are shown, and really broken."""
+def mask_text(row: ShownRow, *, most: int = MOST_TOKENS, marks: tuple[str, str] = ("", "")) -> Text:
+    """Color each token, and put marks around what is trained; line breaks are shown, and really broken."""
     begin, stop = window(row, most)
     drawn = Text(_before(begin), overflow="fold")
+    inside = False
     for number in range(begin, stop):
-        drawn.append(visible(row.tokens[number].text), style_of(row.tokens[number], number))
+        token = row.tokens[number]
+        if _learned(token) != inside:
+            drawn.append(marks[inside], TRAINED_SPECIAL)
+            inside = not inside
+        drawn.append(visible(token.text), style_of(token, number))
+    drawn.append(marks[1] if inside else "", TRAINED_SPECIAL)
     return drawn.append(_behind(len(row.tokens) - stop))
+
+
+def _learned(token: ShownToken) -> bool:
+    return token.trained and not token.cut
 
 
 def window(row: ShownRow, most: int) -> tuple[int, int]:
@@ -52,17 +62,17 @@ def legend() -> Text:
     return Text(" ").join(Text(said, style) for said, style in parts)
 
 
-def bracketed(row: ShownRow, *, most: int = MOST_TOKENS) -> Text:
-    """Put brackets around what is trained."""
+def bracketed(row: ShownRow, *, most: int = MOST_TOKENS, ascii_only: bool = False) -> Text:
+    """Put brackets around what is trained, on a terminal without Unicode those that it has."""
     begin, stop = window(row, most)
     tokens = tuple(msgspec.structs.replace(token, text=visible(token.text)) for token in row.tokens[begin:stop])
-    marked = marked_text(msgspec.structs.replace(row, tokens=tokens))
+    marked = marked_text(msgspec.structs.replace(row, tokens=tokens), ascii_only=ascii_only)
     return Text.assemble(_before(begin), marked, _behind(len(row.tokens) - stop), overflow="fold")
 
 
-def bracket_legend() -> Text:
+def bracket_legend(*, ascii_only: bool = False) -> Text:
     """Say what the brackets mean."""
-    return Text("trained".join(MARKS) + " context")
+    return Text("trained".join(ASCII_MARKS if ascii_only else MARKS) + " context")
 
 
 def visible(text: str) -> str:

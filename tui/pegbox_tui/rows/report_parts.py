@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pegbox_methods.advice.data_card import AtLength
-from pegbox_runs.figures import count
+from pegbox_runs.figures import count, size
 from pegbox_runs.printable import one_line, printable
 from pegbox_runs.rows.place import Rejected
 from pegbox_runs.rows.report import Advised, Balance, Lengths, Report, RowFinding, SplitFacts
@@ -47,14 +47,6 @@ def bar(part: float, width: int = BAR) -> str:
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
 
 
-def size_in_words(size: int) -> str:
-    """Write bytes as people read them."""
-    for unit, letters in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if size >= unit:
-            return f"{size / unit:.3g} {letters}" if size < 1000 * unit else f"{size / unit:,.0f} {letters}"
-    return f"{size} bytes"
-
-
 def verdict(report: Report) -> Text:
     """Say whether a run would take the rows."""
     bad = [finding for finding in report.findings if finding.level == "red"]
@@ -81,9 +73,7 @@ def facts(report: Report) -> str:
     """Tell what was read, in one line."""
     files = "" if report.files == 1 else f"{report.files:,} files, "
     rejected = f", {report.rejected:,} rejected" if report.rejected else ""
-    return (
-        f"{files}{size_in_words(report.bytes)}; {rows_in_words(report.rows)}{rejected}; read in {report.seconds:.1f} s"
-    )
+    return f"{files}{size(report.bytes)}; {rows_in_words(report.rows)}{rejected}; read in {report.seconds:.1f} s"
 
 
 def finding_part(finding: RowFinding) -> RenderableType:
@@ -93,10 +83,13 @@ def finding_part(finding: RowFinding) -> RenderableType:
     return behind(Text(MARKS[finding.level], f"bold {finding.level}"), said)
 
 
-def finding_detail(finding: RowFinding) -> RenderableType:
-    """Draw a finding where there is little room: what to do stands before the rows."""
+def finding_detail(finding: RowFinding, command: str = "") -> RenderableType:
+    """Draw a finding where there is little room: what to do stands before the rows.
+
+    `command`: writes a cleaned copy, where the person doesn't stand behind `pegbox data`.
+    """
     examples = [example_line(shown.place, shown.text) for shown in finding.examples]
-    return Group(_title(finding), Text(printable(finding.text)), _todo(finding), *examples, *_source(finding))
+    return Group(_title(finding), Text(printable(finding.text)), _todo(finding, command), *examples, *_source(finding))
 
 
 def _title(finding: RowFinding) -> Text:
@@ -104,10 +97,12 @@ def _title(finding: RowFinding) -> Text:
     return Text.assemble(many, (printable(finding.title), "bold"))
 
 
-def _todo(finding: RowFinding) -> Text:
+def _todo(finding: RowFinding, command: str = "") -> Text:
     """Say what to do, and what --fix would do."""
-    fix = (f" (--fix {FIXES[finding.fix]})", "cyan") if finding.fix is not None else ""
-    return Text.assemble(("→ ", "bold"), printable(finding.todo), fix)
+    said = Text.assemble(("→ ", "bold"), printable(finding.todo))
+    if finding.fix is not None and command:
+        return said.append(f" `{printable(command)}` {FIXES[finding.fix]}.", "cyan")
+    return said.append(f" (--fix {FIXES[finding.fix]})", "cyan") if finding.fix is not None else said
 
 
 def _source(finding: RowFinding) -> Iterator[Text]:

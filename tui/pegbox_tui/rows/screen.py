@@ -12,22 +12,29 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.printable import one_line, printable
 from pegbox_tui.rows.browsing import BrowsedRow, BrowsedRows, Look
-from pegbox_tui.rows.keys import KeysScreen
 from pegbox_tui.rows.mask_text import bracket_legend, bracketed, legend, mask_text, tokens_in_words
 from pegbox_tui.rows.messages import Examination, RowBrowsed, RowsExamined
 from pegbox_tui.rows.report_parts import bar, headline, histogram
-from pegbox_tui.rows.sections import Section, sections
+from pegbox_tui.rows.sections import ABOUT, Detail, Section, Sections, ShownText, sections
+from pegbox_tui.shell.app import PegboxApp
+from pegbox_tui.shell.explaining import Explanation
+from pegbox_tui.shell.key_line import KeyLine
 
 PAGE = 10
 """Rows that PageDown leafs through."""
 WIDE = 110
 """Columns from which the histogram has a place of its own."""
+
+
+def _silent(key: str, action: str, does: str, *, first: bool = True) -> Binding:
+    """Bind a key that the footer has no room for; `?` lists it."""
+    return Binding(key, action, does, show=False, priority=first, tooltip=does)
 
 
 class Left(Exception):
@@ -42,17 +49,16 @@ class RowsScreen(Screen[int | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,j", "leaf(1)", "Next", key_display="→", priority=True),
         Binding("left,k", "leaf(-1)", "Before", key_display="←", priority=True),
-        Binding("pagedown", f"leaf({PAGE})", show=False, priority=True),
-        Binding("pageup", f"leaf(-{PAGE})", show=False, priority=True),
-        Binding("home", "first", show=False, priority=True),
-        Binding("end", "last", show=False, priority=True),
+        _silent("pagedown", f"leaf({PAGE})", "ten rows on"),
+        _silent("pageup", f"leaf(-{PAGE})", "ten rows back"),
+        _silent("home", "first", "the first row"),
+        _silent("end", "last", "the last row"),
         Binding("n", "example(1)", "Of these"),
-        Binding("N", "example(-1)", show=False),
-        Binding("space", "scroll_row(1)", show=False),
-        Binding("b", "scroll_row(-1)", show=False),
+        _silent("N", "example(-1)", "the row before, of those of the chosen finding", first=False),
+        _silent("space", "scroll_row(1)", "a page of a long row on", first=False),
+        _silent("b", "scroll_row(-1)", "a page of a long row back", first=False),
         Binding("m", "brackets", "Brackets"),
         Binding("t", "take", "Take length"),
-        Binding("question_mark", "keys", "Keys", key_display="?"),
         Binding("q,escape", "leave", "Leave", key_display="q"),
     ]
 
@@ -73,17 +79,21 @@ class RowsScreen(Screen[int | None]):
         """Lay out: a headline, the report (a list, details, lengths), a row with its legend."""
         yield Static(id="headline", markup=False)
         with Horizontal(id="report"):
-            yield OptionList(id="sections", markup=False)
-            with VerticalScroll(id="detail"):
+            yield Sections()
+            with Detail(id="detail"):
                 yield Static(id="detail-text", markup=False)
             with Vertical(id="lengths"):
                 yield Static(id="lengths-text", markup=False)
         with Vertical(id="browser"):
             yield Static(id="row-head", markup=False)
-            with VerticalScroll(id="row-scroll"):
+            with ShownText(id="row-scroll"):
                 yield Static(id="row", markup=False)
             yield Static(id="legend", markup=False)
-        yield Footer()
+        yield KeyLine()
+
+    def explanation(self) -> Explanation | None:
+        """Explain the screen."""
+        return ABOUT
 
     def on_mount(self) -> None:
         """Begin to read."""
@@ -128,7 +138,7 @@ class RowsScreen(Screen[int | None]):
         if rows.report.lengths is not None:
             self.query_one("#lengths-text", Static).update(histogram(rows.report.lengths, 22))
         self._sections = {section.name: section for section in sections(rows)}
-        choices = self.query_one("#sections", OptionList)
+        choices = self.query_one(Sections)
         choices.clear_options()
         choices.add_options([Option(section.label, id=section.name) for section in self._sections.values()])
         choices.highlighted = 0
@@ -137,7 +147,7 @@ class RowsScreen(Screen[int | None]):
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Show the details of what is chosen."""
-        self._section = self._sections[event.option.id or ""]
+        self._section = self.query_one(Sections).section = self._sections[event.option.id or ""]
         self.query_one("#detail-text", Static).update(self._section.detail)
         self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
 
@@ -196,10 +206,6 @@ class RowsScreen(Screen[int | None]):
             return
         self.dismiss(rows.report.lengths.recommended)
 
-    def action_keys(self) -> None:
-        """Show all keys."""
-        self.app.push_screen(KeysScreen())
-
     def action_leave(self) -> None:
         """Leave with nothing."""
         self.dismiss(None)
@@ -233,9 +239,15 @@ class RowsScreen(Screen[int | None]):
         else:
             head += f" · {tokens_in_words(row.shown)}"
             notes = Text("".join(f"\n{printable(note)}" for note in row.shown.notes), "yellow")
-            body.update((bracketed(row.shown) if self._brackets else mask_text(row.shown)).append(notes))
+            shown = bracketed(row.shown, ascii_only=self._ascii) if self._brackets else mask_text(row.shown)
+            body.update(shown.append(notes))
         self.query_one("#row-head", Static).update(head)
-        self.query_one("#legend", Static).update(bracket_legend() if self._brackets else legend())
+        self.query_one("#legend", Static).update(bracket_legend(ascii_only=self._ascii) if self._brackets else legend())
+
+    @property
+    def _ascii(self) -> bool:
+        app = self.app
+        return isinstance(app, PegboxApp) and app.look.ascii
 
 
 def _row(rows: BrowsedRows, number: int) -> BrowsedRow:

@@ -1,0 +1,1 @@
+"""The rows to learn from: picked, examined, parted, and cut where it costs little."""
