@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pegbox import __version__
 from pegbox.parser import build_parser
+from pegbox.terminal import is_terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,8 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     asked = parser.parse_args(given)
     if asked.command is None:
-        parser.print_help()
-        return 2
+        if not is_terminal():
+            parser.print_help()
+            return 2
+        asked.command, asked.json = "wizard", False
     from pegbox.dispatch import dispatch
 
     return dispatch(asked)

@@ -13,7 +13,7 @@ from pegbox_hardware.machine import probe
 from pegbox_hardware.profiles import load_profiles
 from pegbox_hardware.shape import ALL_LINEAR, ATTENTION
 from pegbox_methods.advice.places import places_of, planned_card, planned_memory
-from pegbox_methods.advice.pricing import STACKS
+from pegbox_methods.advice.pricing import STACKS, number_of, targets_of
 from pegbox_methods.advice.records import Place
 from pegbox_methods.home import user_path
 from pegbox_methods.recipe import Recipe
@@ -21,7 +21,7 @@ from pegbox_methods.recipe_file import complete_recipe, read_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card, method_names
 from pegbox_runs.advising import learned_here
-from pegbox_runs.forecasting import measured_rate, number_of, setup_from, setup_of, targets_of
+from pegbox_runs.forecasting import measured_rate, setup_from, setup_of
 from pegbox_runs.models import find_config, named_model, read_config
 
 SWITCH = {"on": True, "off": False}

@@ -16,6 +16,7 @@ from pegbox_runs.printable import printable
 
 def dispatch(asked: argparse.Namespace) -> int:
     """Import the command's module, which is called like the command, and run it."""
+    _set_look(asked)
     command = importlib.import_module(f"pegbox.commands.{asked.command.replace('-', '_')}")
     try:
         code: int = command.run(asked)
@@ -31,6 +32,13 @@ def dispatch(asked: argparse.Namespace) -> int:
         named = f"{error.filename}: " if error.filename else ""
         return _refused(Refusal(f"{named}{error.strerror or error}."), json=asked.json)
     return code
+
+
+def _set_look(asked: argparse.Namespace) -> None:
+    """Put how screens shall be drawn where all of them look for it: the surroundings."""
+    for name in ("calm", "ascii"):
+        if getattr(asked, name, False):
+            os.environ[f"PEGBOX_{name.upper()}"] = "1"
 
 
 def _refused(refusal: Refusal, *, json: bool) -> int:

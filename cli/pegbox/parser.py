@@ -9,6 +9,7 @@ from pegbox import __version__
 
 DESCRIPTION = """\
 Fine-tune language models on one GPU, over SSH, without losing the run.
+Without a command, in a terminal: the wizard, from this machine to a run in six steps.
 
 RECIPE is a TOML file, of which two keys are needed: model.name and rows.file.
 RUN is a run's id, a unique beginning of it, or `last`: the one that was made last."""
@@ -23,6 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pegbox {__version__}")
+    _add_look(parser, default=False)
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
 
     def command(name: str, summary: str) -> argparse.ArgumentParser:
@@ -30,8 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
         made.add_argument("--json", action="store_true", help="answer as JSON on standard output, and nothing else")
         return made
 
-    demo = command("demo", "fine-tune the bundled model on the bundled rows, end to end, in about half a minute")
-    _add_view(demo)
+    _add_view(command("demo", "fine-tune the bundled model on the bundled rows, end to end, in about half a minute"))
 
     train = command("train", "start a run from a recipe, detached, and watch it")
     train.add_argument(
@@ -53,7 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_view(train)
 
     runs = command("runs", "list the runs, newest last")
+    _add_look(runs, default=argparse.SUPPRESS)
     runs.add_argument("--limit", type=int, default=20, metavar="N", help="the newest N only; 0 for all (default 20)")
+    runs.add_argument("--screen", action="store_true", help="open them as a screen: watch, sort, repeat, stop, delete")
 
     watch = command("watch", "watch a run, now or after its end; leaving never stops it")
     watch.add_argument("run", metavar="RUN", nargs="?", default="last", help="default: last")
@@ -71,9 +74,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_methods(command)
 
-    schema = command("schema", "print the JSON schema of a file that Pegbox reads or writes")
-    schema.add_argument("record", choices=("recipe", "event", "summary"), help="which one")
+    _add_schema(command("schema", "print the JSON schema of a file that Pegbox reads or writes"))
     return parser
+
+
+def _add_schema(schema: argparse.ArgumentParser) -> None:
+    schema.add_argument("record", choices=("recipe", "event", "summary"), help="which one")
 
 
 def _add_controls(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
@@ -204,6 +210,24 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _add_view(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plain", action="store_true", help="plain lines, as where there is no terminal")
+    # Without a default, a command that isn't told leaves what stood before it: `pegbox --calm watch`.
+    _add_look(parser, default=argparse.SUPPRESS)
+
+
+def _add_look(parser: argparse.ArgumentParser, *, default: bool | str) -> None:
+    """Add how screens are drawn, wherever one opens. What is printed otherwise isn't changed by it."""
+    parser.add_argument(
+        "--calm",
+        action="store_true",
+        default=default,
+        help="no animation, one update every five seconds: for slow lines (or PEGBOX_CALM=1)",
+    )
+    parser.add_argument(
+        "--ascii",
+        action="store_true",
+        default=default,
+        help="draw with ASCII alone: for terminals without Unicode (or PEGBOX_ASCII=1)",
+    )
 
 
 def _add_forecast(forecast: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ from pegbox_runs.event_log import BadLine
 from pegbox_runs.figures import count, duration, gib
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_state import RunState
-from pegbox_runs.timeline import sentence
+from pegbox_runs.timeline import ending, sentence
 
 LINES_A_RUN = 20
 
@@ -45,14 +45,24 @@ def lines(event: AnyEvent | BadLine, state: RunState) -> Iterator[str]:
             empty = sum(rank == 0 for rank in event.ranks.values())
             emptied = f"; {empty} of {len(event.ranks)} matrices have none" if empty else ""
             yield f"step {event.step}: {sum(event.ranks.values())} of {event.before} ranks are left{emptied}"
+        case Sample(step=0):
+            yield from _answer("before", event)
         case Sample():
-            yield f"{'before' if event.step == 0 else 'after'}: {one_line(event.question, 200)}"
-            yield f"  answer: {one_line(event.answer, 300)}"
+            pass  # on the way there are many: the closing ones are told at the end
         case Finished():
+            newest = {sample.index: sample for sample in state.samples if sample.step > 0}
+            for sample in newest.values():
+                closing = event.adapter is not None and sample.step == event.steps
+                yield from _answer("after" if closing else f"step {sample.step}", sample)
             wasted = f"; {100 * state.padding_share:.1f} % of the positions were padding" if state.tokens else ""
-            yield f"{sentence(event)}{wasted}"
+            yield f"{ending(state) or sentence(event)}{wasted}"
         case _:
             yield from (sentence(event) or "").splitlines()
+
+
+def _answer(when: str, sample: Sample) -> Iterator[str]:
+    yield f"{when}: {one_line(sample.question, 200)}"
+    yield f"  answer: {one_line(sample.answer, 300)}"
 
 
 def _shown(event: Step, state: RunState) -> bool:

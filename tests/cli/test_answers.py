@@ -46,13 +46,10 @@ def test_the_demo_lowers_the_loss_of_rows_it_was_not_trained_on_by_15_percent(ho
     record = json.loads(done.stdout)
     assert record["loss_fall"] >= 0.15
     samples = record["samples"]
-    assert [(sample["step"] > 0, sample["index"]) for sample in samples] == [
-        (False, 0),
-        (False, 1),
-        (True, 0),
-        (True, 1),
-    ]
-    for before, after in (samples[::2], samples[1::2]):
+    untrained, trained = samples[:2], samples[-2:]
+    assert [(sample["step"], sample["index"]) for sample in untrained] == [(0, 0), (0, 1)]
+    assert [(sample["step"], sample["index"]) for sample in trained] == [(135, 0), (135, 1)]
+    for before, after in zip(untrained, trained, strict=True):
         assert before["question"] == after["question"]
         assert before["answer"] != after["answer"]
     assert Path(record["adapter"], "adapter_model.safetensors").is_file()

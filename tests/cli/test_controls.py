@@ -15,9 +15,9 @@ from rich.console import Console
 
 from pegbox import command_answer
 from pegbox.__main__ import main
-from pegbox.commands import resume, runs, train
+from pegbox.commands import resume, runs
 from pegbox_methods.events import Failed, Finished, Restarting
-from pegbox_runs import asking, continuing
+from pegbox_runs import asking, continuing, starting
 from pegbox_runs.commands import CommandReader, answer
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.run_folder import RunFolder, all_runs
@@ -218,7 +218,7 @@ def test_a_run_that_goes_on_is_not_changed_on_the_way(
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[list[RunFolder]]:
     """Launch nothing, and keep what would have been."""
     kept: list[list[RunFolder]] = []
-    monkeypatch.setattr(train, "launch", lambda folders: kept.append(list(folders)))
+    monkeypatch.setattr(starting, "launch", lambda folders, gpu=None: kept.append(list(folders)))
     return kept
 
 

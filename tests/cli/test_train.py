@@ -84,7 +84,7 @@ def test_the_log_tells_the_whole_story_in_order(trained: tuple[RunFolder, str]) 
     assert [event.step for event in events if isinstance(event, Step)] == [1, 2, 3, 4, 5, 6]
     assert [event.step for event in events if isinstance(event, Evaluation)] == [0, 3, 6]
     assert [event.step for event in events if isinstance(event, Checkpoint)] == [3, 6]
-    assert [event.step for event in events if isinstance(event, Sample)] == [0, 6]
+    assert [event.step for event in events if isinstance(event, Sample)] == [0, 3, 6]
 
 
 def test_every_figure_of_a_step_is_there_and_plausible(trained: tuple[RunFolder, str]) -> None:
@@ -118,6 +118,7 @@ def test_the_folder_holds_what_it_promises_and_is_private(trained: tuple[RunFold
         "commands.jsonl",
         "environment.json",
         "events.jsonl",
+        "forecast.json",
         "recipe.toml",
         "summary.json",
         "worker.log",

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from pegbox.answer import answer_json, say
-from pegbox.commands.train import start
 from pegbox.commands.watch import show
 from pegbox_methods.events import Failed, Sample
 from pegbox_methods.recipe_file import recipe_from_table
@@ -19,6 +18,7 @@ from pegbox_runs.models import BUNDLED
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState
+from pegbox_runs.starting import start_runs
 from pegbox_runs.viewing import follow, state_of
 
 RECIPE: dict[str, Any] = {
@@ -33,7 +33,7 @@ RECIPE: dict[str, Any] = {
 def run(asked: argparse.Namespace) -> int:
     """Train, show it live, and say what came of it."""
     recipe = recipe_from_table(RECIPE, file="the demo's recipe", folder=Path.cwd())
-    folder = start(recipe, file="the demo's recipe")
+    folder = start_runs([(recipe, "the demo's recipe")])[0]
     code = show(folder, json=False, plain=asked.plain, leave_at_end=True) if not asked.json else _wait(folder)
     state = state_of(folder)
     if asked.json:

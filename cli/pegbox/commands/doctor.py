@@ -16,7 +16,7 @@ from pegbox_hardware.machine import Machine
 from pegbox_methods.recipe_file import portable
 from pegbox_runs.device_names import device_label
 from pegbox_runs.doctor import findings
-from pegbox_runs.figures import gib
+from pegbox_runs.figures import size
 from pegbox_runs.finding import Finding, Level
 from pegbox_runs.jobs import JobFailed
 from pegbox_runs.learned import learned_findings
@@ -66,20 +66,20 @@ def _machine(machine: Machine) -> Iterator[tuple[str, str]]:
     quota = f" ({machine.core_quota:g} of them allowed here)" if machine.core_quota is not None else ""
     flags = f", {' '.join(machine.cpu_flags)}" if machine.cpu_flags else ""
     yield "processor", f"{machine.cpu}, {machine.cores} {'core' if machine.cores == 1 else 'cores'}{quota}{flags}"
-    limit = f", the container's share of {gib(machine.memory_host)}" if machine.memory_limit is not None else ""
-    yield "RAM", f"{gib(machine.memory_available)} free of {gib(machine.memory_total)}{limit}"
+    limit = f", the container's share of {size(machine.memory_host)}" if machine.memory_limit is not None else ""
+    yield "RAM", f"{size(machine.memory_available)} free of {size(machine.memory_total)}{limit}"
     for gpu in machine.gpus:
         yield device_label(gpu), _gpu(gpu)
     if not machine.gpus:
         yield "GPU", "none that this process may use"
     for disk in machine.disks:
-        yield disk.what, f"{portable(disk.path)}, {gib(disk.free)} free"
+        yield disk.what, f"{portable(disk.path)}, {size(disk.free)} free"
     if machine.terminal is not None:
         place = machine.terminal
-        size = (
+        shape = (
             f"{place.columns} x {place.lines}" if place.columns is not None else "none: output goes to a file or pipe"
         )
-        parts = (size, place.term, place.colors, place.multiplexer, "over SSH" if place.ssh else None)
+        parts = (shape, place.term, place.colors, place.multiplexer, "over SSH" if place.ssh else None)
         yield "terminal", ", ".join(part for part in parts if part)
 
 
@@ -91,7 +91,7 @@ def _gpu(gpu: Gpu) -> str:
     )
     parts = (
         gpu.name,
-        f"{gib(gpu.memory_free)} free of {gib(gpu.memory_total)}{shared}",
+        f"{size(gpu.memory_free)} free of {size(gpu.memory_total)}{shared}",
         f"compute capability {gpu.compute_capability}" if gpu.compute_capability else "",
         gpu.architecture or "",
         f"driver {gpu.driver}" + (f" for CUDA {gpu.cuda}" if gpu.cuda else "") if gpu.driver else "",

@@ -60,7 +60,7 @@ def _forecast(options: argparse.Namespace, asked: Asked, shape: ModelShape | Non
         cost = cost_for(shape, asked.setup, asked.settings)
         found = analytic(shape, asked.setup, cost, stack=asked.stack, learned=asked.learned)
     if asked.place is not None and asked.place.accelerator == "cpu":
-        return on_processor(found, autocast=asked.setup.autocast)
+        return on_processor(found)
     return found
 
 

@@ -11,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pegbox.answer import answer_json, say
+from pegbox.terminal import is_terminal
+from pegbox_methods.refusal import Refusal
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import all_runs, runs_root
 from pegbox_runs.summary import Summary
@@ -30,7 +32,9 @@ STYLES = {
 
 
 def run(asked: argparse.Namespace) -> int:
-    """List the newest runs."""
+    """List the newest runs, or open the screen of all."""
+    if asked.screen:
+        return _screen(asked)
     folders = all_runs()
     shown = folders[-asked.limit :] if asked.limit > 0 else folders
     summaries = [summary_of(folder) for folder in shown]
@@ -44,6 +48,20 @@ def run(asked: argparse.Namespace) -> int:
             say(line)
         if len(shown) < len(folders):
             say(f"{len(folders) - len(shown)} older ones: `pegbox runs --limit 0`.")
+    return 0
+
+
+def _screen(asked: argparse.Namespace) -> int:
+    """Show all runs; go on in the wizard where one is to be repeated with changes."""
+    if asked.json or not is_terminal():
+        raise Refusal("--screen needs a terminal at both ends, and doesn't go with --json.")
+    from pegbox_tui.runs_app import browse_runs
+    from pegbox_tui.shell.look import Look
+
+    if browse_runs(Look.here()):
+        from pegbox.commands import wizard
+
+        return wizard.run(asked)
     return 0
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import NamedTuple
 
 import msgspec
 
 from pegbox.answer import answer_json, say
 from pegbox.plain_view import lines
+from pegbox.terminal import is_terminal
 from pegbox_runs.event_log import BadLine
 from pegbox_runs.run_folder import RunFolder, find
 from pegbox_runs.run_state import RunState
@@ -18,6 +18,8 @@ from pegbox_runs.viewing import follow
 
 LOST = "lost: neither the run's supervisor nor its worker lives, and it told no end (a power cut?)"
 
+DELETED = "deleted: the run's folder is gone"
+
 
 def run(asked: argparse.Namespace) -> int:
     """Show a run that is there already."""
@@ -25,7 +27,7 @@ def run(asked: argparse.Namespace) -> int:
 
 
 def show(folder: RunFolder, *, json: bool, plain: bool, leave_at_end: bool = False, after: int = 0) -> int:
-    """Show a run until it ends or the viewer leaves. Returns: 1 if it failed or was lost, else 0.
+    """Show a run until it ends or the viewer leaves. Returns: 1 if it failed, was lost or was deleted, else 0.
 
     `after`: lines and JSON leave out what the log numbers up to that.
     """
@@ -36,7 +38,7 @@ class Seen(NamedTuple):
     """What came of watching."""
 
     code: int
-    """1 if the run failed or was lost."""
+    """1 if the run failed, was lost or was deleted."""
     left: bool
     """Whether the viewer left a run that goes on."""
 
@@ -47,11 +49,11 @@ def seen(folder: RunFolder, *, json: bool, plain: bool, leave_at_end: bool = Fal
     try:
         if json:
             state = _as_json(folder, after)
-        elif plain or not _is_terminal():
+        elif plain or not is_terminal():
             state = _as_lines(folder, after)
         else:
             state = _as_screen(folder, leave_at_end=leave_at_end)
-            if not state.over and state.status != "lost":
+            if is_carried(state):
                 say(goes_on)
     except KeyboardInterrupt:
         say(f"\n{goes_on}", json=json)
@@ -59,25 +61,32 @@ def seen(folder: RunFolder, *, json: bool, plain: bool, leave_at_end: bool = Fal
     hint = how_to_go_on(folder.id, state)
     if hint is not None:
         say(hint, json=json)
-    failed = state.status in {"failed", "lost"}
-    return Seen(1 if failed else 0, left=not (failed or state.over))
+    failed = state.deleted or state.status in {"failed", "lost"}
+    return Seen(1 if failed else 0, left=is_carried(state))
 
 
-def _is_terminal() -> bool:
-    """Tell whether a person sits at both ends; a closed stream is None."""
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+def is_carried(state: RunState) -> bool:
+    """Tell whether a run goes on, for all that was seen of it."""
+    return not (state.over or state.deleted or state.status == "lost")
 
 
 def _as_screen(folder: RunFolder, *, leave_at_end: bool) -> RunState:
     """Open the dashboard, and leave its last words on the terminal."""
     from pegbox_tui.app import watch
+    from pegbox_tui.shell.look import Look
 
-    state = watch(folder, leave_at_end=leave_at_end)
+    state = watch(folder, leave_at_end=leave_at_end, look=Look.here())
     for line in lines(state.ended, state) if state.ended else ():
         say(line)
-    if state.status == "lost":
-        say(LOST)
+    _say_loss(state)
     return state
+
+
+def _say_loss(state: RunState) -> None:
+    if state.deleted:
+        say(DELETED)
+    elif state.status == "lost":
+        say(LOST)
 
 
 def _as_json(folder: RunFolder, after: int) -> RunState:
@@ -90,8 +99,8 @@ def _as_json(folder: RunFolder, after: int) -> RunState:
                 answer_json({"event": "bad-line", **msgspec.structs.asdict(event)})
             elif event.seq > after:
                 answer_json(event)
-    if state.status == "lost":
-        answer_json({"event": "lost"})
+    if state.deleted or state.status == "lost":
+        answer_json({"event": "deleted" if state.deleted else "lost"})
     return state
 
 
@@ -103,6 +112,5 @@ def _as_lines(folder: RunFolder, after: int) -> RunState:
             for line in lines(event, state) if isinstance(event, BadLine) or event.seq > after else ():
                 say(line)
         state = advance.state
-    if state.status == "lost":
-        say(LOST)
+    _say_loss(state)
     return state
