@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 SOURCES := cli tui runs methods hardware plugins tests
 GUESTS := pegbox-road pegbox-mora
 
-.PHONY: demo test check lint types contracts bench accuracy capabilities docs bundled snapshots clean help
+.PHONY: demo test check lint types contracts bench accuracy capabilities docs bundled snapshots screens clean help
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -34,7 +34,12 @@ contracts: $(READY)
 
 bench: $(READY) ## print both sides of each performance claim, from one run
 	$(BIN)/python -m tests.bench.version_start
+	$(BIN)/python -m tests.bench.first_frame
+	$(BIN)/python -m tests.bench.form_latency
 	$(BIN)/python -m tests.bench.fold_million
+	$(BIN)/python -m tests.bench.dashboard_open
+	$(BIN)/python -m tests.bench.wire_bytes
+	$(BIN)/python -m tests.bench.advisor_cost
 	$(BIN)/python -m tests.bench.advice_time
 	$(BIN)/python -m tests.bench.forecast_time
 	$(BIN)/python -m tests.bench.rows_checked
@@ -59,6 +64,9 @@ bundled: $(READY) ## make the bundled model and rows anew (about 15 minutes)
 
 snapshots: $(READY) ## accept the screens as they are now
 	$(BIN)/python -m pytest -q tests/tui --snapshot-update
+
+screens: $(READY) ## draw the pictures in docs/screens from the screens as they are now
+	$(BIN)/python -m tests.house.screenshots
 
 clean: ## remove the environment
 	rm -rf $(VENV)

@@ -21,6 +21,7 @@ from pegbox_methods.torch_half import Attached, load_torch_half
 from pegbox_runs.checkpoints import Progress
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.models import BUNDLED, find_model
+from pegbox_runs.plan import plan
 from pegbox_runs.preflight import check
 from pegbox_runs.run_folder import RunFolder, create
 from pegbox_runs.run_state import RunState
@@ -28,7 +29,6 @@ from pegbox_worker import job
 from pegbox_worker.arguments import training_arguments
 from pegbox_worker.base_model import admit_bitsandbytes, load_model, load_packed_model, load_tokenizer
 from pegbox_worker.control import Control
-from pegbox_worker.plan import plan
 from pegbox_worker.precision import NumberFormat
 from pegbox_worker.stop_flag import StopFlag
 from pegbox_worker.trainer import MeasuredTrainer
@@ -123,6 +123,9 @@ class NoFailure:
         """Nobody is told."""
 
     def evaluation_begins(self, _step: int) -> None:
+        """Not looked at."""
+
+    def evaluation_ends(self, _step: int) -> None:
         """Not looked at."""
 
     def checkpoint_failed(self, _step: int, error: BaseException) -> None:

@@ -17,12 +17,12 @@ from pegbox_methods.recipe import Evaluation, Output, Recipe
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import Attached, load_torch_half
 from pegbox_runs.event_log import EventWriter
+from pegbox_runs.plan import Plan
 from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.assembly import loss_on_labels, make_trainer
 from pegbox_worker.certify.bench import CPU, Bench
 from pegbox_worker.certify.case import Case
 from pegbox_worker.control import Control
-from pegbox_worker.plan import Plan
 from pegbox_worker.precision import decide
 from pegbox_worker.reporter import Reporter
 from pegbox_worker.sentinel.sentinel import Sentinel

@@ -1,4 +1,4 @@
-"""A log of a million steps: folded whole, then followed. Goals: under 3 s; only what is new is read."""
+"""A log of a million steps: folded whole, then followed. Goals: under 1.3 s; only what is new is read."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ def line(number: int) -> bytes:
         tokens=2048,
         tokens_per_second=5432.1,
         step_seconds=0.37702,
+        rows_seconds=0.00123,
+        optimizer_seconds=0.01402,
         memory=memory,
     )
     return event_encoder().encode(step) + b"\n"
@@ -40,9 +42,9 @@ def main() -> None:
             file.writelines(line(number) for number in range(1, LINES + 1))
         size = log.stat().st_size
         reader = EventReader(log)
-        begin = time.perf_counter()
+        begin, worked = time.perf_counter(), time.process_time()
         state = catch_up(reader, RunState())
-        whole = time.perf_counter() - begin
+        whole, worked = time.perf_counter() - begin, time.process_time() - worked
         assert len(state.loss) == LINES
         with log.open("ab") as file:
             file.write(line(LINES + 1))
@@ -52,8 +54,8 @@ def main() -> None:
         assert len(state.loss) == LINES + 1
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{LINES:,} lines ({size / 1e6:.0f} MB) folded in {whole:.2f} s (goal 3 s), peak memory {peak:.0f} MiB; "
-        f"one more line in {more * 1e3:.2f} ms: {whole / more:,.0f}x less"
+        f"{LINES:,} lines ({size / 1e6:.0f} MB) folded in {whole:.2f} s, {worked:.2f} s of the processor (goal 1.3 s), "
+        f"peak memory {peak:.0f} MiB; one more line in {more * 1e3:.2f} ms: {whole / more:,.0f}x less"
     )
 
 

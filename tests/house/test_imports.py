@@ -59,6 +59,21 @@ def test_looking_at_runs_and_at_this_machine_loads_nothing_that_reads_rows(tmp_p
     assert not loaded & {"numpy", "pyarrow", "tokenizers", "jinja2", "ftfy", "rensa"}
 
 
+def test_the_first_frame_of_the_wizard_waits_for_nothing_that_reads_rows_or_asks_the_hub(tmp_path: Path) -> None:
+    frame = (
+        "import asyncio, sys; from pegbox.dispatch import dispatch; import pegbox.commands.wizard\n"
+        "from pegbox_tui.wizard.app import WizardApp\n"
+        "async def frame():\n"
+        "    app = WizardApp(); app.bench.go = lambda: None\n"
+        "    async with app.run_test() as pilot: assert pilot.app.screen.query('Trail'); loaded = sorted(sys.modules)\n"
+        "    return loaded\n"
+        "loaded = asyncio.run(frame())\n"
+        "for name in set(sys.modules) - set(loaded): del sys.modules[name]"
+    )
+    loaded = loaded_by(frame, tmp_path)
+    assert not loaded & (HEAVY | {"numpy", "pyarrow", "huggingface_hub", "tokenizers", "jinja2", "ftfy", "rensa"})
+
+
 def test_the_front_door_loads_no_wing_and_no_library(tmp_path: Path) -> None:
     loaded = loaded_by("import pegbox", tmp_path)
     assert not loaded & (HEAVY | {"textual", "rich", "msgspec", "pluggy", *WINGS} - {"pegbox"})

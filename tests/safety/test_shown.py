@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from textual.widgets import Static
 
 from pegbox.answer import answer_json, say
 from pegbox.commands import watch
@@ -35,6 +34,7 @@ from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import fold
 from pegbox_runs.supervision.telling import conclude
 from pegbox_tui.app import WatchApp
+from pegbox_tui.dashboard.sheet import Sheet
 from tests.stories import STORY, made, started
 
 ATTACKS = (
@@ -153,6 +153,6 @@ async def test_the_dashboard_draws_a_hostile_run_as_text(home: Path) -> None:
         )
         assert acts(drawn) == []
         assert app.is_running
-        said = " ".join(str(part.render()) for part in app.screen.query(Static))
+        said = " ".join(part.said for part in app.screen.query(Sheet))
         assert "[red]markup" in said
         assert acts(said) == []
