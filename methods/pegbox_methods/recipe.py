@@ -13,7 +13,9 @@ __all__ = [
     "Allowed",
     "Column",
     "Evaluation",
+    "Judging",
     "Method",
+    "Metric",
     "MixedRows",
     "Model",
     "Output",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Metric = Literal["exact-match", "token-f1", "rouge-l"]
 
 
 class Model(Part, frozen=True):
@@ -179,6 +182,39 @@ class Evaluation(Part, frozen=True):
     ] = "evaluations"
 
 
+class Judging(Part, frozen=True):
+    """What is written down of the model row by row, before the training and after it, so that runs can be compared."""
+
+    rows: Annotated[
+        bool,
+        Meta(description="Write the loss of each held-out row, without a method's extra terms, into judged.json."),
+    ] = False
+    general: Annotated[
+        Text | None,
+        Meta(
+            description="A file of rows that have nothing to do with the task: what their loss rises by was forgotten. "
+            "'bundled': those that come with Pegbox. Default: none. Needs `rows`."
+        ),
+    ] = None
+    metrics: Annotated[
+        tuple[Metric, ...],
+        Meta(
+            description="Measures of answers to held-out questions against what the rows say: 'exact-match', "
+            "'token-f1', 'rouge-l'. Needs `rows`."
+        ),
+    ] = ()
+    answers: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="Held-out questions that are answered for the measures, the first ones; greedily, of at most "
+            "evaluation.sample_tokens tokens.",
+            extra_json_schema={"unit": "rows"},
+        ),
+    ] = 50
+
+
 class Output(Part, frozen=True):
     """What is kept."""
 
@@ -235,6 +271,7 @@ class Recipe(Part, frozen=True):
     method: Method = field(default_factory=Method)
     training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    judging: Judging = field(default_factory=Judging)
     output: Output = field(default_factory=Output)
     recovery: Recovery = field(default_factory=Recovery)
     seeds: Seeds = field(default_factory=Seeds)

@@ -1,0 +1,197 @@
+"""results.json: what a comparison found, as a record; every table, chart and screen is made from it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from pegbox_methods.events import UNDECODABLE
+from pegbox_methods.recipe import Metric
+from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.whole_file import write_whole
+
+FORM = 1
+Standing = Literal["waiting", "running", "done", "part", "failed"]
+Axis = Literal["loss", "memory", "time", "size", "forgetting"]
+"""Less is better on each: held-out loss, peak memory, training time, adapter's bytes, what was forgotten."""
+
+
+class Interval(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure with the range in which it lies with 95 % confidence; without one where it was measured once."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """One try of a learning rate."""
+
+    rate: float
+    steps: int
+    loss: float | None
+    """On the rows that choose, in nats per token; None: it has none."""
+    why: str = ""
+    """Why it has none: `diverged`, or the failure's own words."""
+
+
+class SeedResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One training that counts."""
+
+    seed: int
+    entry: str
+    """Its id: the name of its folder in `entries`."""
+    recipe: str
+    """A file in the comparison's folder from which `pegbox train` repeats it."""
+    loss: float
+    """On the rows of the verdict, in nats per token, of the weights that were kept."""
+    loss_all: float
+    """On all held-out rows: what the run's own evaluation told."""
+    kept_step: int
+    general: float | None = None
+    """Loss on the general rows after the training."""
+    scores: dict[Metric, float] = {}
+    """Means over the answered rows."""
+    device_peak: int | None = None
+    process_peak: int | None = None
+    training_seconds: float
+    wall_seconds: float
+    tokens_per_second: float
+    changed: tuple[str, ...] = ()
+    """What memory made it change on the way."""
+    curve: tuple[tuple[int, float], ...] = ()
+    """(step, loss on all held-out rows)."""
+
+
+class ContestantResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One contestant. Means are over its seeds."""
+
+    name: str
+    method: str
+    settings: dict[str, object]
+    standing: Standing
+    """`part`: some seeds are done; `done`: all; `failed`: it takes no further part."""
+    why: str = ""
+    """Of what failed."""
+    out_of_memory: bool = False
+    place: int | None = None
+    """From 1, by loss; those that are tied share the first one's. None: it isn't ranked, or not yet."""
+    group: int | None = None
+    """From 1: members of one group can't be told apart from its first. None: nothing can be told yet."""
+    rate: float | None = None
+    """Peak learning rate that its trainings have."""
+    rate_by: Literal["recipe", "search", "search-edge"] = "recipe"
+    """Whose choice that was; `search-edge`: the lowest or highest that was tried, a better one may lie beyond."""
+    trials: tuple[Trial, ...] = ()
+    seeds: tuple[SeedResult, ...] = ()
+    """Those that are done."""
+    loss: Interval | None = None
+    """On the rows of the verdict."""
+    base_loss: float | None = None
+    """Of its own base model on the same rows, before the training: packed where the method packs it."""
+    forgetting: Interval | None = None
+    """Loss on the general rows after the training less that before."""
+    scores: dict[Metric, Interval] = {}
+    base_scores: dict[Metric, float] = {}
+    device_peak: int | None = None
+    """Highest of its seeds. Bytes."""
+    process_peak: int | None = None
+    training_seconds: Interval | None = None
+    tokens_per_second: Interval | None = None
+    adapter_bytes: int | None = None
+    trainable_weights: int | None = None
+    remarks: tuple[str, ...] = ()
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """Two contestants on the same rows."""
+
+    one: str
+    other: str
+    difference: Interval
+    """The one's loss less the other's, in nats per token, over the same rows and seeds."""
+    told_apart: bool
+    """Whether that can't be chance, at 95 % for all comparisons with the best together."""
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True):
+    """The base model, untrained: row zero."""
+
+    loss: float
+    general: float | None = None
+    scores: dict[Metric, float] = {}
+
+
+class Pareto(msgspec.Struct, frozen=True, kw_only=True):
+    """Those that no other beats on all axes at once."""
+
+    axes: tuple[Axis, ...]
+    front: tuple[str, ...]
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """How many held-out rows say what."""
+
+    held_out: int
+    choosing: int
+    """Of them, those that chose learning rates, and are left out of the verdict; 0: none were set aside."""
+    deciding: int
+    general: int | None = None
+    answered: int | None = None
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole record."""
+
+    form: int = FORM
+    comparison: str
+    """The comparison's id."""
+    complete: bool
+    """Whether nothing is left to run."""
+    made: float
+    """When this was written: seconds since 1970 in UTC."""
+    version: str
+    """Of Pegbox."""
+    machine: str
+    device: str | None = None
+    """Where it was trained, as torch names it."""
+    model: str
+    rows_file: str
+    rows: Rows | None = None
+    """None: nothing is judged yet."""
+    seeds: tuple[int, ...]
+    steps: int | None = None
+    """Of each training that counts."""
+    effective_batch: int
+    length: int
+    search: bool
+    budget: str = ""
+    """As it was asked for, for people; empty: none."""
+    wall_seconds: float = 0.0
+    """Sum over the entries."""
+    base: Base | None = None
+    contestants: tuple[ContestantResult, ...]
+    """Best first; then those that aren't ranked."""
+    pairs: tuple[Pair, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
+    winner: str | None = None
+    """Who is better than every other, if it can be told."""
+    pareto: Pareto | None = None
+    recommendation: str = ""
+    """One or a few sentences that say what they rest on."""
+    remarks: tuple[str, ...] = ()
+    """What people should know before they believe it."""
+
+
+def write_results(results: Results, folder: ComparisonFolder) -> None:
+    """Write the record, whole. Raises: OSError."""
+    write_whole(folder.results, msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
+
+
+def read_results(folder: ComparisonFolder) -> Results | None:
+    """Read it; None: nothing is known yet, or the file isn't whole."""
+    try:
+        return msgspec.json.decode(folder.results.read_bytes(), type=Results)
+    except (OSError, *UNDECODABLE):
+        return None

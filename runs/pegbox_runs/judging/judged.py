@@ -1,0 +1,63 @@
+"""judged.json: what a run's model made of each held-out row, before the training and after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from pegbox_methods.events import UNDECODABLE
+from pegbox_methods.recipe import Metric
+from pegbox_runs.whole_file import write_whole
+
+JUDGED = "judged.json"
+
+
+class RowLosses(msgspec.Struct, frozen=True, kw_only=True):
+    """The plain task's loss of each row, in the rows' own order; no method's extra terms are in it."""
+
+    nats: tuple[float, ...]
+    """Sum of the cross-entropies over a row's labelled tokens."""
+    tokens: tuple[int, ...]
+    """Labelled tokens of each row; at least one."""
+
+    @property
+    def mean(self) -> float:
+        """Nats per labelled token, over all rows: the loss that evaluations tell."""
+        return sum(self.nats) / max(1, sum(self.tokens))
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """One model, seen through the rows."""
+
+    held_out: RowLosses
+    general: RowLosses | None = None
+    """Of rows that have nothing to do with the task: what rises there was forgotten."""
+    scores: dict[Metric, tuple[float, ...]] = {}
+    """Each from 0 to 1, of the answers to the first held-out questions, in their order."""
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole record."""
+
+    before: Judgement
+    """The base model, as the method holds it: packed into 4 bits where it packs it."""
+    after: Judgement
+    """With the adapter's kept weights."""
+    kept_step: int
+    """After which step those were."""
+    seconds: float
+    """What looking took."""
+
+
+def write_judged(judged: Judged, folder: Path) -> None:
+    """Write the record into a run's folder, whole. Raises: OSError."""
+    write_whole(folder / JUDGED, msgspec.json.encode(judged) + b"\n")
+
+
+def read_judged(folder: Path) -> Judged | None:
+    """Read a run's record; None where there is none, or none that is whole."""
+    try:
+        return msgspec.json.decode((folder / JUDGED).read_bytes(), type=Judged)
+    except (OSError, *UNDECODABLE):
+        return None
