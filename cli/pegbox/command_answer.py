@@ -1,4 +1,4 @@
-"""Asking a run for something by a command of the command line, and telling what it says."""
+"""Asking a run or a comparison for something by a command of the command line, and telling what it says."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import argparse
 import msgspec
 
 from pegbox.answer import answer_json, say
+from pegbox.run_or_comparison import find_run_or_comparison, how_it_goes_on, kind_of
 from pegbox_methods.events import CommandAnswer
 from pegbox_runs.asking import ask
 from pegbox_runs.commands import CommandName
-from pegbox_runs.run_folder import RunFolder, find
+from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState
 from pegbox_runs.supervision.owner import owned_already, read_owner
-from pegbox_runs.timeline import how_to_go_on
 from pegbox_runs.viewing import state_of
 
 
 def ask_run(asked: argparse.Namespace, name: CommandName) -> int:
-    """Ask a run that is carried, and wait for its answer. Returns: 0 if it will be done, 1 if not."""
-    folder = find(asked.run)
+    """Ask a run or a comparison that is carried, and wait for its answer. Returns: 0 if it will be done, 1 if not."""
+    folder = find_run_or_comparison(asked.run)
     state = state_of(folder)
     if not carried(state):
         _tell(folder, state, None, json=asked.json)
@@ -35,7 +35,7 @@ def tell_answer(folder: RunFolder, state: RunState, name: CommandName, *, second
     except OSError as error:
         say(
             f"{folder.commands}: the command can't be written: {error.strerror}. Make room, or the file writable, and "
-            f"try again; the signal TERM to the run's supervisor{_pid(folder)} stops it too.",
+            f"try again; the signal TERM to its supervisor{_pid(folder)} stops it too.",
             json=json,
         )
         return 1
@@ -43,7 +43,7 @@ def tell_answer(folder: RunFolder, state: RunState, name: CommandName, *, second
     if answer is None:
         now = state_of(folder)
         waiting = f"{folder.id} has not answered within {seconds:g} s; it will read the command when it can."
-        ended = f"{folder.id} ended by itself first: it is {now.status}. {how_to_go_on(folder.id, now) or ''}".rstrip()
+        ended = f"{folder.id} ended by itself first: it is {now.status}. {how_it_goes_on(folder, now) or ''}".rstrip()
         say(waiting if carried(now) else ended, json=json)
         owner = read_owner(folder)
         if owner is not None and owner.elsewhere:
@@ -66,4 +66,5 @@ def carried(state: RunState) -> bool:
 
 def _tell(folder: RunFolder, state: RunState, answer: CommandAnswer | None, *, json: bool) -> None:
     if json:
-        answer_json({"run": folder.id, "status": state.status, "answer": answer and msgspec.to_builtins(answer)})
+        told = answer and msgspec.to_builtins(answer)
+        answer_json({kind_of(folder): folder.id, "status": state.status, "answer": told})

@@ -6,13 +6,16 @@ import argparse
 from collections.abc import Callable
 
 from pegbox import __version__
+from pegbox.compare_options import SUMMARY as COMPARE
+from pegbox.compare_options import add_compare
 
 DESCRIPTION = """\
 Fine-tune language models on one GPU, over SSH, without losing the run.
 Without a command, in a terminal: the wizard, from this machine to a run in six steps.
 
 RECIPE is a TOML file, of which two keys are needed: model.name and rows.file.
-RUN is a run's id, a unique beginning of it, or `last`: the one that was made last."""
+RUN is a run's id, a unique beginning of it, or `last`: the one that was made last. What
+can be watched, stopped, paused, resumed or aborted may be a comparison too, by its id."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -58,11 +61,13 @@ def build_parser() -> argparse.ArgumentParser:
     runs.add_argument("--limit", type=int, default=20, metavar="N", help="the newest N only; 0 for all (default 20)")
     runs.add_argument("--screen", action="store_true", help="open them as a screen: watch, sort, repeat, stop, delete")
 
-    watch = command("watch", "watch a run, now or after its end; leaving never stops it")
-    watch.add_argument("run", metavar="RUN", nargs="?", default="last", help="default: last")
+    watch = command("watch", "watch a run or a comparison, now or after its end; leaving never stops it")
+    watch.add_argument("run", metavar="RUN", nargs="?", default="last", help="or a comparison's id (default: last)")
     _add_view(watch)
 
     _add_controls(command)
+
+    add_compare(command("compare", COMPARE), _add_view)
 
     command("doctor", "look at this machine, its drivers and libraries, and say what would mend what is wrong")
 

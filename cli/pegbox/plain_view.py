@@ -31,7 +31,7 @@ def lines(event: AnyEvent | BadLine, state: RunState) -> Iterator[str]:
             yield f"run {event.run}: {event.method} on {event.model}"
         case Started():
             yield f"run {event.run}: worker {event.attempt} carries it on"
-        case Phase(phase="loading" | "preparing" | "saving"):
+        case Phase(phase="loading" | "preparing" | "judging" | "saving"):
             yield f"{event.phase} {event.detail}".rstrip()
         case Prepared():
             yield from _prepared(event)

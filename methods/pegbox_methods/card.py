@@ -86,6 +86,8 @@ class Card:
     torch_half: str
     cannot: Mapping[Ability, str] = field(default_factory=dict)
     """Abilities that the method lacks -> the reason, as a clause that a recipe asking for it is refused with."""
+    least_steps: Callable[[Mapping[str, Any]], int] | None = None
+    """Of complete settings: optimizer steps below which no run can be made; None: one is enough."""
 
     def price(self, shape: ModelShape, settings: Mapping[str, Any]) -> Footprint:
         """Ask for the footprint, and see to it that a guest's function gave one.
@@ -101,4 +103,16 @@ class Card:
         for ratio in (found.step_time_ratio, found.cpu_step_time_ratio):
             if ratio is not None and not (isinstance(ratio, int | float) and 0 < ratio < float("inf")):
                 raise TypeError(f"its footprint gives {ratio!r} as a step's time relative to LoRA's")
+        return found
+
+    def steps_needed(self, settings: Mapping[str, Any]) -> int:
+        """Ask for the least steps of a run, and see to it that a guest's function gave a number of them.
+
+        Raises: TypeError: it gave something else; whatever else a guest's function raises.
+        """
+        if self.least_steps is None:
+            return 1
+        found: object = self.least_steps(settings)
+        if type(found) is not int or found < 1:
+            raise TypeError(f"its least_steps gave back {found!r}, and the contract asks for a whole number from 1")
         return found

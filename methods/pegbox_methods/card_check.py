@@ -36,7 +36,9 @@ def card_faults(card: object) -> Iterator[str]:
     yield from _settings(card.settings)
     yield from _rate(card.learning_rate)
     yield from _record("card.needs", card.needs, Needs)
-    yield from _footprint(card.footprint)
+    yield from _function("card.footprint", card.footprint, "shape", "settings")
+    if card.least_steps is not None:
+        yield from _function("card.least_steps", card.least_steps, "settings")
     for field in ("recommended", "discouraged"):
         yield from _reasons(f"card.{field}", getattr(card, field))
     yield from _cannot(card.cannot)
@@ -90,14 +92,15 @@ def _rate(rate: object) -> Iterator[str]:
         yield f"card.learning_rate = {rate!r}: expected a number above 0, to 10"
 
 
-def _footprint(footprint: object) -> Iterator[str]:
-    if not callable(footprint):
-        yield f"card.footprint: expected a function of shape and settings, got {_kind(footprint)}"
+def _function(field: str, function: object, *given: str) -> Iterator[str]:
+    expected = f"expected a function of {' and '.join(given)}"
+    if not callable(function):
+        yield f"{field}: {expected}, got {_kind(function)}"
         return
     try:
-        inspect.signature(footprint).bind(None, None)
+        inspect.signature(function).bind(*(None for _ in given))
     except TypeError as error:
-        yield f"card.footprint: expected a function of shape and settings: {error}"
+        yield f"{field}: {expected}: {error}"
     except ValueError:  # a callable that tells no signature, as some of C do
         return
 

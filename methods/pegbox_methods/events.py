@@ -70,14 +70,14 @@ __all__ = [
 UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding a line, or a file, may raise; the last where its values nest deeper than Python goes."""
 
-PhaseName = Literal["starting", "loading", "preparing", "training", "evaluating", "saving"]
+PhaseName = Literal["starting", "loading", "preparing", "training", "evaluating", "judging", "saving"]
 
 
 class Phase(Event, frozen=True, kw_only=True, tag="phase", gc=False):
     """The worker begins another kind of work."""
 
     phase: PhaseName
-    """Which: `starting`, `loading`, `preparing`, `training`, `evaluating` or `saving`."""
+    """Which: `starting`, `loading`, `preparing`, `training`, `evaluating`, `judging` or `saving`."""
     detail: str = ""
     """With what, for people."""
 

@@ -68,6 +68,7 @@ def contradictions(recipe: Recipe, *, file: str) -> Iterator[Fault]:
         problem = "contradicts split.by: rows are parted by whole groups or evenly by value; leave one of the two out"
         yield Fault(file=file, key="split.stratify", value=repr(recipe.split.stratify), problem=problem)
     yield from _mixture_contradictions(recipe, file)
+    yield from _judging_contradictions(recipe, file)
 
 
 def _mixture_contradictions(recipe: Recipe, file: str) -> Iterator[Fault]:
@@ -79,6 +80,22 @@ def _mixture_contradictions(recipe: Recipe, file: str) -> Iterator[Fault]:
     if whole > MOST_SHARED:
         problem = f"the shares of the sources add up to more than {MOST_SHARED:g} and leave too little of your own rows"
         yield Fault(file=file, key="rows.mix", value=f"{whole:g}", problem=problem)
+
+
+def _judging_contradictions(recipe: Recipe, file: str) -> Iterator[Fault]:
+    judging = recipe.judging
+    if judging.rows and recipe.split.file is None and recipe.split.share == 0:
+        problem = "needs held-out rows to look at; set split.share above 0, name a split.file, or leave it out"
+        yield Fault(file=file, key="judging.rows", value="True", problem=problem)
+    if not judging.rows:
+        asked = {"general": judging.general, "metrics": list(judging.metrics)}
+        for key in (key for key, value in asked.items() if value):
+            problem = "does nothing without judging.rows; set that to true, or leave this out"
+            yield Fault(file=file, key=f"judging.{key}", value=repr(asked[key]), problem=problem)
+    twice = sorted({metric for metric in judging.metrics if judging.metrics.count(metric) > 1})
+    if twice:
+        problem = "names a measure more than once; name each once"
+        yield Fault(file=file, key="judging.metrics", value=repr(twice[0]), problem=problem)
 
 
 def _item(declared: Any) -> type[msgspec.Struct] | None:

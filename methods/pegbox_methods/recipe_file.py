@@ -19,6 +19,9 @@ from pegbox_methods.recipe_faults import contradictions, table_faults
 from pegbox_methods.refusal import Refusal, refuse_faults
 from pegbox_methods.setting import resolve_settings
 
+BUNDLED_GENERAL = "bundled"
+"""What judging.general calls the general rows that come with Pegbox."""
+
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe, with `section.key=value` overrides on top; relative paths count from the file's folder.
@@ -67,6 +70,9 @@ def recipe_from_table(table: dict[str, Any], *, file: str, folder: Path) -> Reci
             ),
         ),
         split=msgspec.structs.replace(recipe.split, file=recipe.split.file and _rows_name(recipe.split.file, folder)),
+        judging=msgspec.structs.replace(
+            recipe.judging, general=recipe.judging.general and _general_name(recipe.judging.general, folder)
+        ),
     )
 
 
@@ -165,10 +171,17 @@ def _rows_name(name: str, folder: Path) -> str:
     return name if is_hub_id(name) and not Path(path).exists() else path
 
 
+def _general_name(name: str, folder: Path) -> str:
+    """Make a path of general rows absolute; the word for our own means the same everywhere."""
+    return name if name == BUNDLED_GENERAL else _rows_name(name, folder)
+
+
 def _from_here(key: str, value: str) -> str:
     """Let a path on the command line count from the current folder, as people expect there."""
     if key in {"rows.file", "split.file"}:
         return _rows_name(value, Path.cwd())
+    if key == "judging.general" and value:
+        return _general_name(value, Path.cwd())
     if key == "model.chat_template":
         return _absolute(value, Path.cwd())
     return _model_name(Model(name=value), Path.cwd()) if key == "model.name" and value else value

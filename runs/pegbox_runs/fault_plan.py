@@ -19,6 +19,7 @@ BOUNDARIES = {
     "update": "worker: the gradients are there, the weights not yet changed",
     "step-end": "worker: the weights are changed, nothing told yet",
     "evaluation": "worker: before a batch of held-out rows",
+    "judging": "worker: before the base model, or the kept weights, are judged row by row",
     "sample": "worker: before the model answers a question",
     "checkpoint-write": "worker: before each file of a checkpoint",
     "checkpoint-fsync": "worker: before each file is forced to the disk",

@@ -15,6 +15,7 @@ from pegbox_methods.refusal import Refusal, refuse_faults
 from pegbox_methods.registry import find_card
 from pegbox_runs.conditions import conditions_here
 from pegbox_runs.environment import Environment, describe
+from pegbox_runs.judging.general import refuse_bad_general
 from pegbox_runs.misfits import misfits
 from pegbox_runs.models import FoundModel, find_model
 from pegbox_runs.rows.hub import commit_of
@@ -40,8 +41,42 @@ class CheckedRecipe:
         )
 
 
+@dataclass(frozen=True)
+class FittingRecipe:
+    """A recipe whose method and model were found and fit each other; its rows weren't looked at."""
+
+    recipe: Recipe
+    """With the method's defaults filled in, and the model's commit written down."""
+    card: Card
+    model: FoundModel
+
+    def with_rows(self, rows: LoadedRows) -> CheckedRecipe:
+        """Put it together with its rows, which several recipes may share.
+
+        Raises: Refusal: the model can't read rows of their form.
+        """
+        model = self.model
+        if rows.conversational and self.recipe.model.chat_template is None and not model.has_template:
+            raise Refusal(
+                f"{model.name}: the tokenizer has no chat template, and the rows are conversations. Take the model's "
+                "instruct variant, name a Jinja file as model.chat_template, or bring rows as prompt/completion or "
+                "text."
+            )
+        return CheckedRecipe(_pinned_rows(self.recipe, rows.found), self.card, model, rows)
+
+
 def check(recipe: Recipe, *, file: str) -> CheckedRecipe:
     """Find what a recipe names, and see that it fits together.
+
+    `file` is the name that faults are reported under.
+    Raises: Refusal.
+    """
+    fitting = check_method(recipe, file=file)
+    return fitting.with_rows(load_rows(fitting.recipe))
+
+
+def check_method(recipe: Recipe, *, file: str) -> FittingRecipe:
+    """Find a recipe's method and model, and see that they go together.
 
     `file` is the name that faults are reported under.
     Raises: Refusal.
@@ -51,13 +86,8 @@ def check(recipe: Recipe, *, file: str) -> CheckedRecipe:
     model = find_model(full.model)
     refuse_faults(misfits(full, card, model, conditions_here(model), file=file))
     _refuse_unreadable_template(full)
-    rows = load_rows(full)
-    if rows.conversational and full.model.chat_template is None and not model.has_template:
-        raise Refusal(
-            f"{model.name}: the tokenizer has no chat template, and the rows are conversations. Take the model's "
-            "instruct variant, name a Jinja file as model.chat_template, or bring rows as prompt/completion or text."
-        )
-    return CheckedRecipe(_pinned_rows(_pinned(full, model), rows.found), card, model, rows)
+    refuse_bad_general(full)
+    return FittingRecipe(_pinned(full, model), card, model)
 
 
 def _refuse_unreadable_template(recipe: Recipe) -> None:

@@ -61,7 +61,9 @@ def work_in_hand(state: RunState) -> Work:
     place = trouble.where if trouble is not None else state.phase.phase if state.phase is not None else ""
     if place.startswith("answering"):
         return "sample"
-    if place.startswith("evaluating"):
+    if place.startswith("judging answers"):
+        return "other"  # shorter ones couldn't be compared with those of other runs
+    if place.startswith(("evaluating", "judging")):
         return "evaluation"
     if place.startswith("training"):
         return "training"

@@ -102,20 +102,12 @@ def create(recipe: Recipe, environment: Environment) -> RunFolder:
     Raises: Refusal: the place for runs can't be written.
     """
     root = runs_root()
-    name = f"{_moment(root)}-{recipe.method.name}-{secrets.token_hex(2)}"
+    name = f"{moment_of(root)}-{recipe.method.name}-{secrets.token_hex(2)}"
     making = root / f".making-{name}"
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         making.mkdir(mode=0o700)
-        folder = RunFolder(making)
-        for empty in (folder.recipe, folder.environment, folder.events, folder.commands, folder.log):
-            empty.touch(mode=0o600)
-        write_recipe(recipe, folder.recipe)
-        # Its paths are written with `~` already, and must lead to the same files.
-        folder.recipe.write_bytes(redactor().without_tokens(folder.recipe.read_bytes()))
-        told = redactor().clean_values(msgspec.to_builtins(environment))
-        folder.environment.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
-        folder.checkpoints.mkdir(mode=0o700)
+        fill(RunFolder(making), recipe, environment)
         return RunFolder(making.rename(root / name))
     except BaseException as error:
         shutil.rmtree(making, ignore_errors=True)
@@ -129,7 +121,22 @@ def create(recipe: Recipe, environment: Environment) -> RunFolder:
         raise
 
 
-def _moment(root: Path) -> str:
+def fill(folder: RunFolder, recipe: Recipe, environment: Environment) -> None:
+    """Write what a run begins with into its folder, which is there and empty.
+
+    Raises: OSError. UnicodeError: a name in the recipe can't be written as UTF-8.
+    """
+    for empty in (folder.recipe, folder.environment, folder.events, folder.commands, folder.log):
+        empty.touch(mode=0o600)
+    write_recipe(recipe, folder.recipe)
+    # Its paths are written with `~` already, and must lead to the same files.
+    folder.recipe.write_bytes(redactor().without_tokens(folder.recipe.read_bytes()))
+    told = redactor().clean_values(msgspec.to_builtins(environment))
+    folder.environment.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
+    folder.checkpoints.mkdir(mode=0o700)
+
+
+def moment_of(root: Path) -> str:
     """Give a name's first part, by which runs are sorted: the second, and a letter where others began in the same."""
     second = time.strftime("%Y%m%d-%H%M%S")
     others = sorted(path.name for path in root.glob(f"{second}*"))

@@ -1,41 +1,86 @@
-"""Listen for a run's folder on standard input, import what training needs meanwhile, carry the run."""
+"""Listen for a run's folder on standard input, import what training needs meanwhile, carry the run.
+
+With `--turns FD`, carry the runs whose folders come on standard input, one a line, in turn: after each that was
+completed, a line on the descriptor FD says that the next may come. After any other end the process ends too, and says
+how by its exit code, so that the next run gets a fresh one; so it does where no further line comes.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
+import select
 import signal
 import sys
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from pegbox_methods.events import WorkerFailed
+from pegbox_methods.events import Finished, WorkerFailed
 from pegbox_runs import faults
 from pegbox_runs.event_log import EventReader, EventWriter
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState, catch_up
-from pegbox_runs.secrets import clean_streams
+from pegbox_runs.secrets import CleanStream, clean_streams
+from pegbox_runs.supervision.turns import COMPLETED, TURNS
 from pegbox_worker.control import Control
 from pegbox_worker.guard import SupervisorGuard
 from pegbox_worker.last_words import write_last
 from pegbox_worker.stop_flag import StopFlag
+
+if TYPE_CHECKING:
+    from pegbox_worker.base_shelf import BaseShelf
+
+Carry = Callable[..., int]
+STDIN = 0
+LOOK_SECONDS = 0.5
+"""How often a process that waits for its next run looks whether it was told to terminate."""
 
 
 class Handed(NamedTuple):
     """A run that was given to this worker."""
 
     folder: RunFolder
+    reader: EventReader
+    """Of its log; it has given what `state` is made of."""
     writer: EventWriter
     control: Control
     state: RunState
     """Its log until now."""
 
 
+class Folders:
+    """The runs' folders that come on standard input, one a line.
+
+    Read past `sys.stdin`, whose lock an ending interpreter couldn't get back from a thread that still waits.
+    """
+
+    def __init__(self) -> None:
+        self._read = b""
+
+    def next(self, stop: StopFlag | None = None) -> RunFolder | None:
+        """Wait for one. Returns: None: no other comes, or `stop` was raised before it came."""
+        while b"\n" not in self._read:
+            if stop is not None and not select.select([STDIN], [], [], LOOK_SECONDS)[0]:
+                if stop.raised:
+                    return None
+                continue
+            more = os.read(STDIN, 2**16)
+            if not more:
+                return None
+            self._read += more
+        line, _, self._read = self._read.partition(b"\n")
+        return RunFolder(Path(os.fsdecode(line)))
+
+
 class Reception:
     """Waits for the run in a thread, so that its commands are answered while imports still take their seconds."""
 
-    def __init__(self, stop: StopFlag) -> None:
+    def __init__(self, folders: Folders, stop: StopFlag) -> None:
+        self._folders = folders
         self._stop = stop
         self._handed: Handed | None = None
         self._fault: BaseException | None = None
@@ -54,9 +99,9 @@ class Reception:
 
     def _receive(self) -> None:
         try:
-            line = sys.stdin.buffer.readline()
-            if line.endswith(b"\n"):
-                self._handed = take(RunFolder(Path(os.fsdecode(line[:-1]))), self._stop)
+            folder = self._folders.next()
+            if folder is not None:
+                self._handed = take(folder, self._stop)
         except BaseException as error:  # noqa: BLE001  # raised where it is awaited
             self._fault = error
 
@@ -64,23 +109,29 @@ class Reception:
 def take(folder: RunFolder, stop: StopFlag) -> Handed:
     """Begin to carry a run: from now on it is this process that writes its log and answers its commands."""
     _print_into(folder.log)
-    clean_streams()
-    state = catch_up(EventReader(folder.events), RunState())
+    if not isinstance(sys.stdout, CleanStream):
+        clean_streams()
+    reader = EventReader(folder.events)
+    state = catch_up(reader, RunState())
+    faults.arm()
     faults.begin(state.started.attempt if state.started else 1)
     writer = EventWriter(folder.events)
     guard = SupervisorGuard(folder, writer, state.started.supervisor_pid if state.started else os.getppid())
     control = Control(folder, writer, stop, answered=state.answered, steps_done=state.steps_done, guard=guard.look)
     control.listen()
-    return Handed(folder, writer, control, state)
+    return Handed(folder, reader, writer, control, state)
 
 
-def main() -> int:
-    """Carry one run. Returns the exit code: 0 if it finished, was stopped, or waits without its memory."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """Carry one run, or run after run. Returns the exit code: 0 if it finished, was stopped, or waits without its
+    memory.
+    """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.umask(0o077)
     stop = StopFlag()
     stop.listen()
-    reception = Reception(stop)
+    folders = Folders()
+    reception = Reception(folders, stop)
     # PEFT imports bitsandbytes wherever it is installed, which costs a second; the job lets it in where it is needed.
     sys.modules["bitsandbytes"] = None  # type: ignore[assignment]
     broken: Exception | None = None
@@ -91,14 +142,54 @@ def main() -> int:
     handed = reception.await_run()
     if handed is None:
         return 0
+    if broken is not None:
+        handed.writer.emit(_without_libraries(broken))
+        _end(handed)
+        return 1
+    if list(arguments[:1]) == [TURNS]:
+        return _in_turn(handed, folders, stop, carry, int(arguments[1]))
+    return _carried(handed, carry, None)
+
+
+def _carried(handed: Handed, carry: Carry, shelf: BaseShelf | None) -> int:
     try:
-        if broken is not None:
-            handed.writer.emit(_without_libraries(broken))
-            return 1
-        return carry(*handed)
+        return carry(handed.folder, handed.writer, handed.control, handed.state, shelf)
     finally:
-        handed.control.close()
-        write_last(handed.writer)
+        _end(handed)
+
+
+def _end(handed: Handed) -> None:
+    handed.control.close()
+    write_last(handed.writer)
+
+
+def _in_turn(handed: Handed | None, folders: Folders, stop: StopFlag, carry: Carry, turns: int) -> int:
+    """Carry this run and those that come behind it, each as if it had the process for itself. Returns the exit code."""
+    from pegbox_worker.base_shelf import BaseShelf
+    from pegbox_worker.clean_slate import CleanSlate
+
+    os.set_inheritable(turns, False)
+    slate, shelf = CleanSlate(), BaseShelf(keeps=True)
+    while handed is not None:
+        code = _carried(handed, carry, shelf)
+        if code or stop.raised or not _completed(handed):
+            return code
+        try:
+            os.write(turns, COMPLETED)
+        except BrokenPipeError:
+            return code  # whoever gave the runs is gone
+        handed = None
+        shelf.put_back()
+        slate.wipe()
+        folder = folders.next(stop)
+        handed = None if folder is None else take(folder, stop)
+    return 0
+
+
+def _completed(handed: Handed) -> bool:
+    """Tell whether the run came to its end, by the log alone: what isn't there can't be relied on."""
+    ended = catch_up(handed.reader, handed.state).ended
+    return isinstance(ended, Finished) and ended.reason == "completed"
 
 
 def _without_libraries(error: Exception) -> WorkerFailed:
@@ -113,6 +204,10 @@ def _without_libraries(error: Exception) -> WorkerFailed:
 
 def _print_into(log: Path) -> None:
     """Send both output streams, of Python and of C libraries, to the run's log. Nothing prints into events."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).fflush(None)  # what C libraries printed belongs where they printed it
     file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     for stream in (1, 2):
         os.dup2(file, stream)
@@ -120,4 +215,4 @@ def _print_into(log: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

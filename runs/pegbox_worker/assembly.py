@@ -20,6 +20,7 @@ from pegbox_methods.events import Event
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import Attached
+from pegbox_runs.models import FoundModel
 from pegbox_runs.plan import Plan
 from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.adapter_care import declare_adapter, keep_float32
@@ -51,8 +52,22 @@ def quiet() -> None:
     warnings.simplefilter("ignore", FutureWarning)
 
 
-def load_base(recipe: Recipe, device: torch.device) -> Base:
-    """Load tokenizer and model, in 4 bits where the method needs that.
+@dataclass(frozen=True)
+class WantedBase:
+    """Which model a recipe asks for, and how it is to be loaded."""
+
+    found: FoundModel
+    """All its files are here."""
+    chat_template: str | None
+    """A file whose template is used in place of the model's own."""
+    card: Card
+    number_format: NumberFormat
+    packs: bool
+    """Into 4 bits."""
+
+
+def wanted_base(recipe: Recipe, device: torch.device) -> WantedBase:
+    """Find a recipe's model, and download what it lacks; let bitsandbytes in where the recipe needs it.
 
     Raises: Refusal.
     """
@@ -61,13 +76,22 @@ def load_base(recipe: Recipe, device: torch.device) -> Base:
     packs = packs_base(recipe, card)
     if packs or recipe.training.optimizer.endswith("8bit"):
         admit_bitsandbytes()
-    found = fetch(recipe.model)
+    return WantedBase(fetch(recipe.model), recipe.model.chat_template, card, number_format, packs)
+
+
+def load_base(recipe: Recipe, device: torch.device, wanted: WantedBase | None = None) -> Base:
+    """Load tokenizer and model, in 4 bits where the method needs that. `wanted`: if it is known already.
+
+    Raises: Refusal.
+    """
+    wanted = wanted or wanted_base(recipe, device)
+    found, number_format = wanted.found, wanted.number_format
     tokenizer = load_tokenizer(found, recipe.model)
-    if packs:
+    if wanted.packs:
         model = load_packed_model(found, number_format.weights, number_format.compute, device)
     else:
         model = load_model(found, number_format.weights, device)
-    return Base(model, tokenizer, card, number_format)
+    return Base(model, tokenizer, wanted.card, number_format)
 
 
 def counted(recipe: Recipe, steps: Plan) -> Recipe:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 import torch
@@ -25,13 +24,16 @@ from pegbox_runs.rows.loading import FoundRows, find_rows
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState
 from pegbox_worker.adapter_folder import mend_adapter, when_there_is_room, write_adapter
-from pegbox_worker.assembly import Base, load_base, loss_on_labels, make_trainer, quiet
+from pegbox_worker.assembly import Base, loss_on_labels, make_trainer, quiet
 from pegbox_worker.base_model import end_tokens, vocabulary_of, weights_in
+from pegbox_worker.base_shelf import BaseShelf
 from pegbox_worker.checkpoint_size import refuse_little_room
 from pegbox_worker.control import Control
 from pegbox_worker.failure import explain
 from pegbox_worker.first_look import show_rows
 from pegbox_worker.going_on import checkpoint_to_go_on_from, device_to_go_on_with, recipe_to_go_on_with
+from pegbox_worker.hands import Hands
+from pegbox_worker.judge import Judge, begin_judging
 from pegbox_worker.labelled_loss import LabelledLoss
 from pegbox_worker.late_evaluation import progress_with_late
 from pegbox_worker.load_watch import load_told
@@ -48,26 +50,20 @@ NOT_RESCUED: frozenset[Trouble] = frozenset({"refused", "diverged", "inspection"
 """What would come again behind the checkpoint, and a device that nothing can be read from any more."""
 
 
-@dataclass(frozen=True)
-class Hands:
-    """What every part of the job needs."""
+def carry(
+    folder: RunFolder, writer: EventWriter, control: Control, state: RunState, shelf: BaseShelf | None = None
+) -> int:
+    """Carry a run to its end, or to where its worker has to. `state`: its log until now. Returns the exit code.
 
-    folder: RunFolder
-    writer: EventWriter
-    control: Control
-    reporter: Reporter
-    device: torch.device
-
-
-def carry(folder: RunFolder, writer: EventWriter, control: Control, state: RunState) -> int:
-    """Carry a run to its end, or to where its worker has to. `state`: its log until now. Returns the exit code."""
+    `shelf`: where its base model comes from; None: it is loaded for this run alone.
+    """
     quiet()
     reporter = None
     try:
         checkpoint = checkpoint_to_go_on_from(folder, state, writer)
         device = device_to_go_on_with(state)
         reporter = Reporter(writer, control, device)
-        _train(Hands(folder, writer, control, reporter, device), checkpoint, state)
+        _train(Hands(folder, writer, control, reporter, device, shelf or BaseShelf()), checkpoint, state)
     except Exception as error:  # noqa: BLE001  # every end is told
         traceback.print_exc()
         where, doing, step = ("starting", "", 0) if reporter is None else _place(reporter)
@@ -107,7 +103,7 @@ def _train(hands: Hands, checkpoint: GoodCheckpoint | None, state: RunState) -> 
     _refuse_other_model(recipe, hands.folder)
     hands.reporter.phase("loading", portable(recipe.model.name))
     strike("loading")
-    base = load_base(recipe, hands.device)
+    base = hands.shelf.base(recipe, hands.device)
 
     hands.reporter.phase("preparing", portable(recipe.rows.file))
     strike("preparing")
@@ -116,6 +112,7 @@ def _train(hands: Hands, checkpoint: GoodCheckpoint | None, state: RunState) -> 
     ends = end_tokens(base.model)
     rows = prepare(recipe, found, base.tokenizer, ends, judge_of(recipe))
     tell_rows(rows, hands.writer)
+    judge = begin_judging(hands, recipe, base, rows, ends)
     if hands.control.stopping and checkpoint is None:
         hands.writer.emit(Finished(reason="stopped", steps=0, kept_step=0, adapter=None, seconds=0.0))
         return
@@ -135,7 +132,7 @@ def _train(hands: Hands, checkpoint: GoodCheckpoint | None, state: RunState) -> 
     if hands.control.releasing and trainer.saved_step == step < trainer.state.max_steps and hands.control.release(step):
         return
     _end_pauses(hands, step)
-    _finish(hands, start, trainer, sampler)
+    _finish(hands, start, trainer, sampler, judge)
 
 
 def _asking(sampler: Sampler, trainer: MeasuredTrainer, writer: EventWriter) -> Callable[[int], None]:
@@ -161,7 +158,7 @@ def _begin(
 ) -> tuple[Start, MeasuredTrainer]:
     """Attach the method and make the trainer; see that all is well before the first step."""
     device, writer = hands.device, hands.writer
-    start = begin(recipe, base, rows, device, writer)
+    start = begin(recipe, base, rows, device, writer, hands.shelf)
     number_format, attached, tokenizer = start.base.number_format, start.attached, start.base.tokenizer
     show_rows(attached, rows.trained, recipe.training.micro_batch, tokenizer.pad_token_id, device)
     labelled_loss = loss_on_labels(attached.model, rows.trained, number_format, device)
@@ -188,12 +185,18 @@ def _begin(
     return start, trainer
 
 
-def _finish(hands: Hands, start: Start, trainer: MeasuredTrainer, sampler: Sampler) -> None:
-    """Take the best weights, show what they say, save them, and tell the end."""
+def _finish(hands: Hands, start: Start, trainer: MeasuredTrainer, sampler: Sampler, judge: Judge | None) -> None:
+    """Take the best weights, show what they say and are worth, save them, and tell the end.
+
+    A run that is stopped while they are judged can go on there: it isn't completed without its judgement.
+    """
     kept, step = trainer.keep_best(), trainer.state.global_step
     hands.reporter.tell_gain()
     with chance_put_aside():
         sampler.ask(trainer.model, step, hands.writer)
+    stopped = hands.control.stopping and step < trainer.state.max_steps
+    if judge is not None and not stopped:
+        stopped = not judge.record(trainer.model, trainer.labelled_loss, kept, hands.folder.path)
     hands.reporter.phase("saving")
     when_there_is_room(
         lambda: write_adapter(hands.folder, lambda place: start.half.save(start.attached, place)),
@@ -202,7 +205,7 @@ def _finish(hands: Hands, start: Start, trainer: MeasuredTrainer, sampler: Sampl
     )
     hands.writer.emit(
         Finished(
-            reason="stopped" if hands.control.stopping and step < trainer.state.max_steps else "completed",
+            reason="stopped" if stopped else "completed",
             steps=step,
             kept_step=kept,
             adapter="adapter",

@@ -63,15 +63,33 @@ class LabelledLoss:
 
         `inputs`: input_ids, attention_mask, labels, each (rows, positions). The caller opens autocast.
         """
-        arguments = {key: value for key, value in inputs.items() if key != "labels"}
-        hidden = self._backbone(**arguments, use_cache=False).last_hidden_state[:, :-1]
-        targets = inputs["labels"][:, 1:]
-        kept = targets != IGNORED
-        hidden, targets = hidden[kept].to(self._compute), targets[kept]
+        hidden, targets, _ = self._labelled(inputs)
         if self._head.requires_grad:
             logits = (hidden @ self._head.to(self._compute).t()).float()
             return cross_entropy(logits, targets, reduction="sum")
         return _FrozenHeadLoss.apply(hidden, self._frozen_head(), targets)
+
+    def of_rows(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Add the cross-entropies of each row up, in nats. The caller opens autocast, and wants no gradient.
+
+        `inputs`: as for `sum`. Returns: (rows,) in float64, on the CPU.
+        """
+        hidden, targets, counts = self._labelled(inputs)
+        head = self._head.to(self._compute) if self._head.requires_grad else self._frozen_head()
+        losses = torch.zeros(len(targets), dtype=torch.float64)
+        for begin in range(0, len(targets), CHUNK_ROWS):
+            part = slice(begin, begin + CHUNK_ROWS)
+            logits = (hidden[part] @ head.t()).float()
+            losses[part] = cross_entropy(logits, targets[part], reduction="none").cpu()
+        return torch.stack([row.sum() for row in losses.split(counts)])
+
+    def _labelled(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor, list[int]]:
+        """Give what the head sees at the positions with a label, those labels, and how many of them each row has."""
+        arguments = {key: value for key, value in inputs.items() if key != "labels"}
+        hidden = self._backbone(**arguments, use_cache=False).last_hidden_state[:, :-1]
+        targets = inputs["labels"][:, 1:]
+        kept = targets != IGNORED
+        return hidden[kept].to(self._compute), targets[kept], kept.sum(1).tolist()
 
     def _frozen_head(self) -> Tensor:
         """Give the head in the computation's format, cast once."""

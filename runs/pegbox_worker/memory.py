@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import resource
 import sys
+from pathlib import Path
 
 import psutil
 import torch
 
 from pegbox_methods.events import Memory
+
+STATUS = Path("/proc/self/status")
+CLEAR_REFS = Path("/proc/self/clear_refs")
+RESET_PEAK = "5"
+"""Resets the peak of resident memory. Source: proc(5), /proc/pid/clear_refs."""
 
 _PROCESS = psutil.Process()
 _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
@@ -21,5 +30,43 @@ def memory(device: torch.device) -> Memory:
         device_now=torch.cuda.memory_reserved(device) if cuda else None,
         device_peak=torch.cuda.max_memory_reserved(device) if cuda else None,
         process_now=_PROCESS.memory_info().rss,
-        process_peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES,
+        process_peak=most_resident(),
     )
+
+
+def most_resident() -> int:
+    """Read the peak of resident memory in bytes.
+
+    getrusage's can't be reset, and would begin with what the parent process held (Linux hands it on through exec).
+    """
+    with contextlib.suppress(OSError):
+        for line in STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES
+
+
+def forget_most_resident() -> None:
+    """Let the peak of resident memory begin anew. Where the system has no means to (anything but Linux), it stays."""
+    with contextlib.suppress(OSError):
+        CLEAR_REFS.write_text(RESET_PEAK)
+
+
+def forget_peaks(device: torch.device) -> None:
+    """Let both peaks begin anew, and give back first what earlier work left behind: it is in nobody's hands now."""
+    free_unused()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    forget_most_resident()
+
+
+def free_unused() -> None:
+    """Give memory back that no living object holds: to the device, and to the system where C's library can do that.
+
+    The worker's environment tells malloc to keep what is freed, which is right within a run.
+    """
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    with contextlib.suppress(OSError, AttributeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)

@@ -35,7 +35,7 @@ FORM = 1
 KEPT_BYTES = 20 * 2**30
 """What prepared rows may take on disk; the longest unused go first."""
 QUESTIONS = 100
-"""Held-out rows that are kept as they are, for the model to answer; a recipe asks for at most so many."""
+"""Held-out rows that are kept as they are, for the model to answer; a recipe's samples are at most so many."""
 
 FACTS = "facts.json"
 LOCK, HALF_MADE = ".lock", ".part"
@@ -114,6 +114,8 @@ def _key(recipe: Recipe, found: FoundRows, tokenizer: Any, ends: Set[int]) -> st
         "template": tokenizer.chat_template,
         "ends": sorted(ends),
     }
+    if (questions := _questions_kept(recipe)) > QUESTIONS:
+        told["questions"] = questions
     return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()[:32]
 
 
@@ -144,7 +146,7 @@ def _make(folder: Path, recipe: Recipe, rows: LoadedRows, tokenizer: RowTokenize
             trained=trained,
             held_out=held_out,
             bytes={file.name: file.stat().st_size for file in aside.glob("*.arrow")},
-            questions=_questions(rows.held_out),
+            questions=_questions(rows.held_out, _questions_kept(recipe)),
             remarks=rows.remarks,
         )
         (aside / FACTS).write_bytes(msgspec.json.encode(facts))
@@ -175,8 +177,13 @@ def _keep(folder: Path) -> None:
             os.close(handle)
 
 
-def _questions(held_out: Examples) -> tuple[Conversation | Completion, ...]:
-    return tuple(islice((row for row in held_out if isinstance(row, Conversation | Completion)), QUESTIONS))
+def _questions_kept(recipe: Recipe) -> int:
+    """Count the rows to keep: by `answers` alone, not by whether measures are wanted, so that both share their rows."""
+    return max(QUESTIONS, recipe.judging.answers if recipe.judging.rows else 0)
+
+
+def _questions(held_out: Examples, count: int) -> tuple[Conversation | Completion, ...]:
+    return tuple(islice((row for row in held_out if isinstance(row, Conversation | Completion)), count))
 
 
 def _facts(folder: Path) -> PreparedFacts | None:

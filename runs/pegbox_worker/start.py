@@ -14,7 +14,8 @@ from pegbox_methods.recipe import Recipe
 from pegbox_methods.torch_half import Attached, TorchHalf, load_torch_half
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.plan import Plan, plan
-from pegbox_worker.assembly import Base, counted, load_base
+from pegbox_worker.assembly import Base, counted
+from pegbox_worker.base_shelf import BaseShelf
 from pegbox_worker.packing import keeps_apart
 from pegbox_worker.prepared import PreparedRows
 from pegbox_worker.token_rows import TokenRows
@@ -34,7 +35,9 @@ class Start:
     steps: Plan
 
 
-def begin(recipe: Recipe, base: Base, rows: PreparedRows, device: torch.device, writer: EventWriter) -> Start:
+def begin(
+    recipe: Recipe, base: Base, rows: PreparedRows, device: torch.device, writer: EventWriter, shelf: BaseShelf
+) -> Start:
     """Attach the method; where packed rows would see each other, begin anew with rows grouped by length, and say so."""
     start = _attach(recipe, base, rows)
     if recipe.training.order != "packed" or keeps_apart(
@@ -51,7 +54,7 @@ def begin(recipe: Recipe, base: Base, rows: PreparedRows, device: torch.device, 
     )
     writer.emit(Notice(text=text, about="not-packed"))
     grouped = msgspec.structs.replace(recipe, training=msgspec.structs.replace(recipe.training, order="grouped"))
-    return _attach(grouped, load_base(grouped, device), rows)
+    return _attach(grouped, shelf.base(grouped, device), rows)
 
 
 def _attach(recipe: Recipe, base: Base, rows: PreparedRows) -> Start:

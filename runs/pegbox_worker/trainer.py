@@ -11,7 +11,7 @@ from transformers.trainer_utils import EvalLoopOutput
 from pegbox_runs.rows.masking import IGNORED
 from pegbox_worker.labelled_loss import LabelledLoss
 from pegbox_worker.resuming import ResumableTrainer
-from pegbox_worker.row_order import RowOrder
+from pegbox_worker.row_order import LongestFirst, RowOrder
 from pegbox_worker.step_clock import StepClock, wait_of
 
 
@@ -38,7 +38,8 @@ class MeasuredTrainer(ResumableTrainer):
         added_loss: Callable[[], Tensor] | None,
         **named: Any,
     ) -> None:
-        self._labelled_loss = labelled_loss
+        self.labelled_loss = labelled_loss
+        """What computes the loss; None: TRL's fused head does."""
         self._added_loss = added_loss
         self._step_loss: list[Tensor] = []
         self._step_tokens = 0
@@ -78,14 +79,14 @@ class MeasuredTrainer(ResumableTrainer):
     ) -> Any:
         """Give the task's loss of a micro-batch, plus the method's own term while training."""
         self.batch_shape = _shape(inputs)
-        if self._labelled_loss is None or return_outputs:
+        if self.labelled_loss is None or return_outputs:
             result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             if return_outputs:
                 return result
             loss = result
         else:
             with self.accelerator.autocast():  # the backbone is called past the wrapped forward
-                total = self._labelled_loss.sum(inputs)
+                total = self.labelled_loss.sum(inputs)
             loss = total / (_labelled_tokens(inputs) if num_items_in_batch is None else num_items_in_batch)
         if self.model.training:
             self._step_loss.append(loss.detach())
@@ -130,11 +131,16 @@ class MeasuredTrainer(ResumableTrainer):
         strategy = self.args.train_sampling_strategy
         if strategy not in ("random", "group_by_length"):
             return super()._get_train_sampler(train_dataset)
-        lengths = _lengths(rows) if strategy == "group_by_length" else None
+        lengths = lengths_of(rows) if strategy == "group_by_length" else None
         return RowOrder(len(rows), seed=self.args.data_seed, lengths=lengths, step_rows=self.step_rows)
 
+    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+        """Look at the held-out rows in the same batches each time, drawing nothing."""
+        return LongestFirst(lengths_of(eval_dataset))
 
-def _lengths(rows: Any) -> list[int]:
+
+def lengths_of(rows: Any) -> list[int]:
+    """Count the tokens of each row; read at once where the counts lie beside the rows."""
     if "length" in rows.column_names:
         lengths: list[int] = rows.with_format("numpy")["length"][:].tolist()
         return lengths

@@ -115,7 +115,8 @@ def _accepted(kind: dict[str, Any]) -> str:
         return "list of tables, below" if "$ref" in items else f"list of {_accepted(items)}"
     if "propertyNames" in kind:
         return "table of columns"
-    word = {"integer": "whole number", "number": "number", "string": "text", "object": "table"}[kind["type"]]
+    words = {"integer": "whole number", "number": "number", "string": "text", "object": "table"}
+    word = {**words, "boolean": "true or false"}[kind["type"]]
     if "maximum" not in kind:
         return word
     low = f"{kind['minimum']:g} to" if "minimum" in kind else f"above {kind['exclusiveMinimum']:g}, to"

@@ -34,7 +34,7 @@ from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import fold
 from pegbox_runs.supervision.telling import conclude
 from pegbox_tui.app import WatchApp
-from pegbox_tui.dashboard.sheet import Sheet
+from pegbox_tui.shell.sheet import Sheet
 from tests.stories import STORY, made, started
 
 ATTACKS = (

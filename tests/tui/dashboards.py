@@ -40,7 +40,7 @@ from pegbox_runs.expected import Expected
 from pegbox_runs.run_folder import RunFolder
 from pegbox_tui.app import WatchApp
 from pegbox_tui.dashboard.screen import DashboardScreen
-from pegbox_tui.dashboard.sheet import Sheet
+from pegbox_tui.shell.sheet import Sheet
 from tests.stories import STORY, evaluation, made, started, step
 
 NOW = 1_767_225_600.0

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from pegbox_methods.events import Evaluation, Memory
 from pegbox_runs.curve import Curve
-from pegbox_tui.dashboard.chart.picture import GUTTER, Line, Plot, drawn
-from pegbox_tui.dashboard.chart.scale import brief, last_step, round_scale
-from pegbox_tui.dashboard.chart.smoothing import Smoothed
-from pegbox_tui.dashboard.chart.window import Window
+from pegbox_tui.chart.canvas import RAW, SMOOTHED
+from pegbox_tui.chart.picture import GUTTER, Line, Plot, drawn
+from pegbox_tui.chart.scale import brief, last_step, round_scale
+from pegbox_tui.chart.smoothing import Smoothed
+from pegbox_tui.chart.window import Window
 
 MILLION = 1_000_000
 
@@ -25,7 +26,7 @@ def curve(*values: float) -> Curve:
 
 def plot(drawn_curve: Curve, *, log: bool = False, window: Window | None = None, cursor: int | None = None) -> Plot:
     ends = drawn_curve.ends or (0, 0)
-    return Plot((Line("raw", drawn_curve),), (), None, window or Window.whole(ends[1]), log, cursor=cursor)
+    return Plot((Line(RAW, drawn_curve),), (), None, window or Window.whole(ends[1]), log, cursor=cursor)
 
 
 def cells(picture: Plot, width: int = 80, height: int = 12, *, plain: bool = False) -> list[str]:
@@ -54,7 +55,9 @@ def test_a_spike_is_kept_where_the_raw_line_is_thinned_below_the_smoothed_one() 
     values = [1.0] * 100_000
     values[50_000] = 9.0
     raw = curve(*values)
-    both = Plot((Line("raw", raw), Line("smoothed", curve(*[1.0] * 100_000))), (), None, Window.whole(100_000), False)
+    both = Plot(
+        (Line(RAW, raw, thin=True), Line(SMOOTHED, curve(*[1.0] * 100_000))), (), None, Window.whole(100_000), False
+    )
     (first, *_) = [line for line in cells(both) if line.strip()]
     assert len(first.strip()) == 1
 
@@ -120,14 +123,14 @@ def test_zero_on_a_logarithmic_axis_lies_at_its_low_end() -> None:
 def test_the_best_evaluation_has_a_sign_of_its_own() -> None:
     evaluations = (looked_at(0, 3.0), looked_at(5, 1.0), looked_at(10, 2.0))
     for ascii_only, plain, best in ((False, "○", "●"), (True, "o", "@")):
-        picture = Plot((Line("raw", curve(*[2.0] * 10)),), evaluations, evaluations[1], Window.whole(10), False)
+        picture = Plot((Line(RAW, curve(*[2.0] * 10)),), evaluations, evaluations[1], Window.whole(10), False)
         said = "".join(cells(picture, plain=ascii_only))
         assert (said.count(plain), said.count(best)) == (2, 1)
 
 
 def test_ascii_means_ascii() -> None:
     picture = Plot(
-        (Line("raw", curve(1.0, 5.0, 2.0)), Line("smoothed", curve(1.0, 2.0, 2.0))),
+        (Line(RAW, curve(1.0, 5.0, 2.0)), Line(SMOOTHED, curve(1.0, 2.0, 2.0))),
         (looked_at(2, 1.0),),
         None,
         Window.whole(3),

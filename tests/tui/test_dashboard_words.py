@@ -22,7 +22,9 @@ from pegbox_tui.dashboard.ranks_text import by_layer, rank_lines
 from pegbox_tui.dashboard.starting_text import starting_lines
 from pegbox_tui.dashboard.timeline_text import timeline_lines
 from pegbox_tui.dashboard.view import View
-from pegbox_tui.dashboard.words import bar, clock, headline, progress
+from pegbox_tui.dashboard.words import headline, progress
+from pegbox_tui.shell.clock import clock
+from pegbox_tui.shell.progress_bar import bar
 from tests.stories import RECIPE, STORY, evaluation, prepared, started, step
 from tests.tui.dashboards import EXPECTED, GIB, gpu_run
 

@@ -15,7 +15,7 @@ from torch import nn
 from pegbox_methods.events import Finished, Notice, Prepared, Step
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.run_folder import RunFolder
-from pegbox_worker import job, start
+from pegbox_worker import base_shelf, start
 from pegbox_worker.assembly import load_base
 from pegbox_worker.packing import keeps_apart, pack
 from pegbox_worker.token_rows import TokenRows
@@ -114,8 +114,7 @@ def test_a_base_that_is_given_up_leaves_the_memory_to_the_next(monkeypatch: pyte
         return base
 
     monkeypatch.setattr(start, "keeps_apart", lambda *_: False)
-    monkeypatch.setattr(start, "load_base", load)
-    monkeypatch.setattr(job, "load_base", load)
+    monkeypatch.setattr(base_shelf, "load_base", load)
     run_job("lora", order="packed", max_steps=1)
     assert alive == [0, 0]
 

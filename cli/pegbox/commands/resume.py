@@ -7,18 +7,22 @@ import argparse
 from pegbox.answer import answer_json, say
 from pegbox.command_answer import carried, tell_answer
 from pegbox.commands.watch import show
+from pegbox.run_or_comparison import find_run_or_comparison
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.continuing import continue_run
-from pegbox_runs.run_folder import find
+from pegbox_runs.run_state import RunState
 from pegbox_runs.supervision.owner import read_owner
 from pegbox_runs.viewing import state_of
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Let a paused run go on; continue one that has ended, and watch it unless told not to."""
-    folder = find(asked.run)
+    """Let a paused run or comparison go on; continue one that has ended, and watch it unless told not to."""
+    folder = find_run_or_comparison(asked.run)
     state = state_of(folder)
     changed = asked.epochs is not None or asked.max_steps is not None or bool(asked.set)
+    if isinstance(folder, ComparisonFolder):
+        return _resume_comparison(folder, state, asked, changed=changed)
     if carried(state):
         owner = read_owner(folder)
         elsewhere = owner is not None and owner.elsewhere
@@ -35,4 +39,34 @@ def run(asked: argparse.Namespace) -> int:
     if asked.json:
         answer_json({"run": folder.id, "folder": str(folder.path)})
     say(f"{folder.id} goes on. `pegbox watch {folder.id}` shows it.", json=asked.json)
+    return 0
+
+
+def _resume_comparison(folder: ComparisonFolder, state: RunState, asked: argparse.Namespace, *, changed: bool) -> int:
+    """Let a paused comparison go on; start a director for one that nobody carries."""
+    if changed:
+        raise Refusal(
+            f"{folder.id} is a comparison, whose trainings must stay alike: leave --epochs, --max-steps and --set out. "
+            "`pegbox compare RECIPE` starts another."
+        )
+    if carried(state):
+        return tell_answer(folder, state, "resume", seconds=asked.wait, json=asked.json)
+    from pegbox.comparison_watch import goes_on, show_comparison
+    from pegbox_runs.arena.directing import start_director
+    from pegbox_runs.arena.outcomes import read_outcomes
+    from pegbox_runs.arena.schedule import is_over
+    from pegbox_runs.arena.spec import read_comparison
+
+    comparison = read_comparison(folder)
+    if state.status == "finished" and is_over(comparison, read_outcomes(folder, comparison)):
+        raise Refusal(
+            f"{folder.id} is complete: nothing is left to run. `pegbox compare {folder.id}` with --add METHODS adds "
+            "methods, with --retry it runs again what failed."
+        )
+    start_director(folder)
+    if not asked.detach:
+        return show_comparison(folder, json=asked.json, plain=asked.plain, leave_at_end=True, past=False)
+    if asked.json:
+        answer_json({"comparison": folder.id, "folder": str(folder.path)})
+    say(goes_on(folder), json=asked.json)
     return 0

@@ -13,6 +13,7 @@ from rich.text import Text
 from pegbox.answer import answer_json, say
 from pegbox.terminal import is_terminal
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.arena.comparison_folder import all_comparisons
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import all_runs, runs_root
 from pegbox_runs.summary import Summary
@@ -40,7 +41,8 @@ def run(asked: argparse.Namespace) -> int:
     summaries = [summary_of(folder) for folder in shown]
     if asked.json:
         answer_json([msgspec.to_builtins(summary) for summary in summaries])
-    elif not summaries:
+        return 0
+    if not summaries:
         say(f"There are no runs in {runs_root()} yet. `pegbox demo` makes one.")
     else:
         Console().print(_table(summaries))
@@ -48,6 +50,10 @@ def run(asked: argparse.Namespace) -> int:
             say(line)
         if len(shown) < len(folders):
             say(f"{len(folders) - len(shown)} older ones: `pegbox runs --limit 0`.")
+    comparisons = len(all_comparisons())
+    if comparisons:
+        many = "There is a comparison" if comparisons == 1 else f"There are {comparisons} comparisons"
+        say(f"{many} too: `pegbox compare` lists {'it' if comparisons == 1 else 'them'}.")
     return 0
 
 

@@ -9,9 +9,11 @@ import msgspec
 
 from pegbox.answer import answer_json, say
 from pegbox.plain_view import lines
+from pegbox.run_or_comparison import find_run_or_comparison
 from pegbox.terminal import is_terminal
+from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.event_log import BadLine
-from pegbox_runs.run_folder import RunFolder, find
+from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState
 from pegbox_runs.timeline import how_to_go_on
 from pegbox_runs.viewing import follow
@@ -22,8 +24,13 @@ DELETED = "deleted: the run's folder is gone"
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Show a run that is there already."""
-    return show(find(asked.run), json=asked.json, plain=asked.plain)
+    """Show a run or a comparison that is there already."""
+    folder = find_run_or_comparison(asked.run)
+    if isinstance(folder, ComparisonFolder):
+        from pegbox.comparison_watch import show_comparison
+
+        return show_comparison(folder, json=asked.json, plain=asked.plain)
+    return show(folder, json=asked.json, plain=asked.plain)
 
 
 def show(folder: RunFolder, *, json: bool, plain: bool, leave_at_end: bool = False, after: int = 0) -> int:

@@ -76,7 +76,7 @@ class ContestantResult(msgspec.Struct, frozen=True, kw_only=True):
     """Of what failed."""
     out_of_memory: bool = False
     place: int | None = None
-    """From 1, by loss; those that are tied share the first one's. None: it isn't ranked, or not yet."""
+    """From 1, by loss; those that are tied share their group's first one's. None: it isn't ranked, or not yet."""
     group: int | None = None
     """From 1: members of one group can't be told apart from its first. None: nothing can be told yet."""
     rate: float | None = None
@@ -87,9 +87,11 @@ class ContestantResult(msgspec.Struct, frozen=True, kw_only=True):
     seeds: tuple[SeedResult, ...] = ()
     """Those that are done."""
     loss: Interval | None = None
-    """On the rows of the verdict."""
+    """On the rows of the verdict, over the seeds that are compared. None: it isn't compared with the others."""
     base_loss: float | None = None
     """Of its own base model on the same rows, before the training: packed where the method packs it."""
+    change: Interval | None = None
+    """Its loss less that of its own base model: below 0 where the training helped."""
     forgetting: Interval | None = None
     """Loss on the general rows after the training less that before."""
     scores: dict[Metric, Interval] = {}
@@ -105,14 +107,17 @@ class ContestantResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """Two contestants on the same rows."""
+    """Two contestants on the same rows: the first of a group, and one that came behind it."""
 
     one: str
+    """The group's first, which has the lower loss."""
     other: str
     difference: Interval
-    """The one's loss less the other's, in nats per token, over the same rows and seeds."""
+    """The one's loss less the other's, in nats per token, over the same rows and seeds. Its range holds at 95 % for
+    this pair alone."""
     told_apart: bool
-    """Whether that can't be chance, at 95 % for all comparisons with the best together."""
+    """Whether that can't be chance, at 95 % for all who were compared with the one together: where they are many, even
+    a range without zero may be chance."""
 
 
 class Base(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +166,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     rows: Rows | None = None
     """None: nothing is judged yet."""
     seeds: tuple[int, ...]
+    compared_seeds: tuple[int, ...] = ()
+    """Those that all who are ranked have done: the means and ranges of their losses are over these."""
     steps: int | None = None
     """Of each training that counts."""
     effective_batch: int
@@ -172,7 +179,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     """Sum over the entries."""
     base: Base | None = None
     contestants: tuple[ContestantResult, ...]
-    """Best first; then those that aren't ranked."""
+    """By loss, the lowest first; then those that aren't compared. A noisy one may be tied with the first and still
+    stand behind one that is told apart from it."""
     pairs: tuple[Pair, ...] = ()
     groups: tuple[tuple[str, ...], ...] = ()
     winner: str | None = None

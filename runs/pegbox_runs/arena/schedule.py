@@ -53,7 +53,7 @@ def all_entries_count(comparison: Comparison) -> int:
     """Count the entries of a comparison in which nothing fails."""
     contestants = len(comparison.asked.contestants)
     tries = len(FACTORS) + KEPT if comparison.asked.search else _paces(comparison)
-    return contestants * (tries + len(comparison.asked.seeds))
+    return contestants * (tries + len(comparison.seeds))
 
 
 def total_steps(contestants: int, seeds: int, steps: int, trial_steps: int, *, search: bool) -> int:
@@ -69,7 +69,7 @@ def trials_of(name: str, outcomes: Outcomes) -> list[Outcome]:
 
 def finals_of(name: str, comparison: Comparison, outcomes: Outcomes) -> list[Outcome]:
     """Give what became of a contestant's trainings that count, in the order of the seeds."""
-    order = {seed: place for place, seed in enumerate(comparison.asked.seeds)}
+    order = {seed: place for place, seed in enumerate(comparison.seeds)}
     found = [one for one in outcomes.values() if one.entry.contestant == name and one.entry.rung is None]
     return sorted((one for one in found if one.entry.seed in order), key=lambda one: order[one.entry.seed])
 
@@ -138,7 +138,7 @@ def _wanted(comparison: Comparison, outcomes: Outcomes) -> Iterable[tuple[tuple[
         rate = chosen_rate(name, comparison, outcomes)
         if rate is None or comparison.steps is None:
             continue
-        for round_, seed in enumerate(asked.seeds):
+        for round_, seed in enumerate(comparison.seeds):
             yield (2, round_, place), Entry(contestant=name, seed=seed, steps=comparison.steps, rate=rate)
 
 

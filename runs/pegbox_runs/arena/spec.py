@@ -70,12 +70,14 @@ class Asked(Part, frozen=True):
 
 
 class Paced(msgspec.Struct, frozen=True, kw_only=True):
-    """paced.json: what a budget of time allows, by the pace that was measured. Written once; then it holds."""
+    """paced.json: what a budget of time allows, by the pace that was measured. The steps are written once and hold."""
 
     steps: int
     """Optimizer steps of a training that counts."""
     seconds: float
     """What the tries had taken by then."""
+    seeds: int | None = None
+    """How many of the seeds the budget paid for, the first ones; None: all, as far as is known."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,11 @@ class Comparison:
     """Contestant -> its recipe with everything filled in, the method's own learning rate too."""
     paced: Paced | None = None
     """None: there is no budget of time, or the pace isn't known yet."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those that each contestant is trained with, as far as a budget of time allows."""
+        return self.asked.seeds if self.paced is None else self.asked.seeds[: self.paced.seeds]
 
     @property
     def steps(self) -> int | None:

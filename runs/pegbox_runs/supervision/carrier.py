@@ -26,8 +26,8 @@ from pegbox_runs.supervision.mailbox import ABORT_SECONDS, Mailbox
 from pegbox_runs.supervision.owner import Ownership
 from pegbox_runs.supervision.policy import RestartPolicy
 from pegbox_runs.supervision.telling import conclude, finished, started, where
+from pegbox_runs.supervision.worker import Supply, Worker
 from pegbox_runs.supervision.worker_process import WorkerProcess
-from pegbox_runs.supervision.workers import WorkerSupply
 
 WAKE_SECONDS = 0.5
 NOTHING_LEFT = (
@@ -35,7 +35,7 @@ NOTHING_LEFT = (
     "names some), a smaller model, a machine with more memory, or begin a new run with a lower training.length."
 )
 
-Wait = Callable[[float, WorkerProcess | None], bool]
+Wait = Callable[[float, Worker | None], bool]
 """Waits so long at most, less if the worker ends. Returns: whether this process was told to terminate."""
 
 
@@ -43,7 +43,7 @@ class Carrier:
     """One run in the hands of its owner."""
 
     def __init__(
-        self, folder: RunFolder, ownership: Ownership, supply: WorkerSupply, wait: Wait, restarts: RestartPolicy
+        self, folder: RunFolder, ownership: Ownership, supply: Supply, wait: Wait, restarts: RestartPolicy
     ) -> None:
         self._folder = folder
         self._ownership = ownership
@@ -61,7 +61,7 @@ class Carrier:
         with contextlib.suppress(Refusal):  # told when a worker shall be started
             self._recovery = current_recipe(folder).recovery
 
-    def begin(self) -> WorkerProcess:
+    def begin(self) -> Worker:
         """Start the run, or go on with one that nobody carries; a worker of it that still lives is kept.
 
         Raises: Refusal, OSError: it can't be started.
@@ -77,7 +77,7 @@ class Carrier:
         self._ledger.attempts = Attempts(attempt=attempts.attempt)  # a person's wish begins the counting anew
         return self._start()
 
-    def adopt(self) -> WorkerProcess | None:
+    def adopt(self) -> Worker | None:
         """Go on where another supervisor was killed. Returns: the run's worker; None: the run is over."""
         strike("supervisor-start")
         worker = self._living_worker()
@@ -88,7 +88,7 @@ class Carrier:
             return self._start_again()
         return self._after(WorkerEnded(attempt=attempts.attempt, exit_code=None, signal=None))
 
-    def carry(self, worker: WorkerProcess | None) -> RunState:
+    def carry(self, worker: Worker | None) -> RunState:
         """Watch workers and start the next ones until the run is over. Returns: what it came to."""
         while worker is not None:
             self.has_a_worker = True
@@ -115,7 +115,7 @@ class Carrier:
             self._ledger.tell(replies.too_late(command))
         return conclude(self._folder)
 
-    def _living_worker(self) -> WorkerProcess | None:
+    def _living_worker(self) -> Worker | None:
         """Find the worker that a dead supervisor left: owner.json knew it first, the log still has it."""
         former, told = self._ownership.former, self._ledger.state.started
         for pid, mark in (
@@ -129,7 +129,7 @@ class Carrier:
                 return worker
         return None
 
-    def _start(self) -> WorkerProcess:
+    def _start(self) -> Worker:
         """Hand the run to the next worker.
 
         Raises: Refusal, OSError: nothing was started.
@@ -153,7 +153,7 @@ class Carrier:
         worker.hand_over(self._folder)
         return worker
 
-    def _start_again(self) -> WorkerProcess | None:
+    def _start_again(self) -> Worker | None:
         try:
             return self._start()
         except (Refusal, OSError) as error:
@@ -168,7 +168,7 @@ class Carrier:
             )
             return None
 
-    def _watch(self, worker: WorkerProcess) -> None:
+    def _watch(self, worker: Worker) -> None:
         """Wait until the worker is gone. It does what commands ask; only an abort that it doesn't heed is done here."""
         self._killed = False
         while not worker.gone:
@@ -180,7 +180,7 @@ class Carrier:
                 self._killed = True
                 worker.send(signal.SIGKILL)
 
-    def _after(self, ended: WorkerEnded) -> WorkerProcess | None:
+    def _after(self, ended: WorkerEnded) -> Worker | None:
         """Do what comes after a worker's end. Returns: the next worker; None: the run is over."""
         ledger = self._ledger
         released = ledger.attempts.paused is not None and ledger.attempts.paused.memory == "released"
@@ -210,7 +210,7 @@ class Carrier:
             case policy.Again(why, seconds, left):
                 return self._back_off(why, seconds, left)
 
-    def _back_off(self, why: str, seconds: float, left: int) -> WorkerProcess | None:
+    def _back_off(self, why: str, seconds: float, left: int) -> Worker | None:
         """Wait, heeding commands, and start the next worker."""
         attempt = self._ledger.attempts.attempt + 1
         self._ledger.tell(Restarting(attempt=attempt, why=why, after_seconds=seconds, left=left))
@@ -225,7 +225,7 @@ class Carrier:
             if time.monotonic() >= until:
                 return self._start_again()
 
-    def _stay(self) -> WorkerProcess | None:
+    def _stay(self) -> Worker | None:
         """Wait without a worker until the run is resumed or ended."""
         paused = self._ledger.attempts.paused
         if paused is None or paused.memory == "kept":
@@ -255,7 +255,7 @@ class Carrier:
     def _finish(self, reason: Literal["stopped", "aborted"]) -> None:
         self._ledger.tell(finished(reason, self._ledger.state))
 
-    def _replan(self, decision: policy.Replan) -> WorkerProcess | None:
+    def _replan(self, decision: policy.Replan) -> Worker | None:
         """Change the recipe to one that needs less memory, or give up."""
         try:
             replanned = self._smaller()

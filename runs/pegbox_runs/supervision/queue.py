@@ -20,7 +20,7 @@ from pegbox_runs.supervision.mailbox import Mailbox
 from pegbox_runs.supervision.owner import Ownership
 from pegbox_runs.supervision.policy import RestartPolicy
 from pegbox_runs.supervision.telling import conclude, finished, queued
-from pegbox_runs.supervision.worker_process import WorkerProcess
+from pegbox_runs.supervision.worker import Worker
 from pegbox_runs.supervision.workers import WorkerSupply
 
 CONTINUE = "`pegbox resume` goes on from the last checkpoint."
@@ -68,7 +68,7 @@ class Queue:
         self._supply.close()
         return well
 
-    def wait(self, seconds: float, worker: WorkerProcess | None) -> bool:
+    def wait(self, seconds: float, worker: Worker | None) -> bool:
         """Wait for a worker's end, for that long at most; take what comes meanwhile and see to the runs that wait.
 
         Returns: whether this process was told to terminate.
@@ -151,7 +151,7 @@ class Queue:
             self._carrying = None
         return state.status in {"finished", "stopped"}
 
-    def _carried(self, carrier: Carrier, worker: WorkerProcess | None, folder: RunFolder) -> RunState:
+    def _carried(self, carrier: Carrier, worker: Worker | None, folder: RunFolder) -> RunState:
         try:
             return carrier.carry(worker)
         except Exception as error:

@@ -17,7 +17,7 @@ from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState, catch_up
 from pegbox_runs.secrets import clean_file
 from pegbox_runs.summary import summarise, write_summary
-from pegbox_runs.supervision.worker_process import WorkerProcess
+from pegbox_runs.supervision.worker import Worker
 
 
 def tell(folder: RunFolder, *events: Event) -> None:
@@ -31,7 +31,7 @@ def tell(folder: RunFolder, *events: Event) -> None:
             writer.close()
 
 
-def started(folder: RunFolder, recipe: Recipe, worker: WorkerProcess, attempt: int) -> Started:
+def started(folder: RunFolder, recipe: Recipe, worker: Worker, attempt: int) -> Started:
     """Say which processes carry the run from now on."""
     return Started(
         run=folder.id,

@@ -10,6 +10,7 @@ from typing import IO
 
 from pegbox_runs.launch import worker_command, worker_environment
 from pegbox_runs.run_folder import RunFolder
+from pegbox_runs.supervision.worker import Worker
 from pegbox_runs.supervision.worker_process import WorkerProcess
 
 
@@ -45,7 +46,7 @@ class WorkerSupply:
         with folder.log.open("ab") as log:
             return WorkerProcess.start(self._command(), self._environment(), log)
 
-    def finish(self, worker: WorkerProcess, folder: RunFolder) -> None:
+    def finish(self, worker: Worker, folder: RunFolder) -> None:
         """Let go of a worker that is gone, and keep what it printed early."""
         worker.close()
         if self._early is not None and self._warm is None:

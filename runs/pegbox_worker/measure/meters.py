@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import torch
 
 from pegbox_hardware.gpu import Gpu
 from pegbox_runs.measured import FigureKind
-from pegbox_worker.memory import memory
+from pegbox_worker.memory import forget_most_resident, most_resident
 
 MOST_CONTEXT_BYTES = 4 * 2**30
 """Nearly twice the largest context seen (2.2 GiB): more than that is another process that came meanwhile."""
-STATUS = Path("/proc/self/status")
-CLEAR_REFS = Path("/proc/self/clear_refs")
-RESET_PEAK = "5"
-"""Resets the peak of resident memory. Source: proc(5), /proc/pid/clear_refs."""
 
 
 @dataclass(frozen=True)
@@ -110,29 +104,16 @@ class ProcessMeter:
 
     def __init__(self) -> None:
         self.begin()
-        self.libraries_bytes = _most_resident()
+        self.libraries_bytes = most_resident()
         """Resident when the meter was made."""
 
     def begin(self) -> None:
         """Reset the peak. Where the system has no means to (anything but Linux), peaks are those of the whole job."""
-        with contextlib.suppress(OSError):
-            CLEAR_REFS.write_text(RESET_PEAK)
+        forget_most_resident()
 
     def settle(self) -> None:
         """Do nothing: a CPU has done its work when torch returns."""
 
     def read(self) -> Reading:
         """Read the peak of resident memory."""
-        return Reading(allocated=max(0, _most_resident() - self.libraries_bytes), reserved=None, outside=None)
-
-
-def _most_resident() -> int:
-    """Read the peak of resident memory in bytes.
-
-    getrusage's would begin with what the parent process held (Linux hands it on through exec).
-    """
-    with contextlib.suppress(OSError):
-        for line in STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return memory(torch.device("cpu")).process_peak or 0
+        return Reading(allocated=max(0, most_resident() - self.libraries_bytes), reserved=None, outside=None)

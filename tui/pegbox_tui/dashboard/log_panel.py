@@ -15,8 +15,8 @@ from textual.message import Message
 from pegbox_runs.run_folder import RunFolder
 from pegbox_tui.dashboard.explanations import PANELS
 from pegbox_tui.dashboard.logs import WINDOW_BYTES, LogPart, read_part
-from pegbox_tui.dashboard.sheet import TAB_CELLS, Sheet
 from pegbox_tui.shell.explaining import Explanation
+from pegbox_tui.shell.sheet import TAB_CELLS, Sheet
 
 READ_SECONDS = 1.0
 """Between two looks at a log that is shown."""

@@ -15,10 +15,10 @@ from pegbox_tui.dashboard.explanations import PANELS
 from pegbox_tui.dashboard.figures_text import figure_lines, figures
 from pegbox_tui.dashboard.memory_text import memory_lines
 from pegbox_tui.dashboard.ranks_text import rank_lines
-from pegbox_tui.dashboard.sheet import Sheet
 from pegbox_tui.dashboard.timeline_text import ending_lines, newest_remark, setback_lines, timeline_lines
 from pegbox_tui.dashboard.view import View
 from pegbox_tui.shell.explaining import Explanation
+from pegbox_tui.shell.sheet import Sheet
 
 
 class Panel(Sheet):

@@ -26,7 +26,7 @@ from pegbox_tui.dashboard.explanations import DASHBOARD
 from pegbox_tui.dashboard.following import keep_telling
 from pegbox_tui.dashboard.keys import ABORT, ASKING, KEYS, RELEASE, STOP, continue_question, why_not, working
 from pegbox_tui.dashboard.log_panel import LogPanel
-from pegbox_tui.dashboard.pages import PAGES, ChoiceLine, key_choices, page_choices
+from pegbox_tui.dashboard.pages import PAGES, key_choices, page_choices
 from pegbox_tui.dashboard.panels import (
     AdvicePanel,
     AnswersPanel,
@@ -39,13 +39,14 @@ from pegbox_tui.dashboard.panels import (
     RanksPanel,
     TimelinePanel,
 )
-from pegbox_tui.dashboard.sheet import OneLine
 from pegbox_tui.dashboard.view import Beside, View
 from pegbox_tui.dashboard.words import headline, progress, reading
 from pegbox_tui.messages import BesideRead, CommandAnswered, RunAdvanced, RunUnreadable
 from pegbox_tui.shell.app import PegboxApp
+from pegbox_tui.shell.choice_line import ChoiceLine
 from pegbox_tui.shell.confirm import ConfirmScreen
 from pegbox_tui.shell.explaining import Explanation
+from pegbox_tui.shell.sheet import OneLine
 
 DRAW_SECONDS = 1.5
 """Steps may come faster than a person reads: drawing each would take some percent of a core, on the run's machine."""

@@ -16,6 +16,7 @@ WHAT = {
     "preparing": "the rows are tokenized, and the method is put on the model",
     "training": "the first step is on its way; it is slower than the others",
     "evaluating": "the held-out rows are looked at before any training, to know where it began",
+    "judging": "the base model is looked at row by row, so that the run can be compared",
     "saving": "what was trained is saved",
 }
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import time
-
 from rich.cells import cell_len
 
 from pegbox_runs.figures import duration
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_state import RunState
 from pegbox_tui.dashboard.view import View
+from pegbox_tui.shell.clock import clock
+from pegbox_tui.shell.progress_bar import BAR_CELLS, bar
 
-BAR_CELLS, SHORT_BAR_CELLS = 14, 6
+SHORT_BAR_CELLS = 6
 WITHOUT_EPOCHS, WITHOUT_REMARK, SHORTEST = 2, 3, 4
 WIDE, WIDE_SECONDS = 1.5, 60.0
 """A time left is told as a range where its ends lie further apart: at first, and where the pace has changed."""
-EIGHTHS = " ▏▎▍▌▋▊▉"
 SILENT_SECONDS = 20.0
 """After which it is said that a run tells nothing, if its steps are short."""
 SILENT_STEPS = 5.0
@@ -105,19 +104,3 @@ def _lacks_evaluations(state: RunState) -> bool:
 def reading(share: float) -> str:
     """Tell how much of the log is read."""
     return f"{bar(share)} reading the log, {100 * share:.0f} %"
-
-
-def bar(share: float, cells: int = BAR_CELLS) -> str:
-    """Draw a share of 1 in eighths of a cell."""
-    eighths = round(min(max(share, 0.0), 1.0) * cells * 8)
-    full, rest = divmod(eighths, 8)
-    return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(cells, "░")
-
-
-def clock(moment: float, now: float) -> str:
-    """Write a time of day, with the date where it is another day; a dash for one that no calendar has."""
-    try:
-        then, today = time.localtime(moment), time.localtime(now)
-    except (OverflowError, ValueError, OSError):  # a log may say anything
-        return "-"
-    return time.strftime("%H:%M" if then[:3] == today[:3] else "%d %b %H:%M", then)

@@ -12,7 +12,7 @@ from pegbox_hardware.shape import ModelShape
 from pegbox_methods.card import Card, Footprint, Needs, Reason
 from pegbox_methods.hookspecs import hookimpl
 from pegbox_methods.setting import Setting
-from pegbox_methods.zoo.adalora.schedule import initial_rank
+from pegbox_methods.zoo.adalora.schedule import initial_rank, least_steps
 from pegbox_methods.zoo.shared.low_rank import ALPHA, DROPOUT, PEFT_TABLE, RANK, TARGETS, adapter_weights, wanted
 
 PAPER = "Zhang et al. 2023, arXiv:2303.10512"
@@ -119,6 +119,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.adalora.half_torch:half",
+    least_steps=least_steps,
 )
 
 

@@ -50,14 +50,18 @@ def schedule(steps: int, settings: Mapping[str, Any]) -> Schedule:
     """
     divided = _divided(steps, settings)
     if not divided.works:
-        least = next(count for count in itertools.count(1) if _divided(count, settings).works)
         raise Refusal(
-            f"this run takes {steps} steps, and AdaLoRA's schedule needs at least {least}: with "
+            f"this run takes {steps} steps, and AdaLoRA's schedule needs at least {least_steps(settings)}: with "
             f"method.settings.interval = {divided.interval}, free_share = {settings['free_share']:g} and "
             f"final_share = {settings['final_share']:g} it would never take a rank away. Train longer "
             '(training.epochs, training.max_steps), lower method.settings.interval, or take the method "lora".'
         )
     return divided
+
+
+def least_steps(settings: Mapping[str, Any]) -> int:
+    """Give the steps of the shortest run in which ranks are taken; every longer one works too."""
+    return next(count for count in itertools.count(1) if _divided(count, settings).works)
 
 
 def _divided(steps: int, settings: Mapping[str, Any]) -> Schedule:

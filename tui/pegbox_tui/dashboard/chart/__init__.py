@@ -1,1 +1,1 @@
-"""One chart of a run's curves, drawn in braille dots or in ASCII."""
+"""One chart of a run's curves."""

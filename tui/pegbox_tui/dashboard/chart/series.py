@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pegbox_runs.curve import Curve
 from pegbox_runs.figures import gib
 from pegbox_runs.run_state import RunState
-from pegbox_tui.dashboard.chart.scale import brief
+from pegbox_tui.chart.scale import brief
 
 
 class Metric(NamedTuple):

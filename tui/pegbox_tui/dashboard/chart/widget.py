@@ -10,17 +10,18 @@ from typing import Any, Literal, cast
 from rich.text import Text
 from textual import events
 
+from pegbox_tui.chart.canvas import RAW, SMOOTHED
+from pegbox_tui.chart.picture import GUTTER, Line, Plot, drawn
+from pegbox_tui.chart.smoothing import Smoothed
+from pegbox_tui.chart.window import Window
 from pegbox_tui.dashboard.chart.captions import at_cursor, legend, title
-from pegbox_tui.dashboard.chart.picture import GUTTER, Line, Plot, drawn
 from pegbox_tui.dashboard.chart.series import LOSS, METRICS, Metric, curve_of
-from pegbox_tui.dashboard.chart.smoothing import Smoothed
-from pegbox_tui.dashboard.chart.window import Window
 from pegbox_tui.dashboard.explanations import CHART_KEYS, CURVES
-from pegbox_tui.dashboard.sheet import Sheet
 from pegbox_tui.dashboard.starting_text import starting_lines
 from pegbox_tui.dashboard.view import View
 from pegbox_tui.shell.app import PegboxApp
 from pegbox_tui.shell.explaining import Explanation
+from pegbox_tui.shell.sheet import Sheet
 
 AGAIN_SECONDS = 0.05
 """Until the next drawing, where a long curve isn't smoothed to its end yet."""
@@ -93,13 +94,13 @@ class ChartPanel(Sheet):
 
     def _plot(self, view: View) -> Plot:
         curve = curve_of(self.metric, view.state)
-        lines: Sequence[Line] = (Line("raw", curve),)
+        lines: Sequence[Line] = (Line(RAW, curve, thin=self.shown == "both"),)
         if self.shown != "raw":
             if self._smoothed.span != self.span:
                 self._smoothed = Smoothed(self.span)
             if not self._smoothed.follow(curve):
                 self.set_timer(AGAIN_SECONDS, self.draw)
-            smoothed = Line("smoothed", self._smoothed.curve)
+            smoothed = Line(SMOOTHED, self._smoothed.curve)
             lines = (smoothed,) if self.shown == "smoothed" else (*lines, smoothed)
         loss = self.metric is LOSS
         return Plot(

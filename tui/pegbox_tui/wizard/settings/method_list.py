@@ -16,7 +16,7 @@ from pegbox_runs.method_offers import Offer, Offers
 from pegbox_runs.printable import one_line
 from pegbox_tui.shell.choice_list import ChoiceList
 from pegbox_tui.shell.explaining import Explanation
-from pegbox_tui.wizard.settings.method_words import HEADER, details, explained_offer, offer_line
+from pegbox_tui.wizard.method_words import HEADER, details, explained_offer, offer_line
 
 
 class MethodList(ModalScreen[str | None]):

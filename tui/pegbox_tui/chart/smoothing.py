@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 
 from pegbox_runs.curve import Curve
-from pegbox_tui.dashboard.chart.scale import HUGE
+from pegbox_tui.chart.scale import HUGE
 
 PARTS_OF_SPAN = 50
 """A long span is smoothed by the means of so many parts of it, which no chart can tell from smoothing each point."""

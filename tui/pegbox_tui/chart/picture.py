@@ -11,9 +11,9 @@ from rich.text import Text
 from pegbox_methods.events import Evaluation
 from pegbox_runs.curve import Curve
 from pegbox_runs.figures import count
-from pegbox_tui.dashboard.chart.canvas import Canvas, Ink
-from pegbox_tui.dashboard.chart.scale import HUGE, TINY, Scale, brief, round_scale, tick_size
-from pegbox_tui.dashboard.chart.window import Window
+from pegbox_tui.chart.canvas import Canvas, Ink
+from pegbox_tui.chart.scale import HUGE, TINY, Scale, brief, round_scale, tick_size
+from pegbox_tui.chart.window import Window
 
 GUTTER = 8
 """Cells left of the curves, for the values at the axis."""
@@ -33,6 +33,19 @@ class Line:
 
     ink: Ink
     curve: Curve
+    thin: bool = False
+    """Whether every other dot is left out, so that what lies under or over it is told apart."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A sign at a value."""
+
+    step: int
+    value: float
+    sign: str
+    """One cell of ASCII, or of what `AsciiLines` knows."""
+    style: str
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,8 @@ class Plot:
     """What values are divided by at the axis."""
     cursor: int | None = None
     """The step that is looked at."""
+    marks: Sequence[Mark] = ()
+    """Over the curves, the later ones over the earlier."""
 
 
 def drawn(plot: Plot, width: int, height: int, *, ascii: bool) -> list[Text]:  # noqa: A002 - Look's own word
@@ -59,6 +74,8 @@ def drawn(plot: Plot, width: int, height: int, *, ascii: bool) -> list[Text]:  #
         for line in plot.lines:
             _draw(line, plot, scale, canvas)
         _draw_evaluations(plot, scale, canvas, ascii=ascii)
+        for mark in _marks_shown(plot):
+            _draw_mark(mark, plot.window, scale, canvas)
     if plot.cursor is not None:
         canvas.cursor(plot.window.column(plot.cursor, canvas.width))
     labels = _labels(scale, canvas.height, plot.unit) if scale is not None else {}
@@ -76,6 +93,7 @@ def scale_of(plot: Plot, rows: int) -> Scale | None:
     window = plot.window
     spans = [span for line in plot.lines for span in line.curve.extremes(window.begin, window.end, 1) if span]
     found = [value for span in spans for value in span] + [e.loss for e in _shown(plot)]
+    found += [mark.value for mark in _marks_shown(plot)]
     found = [value if abs(value) >= TINY else 0.0 for value in found if abs(value) < HUGE]  # nor what isn't finite
     if not found:
         return None
@@ -97,9 +115,13 @@ def _shown(plot: Plot) -> Iterator[Evaluation]:
     return (e for e in plot.evaluations if plot.window.begin <= e.step <= plot.window.end)
 
 
+def _marks_shown(plot: Plot) -> Iterator[Mark]:
+    begin, end = plot.window.begin, plot.window.end
+    return (mark for mark in plot.marks if begin <= mark.step <= end and math.isfinite(mark.value))
+
+
 def _draw(line: Line, plot: Plot, scale: Scale, canvas: Canvas) -> None:
     """Draw few points from one to the next, and of many the range of each column, so that no peak is lost."""
-    thin = line.ink == "raw" and len(plot.lines) > 1
     before: tuple[int, int, int] | None = None
     for x, low, high in _points(line.curve, plot.window, canvas.dots_wide):
         if not math.isfinite(low) or not math.isfinite(high):
@@ -107,8 +129,8 @@ def _draw(line: Line, plot: Plot, scale: Scale, canvas: Canvas) -> None:
             continue
         top, bottom = (round((1 - scale.share(value)) * (canvas.dots_high - 1)) for value in (high, low))
         if before is not None:
-            _join(canvas, line.ink, before, (x, top, bottom), thin=thin)
-        canvas.bar(line.ink, x, top, bottom, thin=thin)
+            _join(canvas, line.ink, before, (x, top, bottom), thin=line.thin)
+        canvas.bar(line.ink, x, top, bottom, thin=line.thin)
         before = (x, top, bottom)
 
 
@@ -149,9 +171,13 @@ def _draw_evaluations(plot: Plot, scale: Scale, canvas: Canvas, *, ascii: bool) 
         if math.isfinite(evaluation.loss):
             best = evaluation is plot.best
             sign = (ASCII_BEST if best else ASCII_EVALUATION) if ascii else (BEST if best else EVALUATION)
-            y = round((1 - scale.share(evaluation.loss)) * (canvas.dots_high - 1))
-            x = plot.window.column(evaluation.step, canvas.dots_wide)
-            canvas.sign(x, y, sign, "bold green" if best else "bold yellow")
+            mark = Mark(evaluation.step, evaluation.loss, sign, "bold green" if best else "bold yellow")
+            _draw_mark(mark, plot.window, scale, canvas)
+
+
+def _draw_mark(mark: Mark, window: Window, scale: Scale, canvas: Canvas) -> None:
+    y = round((1 - scale.share(mark.value)) * (canvas.dots_high - 1))
+    canvas.sign(window.column(mark.step, canvas.dots_wide), y, mark.sign, mark.style)
 
 
 def _labels(scale: Scale, rows: int, unit: float) -> dict[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pegbox_tui.dashboard.chart.scale import last_step
+from pegbox_tui.chart.scale import last_step
 
 FEWEST = 4
 """Steps that one can zoom in to."""

@@ -1,0 +1,157 @@
+"""A comparison in words: a line for each entry, then the leaderboard and what may be said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.entries import Entry
+from pegbox_runs.arena.entry_watching import EntryNow
+from pegbox_runs.arena.results import ContestantResult, Results
+from pegbox_runs.figures import count, duration, size
+from pegbox_runs.printable import one_line, printable
+
+WIDE = 110
+"""Columns from which the leaderboard tells all it knows."""
+LONGEST_NAME = 40
+REPORT = ("report.html", "report.md", "results.csv", "results.json")
+
+
+def begun(entry: Entry) -> str:
+    """Tell that an entry has begun, or goes on."""
+    return f"{named(entry)}: {entry.steps} steps at a rate of {entry.rate:.3g}"
+
+
+def ended(now: EntryNow) -> str:
+    """Tell what became of an entry."""
+    return f"{named(now.entry)}: {'; '.join(_came(now))}"
+
+
+def named(entry: Entry) -> str:
+    """Name an entry for people."""
+    if entry.rung is None:
+        return f"{entry.contestant}, seed {entry.seed}"
+    return f"{entry.contestant}, a try of the rate {entry.rate:.3g}"
+
+
+def _came(now: EntryNow) -> Iterator[str]:
+    outcome = now.outcome
+    if now.loss is not None:
+        yield f"loss {now.loss:.4f} in {duration(outcome.wall_seconds)}"
+        peak = outcome.process_peak if outcome.device_peak is None else outcome.device_peak
+        if peak is not None:
+            yield f"peak {size(peak)}"
+    elif outcome.diverged:
+        yield "its loss blew up"
+    elif outcome.state == "failed":
+        yield f"failed{' for memory' if outcome.out_of_memory else ''}: {one_line(outcome.why, 300)}"
+    else:
+        yield outcome.state
+    yield from (one_line(change, 200) for change in outcome.changed)
+
+
+def leaderboard(results: Results, width: int) -> Table:
+    """Make the table of those of whom something is known, the best first, the base model as row zero."""
+    wide = width >= WIDE
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("contestant", no_wrap=True, overflow="ellipsis")
+    right = [name for name, only_wide in COLUMNS if wide or not only_wide]
+    for column in right:
+        table.add_column(column, justify="right", no_wrap=True, min_width=5)
+    if results.base is not None:
+        table.add_row("", Text("base model", "dim"), f"{results.base.loss:.4f}", *[""] * (len(right) - 1))
+    shared = {one.place for one in results.contestants if sum(o.place == one.place for o in results.contestants) > 1}
+    for one in results.contestants:
+        if one.loss is not None:
+            cells = _cells(one, results)
+            place = "" if one.place is None else f"{'=' if one.place in shared else ''}{one.place}"
+            name = Text(one_line(one.name, LONGEST_NAME), "bold" if one.place == 1 else "")
+            table.add_row(place, name, *(cells[column] for column in right))
+    return table
+
+
+COLUMNS = (
+    ("loss", False),
+    ("behind", False),
+    ("forgot", False),
+    ("peak", False),
+    ("time", False),
+    ("adapter", False),
+    ("weights", True),
+    ("rate", True),
+    ("tokens/s", True),
+    ("seeds", True),
+)
+"""Of the leaderboard, and whether a wide terminal alone has room for it."""
+
+
+def _cells(one: ContestantResult, results: Results) -> dict[str, str]:
+    peak = one.process_peak if one.device_peak is None else one.device_peak
+    return {
+        "loss": "" if one.loss is None else f"{one.loss.value:.4f}",
+        "behind": _behind(one, results),
+        "forgot": "-" if one.forgetting is None else f"{one.forgetting.value:+.3f}",
+        "peak": size(peak, brief=True),
+        "time": "-" if one.training_seconds is None else duration(one.training_seconds.value),
+        "adapter": size(one.adapter_bytes, brief=True),
+        "weights": "-" if one.trainable_weights is None else count(one.trainable_weights),
+        "rate": "-" if one.rate is None else f"{one.rate:.2g}",
+        "tokens/s": "-" if one.tokens_per_second is None else f"{one.tokens_per_second.value:,.0f}",
+        "seeds": f"{len(one.seeds)} of {len(results.seeds)}",
+    }
+
+
+def _behind(one: ContestantResult, results: Results) -> str:
+    """Say how far one is behind the first, over the same rows and seeds, give or take."""
+    first = results.contestants[0].name
+    for pair in results.pairs:
+        if {pair.one, pair.other} == {first, one.name} and one.name != first:
+            found = pair.difference
+            away = found.value if pair.one == one.name else -found.value
+            about = "" if found.low is None or found.high is None else f" ±{(found.high - found.low) / 2:.4f}"
+            return f"{away:+.4f}{about}"
+    return "-"
+
+
+def standings(results: Results) -> Iterator[str]:
+    """Say what the leaderboard doesn't: who failed and why, who isn't through."""
+    for one in results.contestants:
+        if one.standing == "failed":
+            memory = " for memory" if one.out_of_memory else ""
+            yield f"{one.name} failed{memory}: {one_line(one.why, 300)}"
+        elif one.standing in {"part", "running", "waiting"}:
+            yield f"{one.name}: {len(one.seeds)} of {len(results.seeds)} trainings are done"
+
+
+def show_results(results: Results, folder: ComparisonFolder, console: Console | None = None) -> None:
+    """Print what a comparison has come to: leaderboard, what rests on it, and where the report lies."""
+    console = console or Console(highlight=False, emoji=False, markup=False)
+    if any(one.loss is not None for one in results.contestants):
+        console.print(leaderboard(results, console.width))
+        console.print(_legend(results), style="dim")
+    for line in standings(results):
+        console.print(Text(printable(line)))
+    if results.recommendation:
+        console.print(Text(printable(results.recommendation), "bold"))
+    for remark in results.remarks:
+        console.print(Text(f"Mind: {printable(remark)}"))
+    there = [name for name in REPORT if (folder.path / name).is_file()]
+    if there:
+        beside = f" ({', '.join(there[1:])} beside it)" if len(there) > 1 else ""
+        console.print(Text(printable(f"The report: {folder.path / there[0]}{beside}")), soft_wrap=True)
+
+
+def _legend(results: Results) -> Text:
+    rows = results.rows
+    on = "" if rows is None else f" on {rows.deciding} held-out rows"
+    seeds = f", mean of {len(results.seeds)} trainings" if len(results.seeds) > 1 else ""
+    said = f"loss per token{on}{seeds}; behind: the first, row by row, with the range of 95 %"
+    if any(one.forgetting is not None for one in results.contestants):
+        said += "; forgot: loss gained on general rows"
+    return Text(f"{said}.")

@@ -1,0 +1,176 @@
+"""Watching a comparison from the command line: on its screen, as plain lines, or as lines of JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from pegbox.answer import answer_json, say
+from pegbox.comparison_view import begun, ended, show_results
+from pegbox.run_or_comparison import how_it_goes_on
+from pegbox.terminal import is_terminal
+from pegbox_methods.events import AnyEvent, Failed, Finished, Started
+from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.entry_watching import EntryNow
+from pegbox_runs.arena.results import Results, read_results
+from pegbox_runs.arena.watching import Watched, follow_comparison, watched_now
+from pegbox_runs.event_log import BadLine, EventReader
+from pegbox_runs.run_state import RunState
+from pegbox_runs.timeline import sentence
+
+LOST = "lost: nobody carries the comparison any more, and it told no end (a power cut?)"
+DELETED = "deleted: the comparison's folder is gone"
+
+News = AnyEvent | BadLine | EntryNow
+
+
+def show_comparison(
+    folder: ComparisonFolder, *, json: bool, plain: bool, leave_at_end: bool = False, past: bool = True
+) -> int:
+    """Show a comparison until it ends or the viewer leaves, then what it has come to.
+
+    `past`: lines and JSON also tell what has happened before. Returns: 1 if it failed, was lost or deleted, or ended
+    without anything that can be compared, else 0.
+    """
+    try:
+        if json:
+            state = _as_json(folder, past=past)
+        elif plain or not is_terminal():
+            state = _as_lines(folder, past=past)
+        else:
+            state = _as_screen(folder, leave_at_end=leave_at_end)
+    except KeyboardInterrupt:
+        say(f"\n{goes_on(folder)}", json=json)
+        return 0
+    return tell_end(folder, state, json=json)
+
+
+def tell_end(folder: ComparisonFolder, state: RunState, *, json: bool) -> int:
+    """Tell what a comparison has come to, and how it goes on. Returns: as `show_comparison`."""
+    results = read_results(folder)
+    if json:
+        answer_json(_last_word(folder, state, results))
+    else:
+        for line in _end_lines(state):
+            say(line)
+        if results is not None:
+            show_results(results, folder)
+    carried = not (state.over or state.deleted or state.status == "lost")
+    hint = goes_on(folder) if carried else how_it_goes_on(folder, state)
+    if hint is not None:
+        say(hint, json=json)
+    if carried or state.status in {"stopped", "aborted"}:
+        return 0
+    return 0 if state.status == "finished" and has_verdict(results) else 1
+
+
+def has_verdict(results: Results | None) -> bool:
+    """Tell whether something can be said of one contestant at least."""
+    return results is not None and any(one.loss is not None for one in results.contestants)
+
+
+def goes_on(folder: ComparisonFolder) -> str:
+    """Say how to come back to a comparison that goes on."""
+    return f"The comparison goes on. `pegbox compare {folder.id}` shows it, `pegbox stop {folder.id}` ends it."
+
+
+def _last_word(folder: ComparisonFolder, state: RunState, results: Results | None) -> Any:
+    if results is not None:
+        return results
+    return {"comparison": folder.id, "complete": False, "status": state.status, "results": None}
+
+
+def _end_lines(state: RunState) -> Iterator[str]:
+    if state.deleted:
+        yield DELETED
+    elif state.status == "lost":
+        yield LOST
+    elif isinstance(state.ended, Failed):
+        yield sentence(state.ended) or ""
+    elif isinstance(state.ended, Finished) and state.ended.reason != "completed":
+        yield f"{state.ended.reason} after {state.ended.steps} trainings"
+
+
+def _as_screen(folder: ComparisonFolder, *, leave_at_end: bool) -> RunState:
+    """Open the screen; its last words are told by `tell_end`."""
+    from pegbox_tui.arena.app import watch_comparison
+
+    from pegbox_tui.shell.look import Look
+
+    return watch_comparison(folder, leave_at_end=leave_at_end, look=Look.here()).state
+
+
+def _as_json(folder: ComparisonFolder, *, past: bool) -> RunState:
+    state = RunState()
+    for news, watched in _news(folder, past=past):
+        state = watched.state
+        if news is not None:
+            answer_json(_record(news))
+    if state.deleted or state.status == "lost":
+        answer_json({"event": "deleted" if state.deleted else "lost"})
+    return state
+
+
+def _record(news: News) -> Any:
+    if isinstance(news, BadLine):
+        return {"event": "bad-line", **msgspec.structs.asdict(news)}
+    if not isinstance(news, EntryNow):
+        return news
+    outcome = {key: value for key, value in msgspec.to_builtins(news.outcome).items() if key not in {"entry", "judged"}}
+    entry = {"id": news.entry.id, **msgspec.to_builtins(news.entry)}
+    return {"event": "entry", **outcome, "entry": entry, "loss": news.loss}
+
+
+def _as_lines(folder: ComparisonFolder, *, past: bool) -> RunState:
+    state = RunState()
+    for news, watched in _news(folder, past=past):
+        state = watched.state
+        line = _line(news, watched)
+        if line:
+            say(line)
+    return state
+
+
+def _line(news: News | None, watched: Watched) -> str | None:
+    match news:
+        case None | Finished() | Failed():
+            return None  # the end is told by `tell_end`, with what came of it
+        case Started():
+            contestants = watched.comparison.asked.contestants if watched.comparison else ()
+            return f"comparison {watched.id}: {', '.join(contestants)}"
+        case EntryNow(state="running"):
+            return f"[{watched.done}/{watched.entries}] {begun(news.entry)}"
+        case EntryNow(state="new"):
+            return None
+        case EntryNow():
+            return f"[{watched.done}/{watched.entries}] {ended(news)}"
+    return sentence(news)
+
+
+def _news(folder: ComparisonFolder, *, past: bool) -> Iterator[tuple[News | None, Watched]]:
+    """Give what is new, each with the moment in which it was seen, and once more the last moment with no news."""
+    reader = EventReader(folder.events)
+    seen: dict[str, str] = {}
+    told_past = past
+    for watched in follow_comparison(folder):
+        if watched.share < 1.0:
+            continue
+        events = [event for block in reader.new() for event in block]
+        entries = [one for contestant in watched.contestants for one in (*contestant.trials, *contestant.finals)]
+        changed = [one for one in entries if seen.get(one.entry.id) != one.state]
+        seen.update({one.entry.id: one.state for one in changed})
+        if told_past:
+            first = [event for event in events if isinstance(event, Started)]
+            last = [event for event in events if isinstance(event, Finished | Failed)]
+            between = [event for event in events if event not in first and event not in last]
+            for news in (*first, *between, *changed, *last):
+                yield news, watched
+        told_past = True
+        yield None, watched
+
+
+def state_now(folder: ComparisonFolder) -> RunState:
+    """Give a comparison's state as it is."""
+    return watched_now(folder).state

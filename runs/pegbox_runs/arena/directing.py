@@ -1,0 +1,39 @@
+"""Starting a comparison's director, as a run's supervisor is started: where no closed terminal reaches it."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.launch import WarmSupervisor
+from pegbox_runs.supervision.owner import owned_already, read_owner
+from pegbox_runs.viewing import state_of
+
+RELEASE_SECONDS = 10.0
+"""How long a director that has told the end has to write its last records and let go of the comparison."""
+
+
+def director_command(*options: str) -> list[str]:
+    """Give the command line of a director; it reads the comparison's folder, a line, from its standard input."""
+    return [sys.executable, "-P", "-m", "pegbox_runs.arena.director", *options]
+
+
+def start_director(folder: ComparisonFolder) -> None:
+    """Start a comparison, or go on with it, in a process that outlives this one, and wait until that has taken it.
+
+    Nothing that is done is done again, whatever happened before; one of several that are started wins.
+    Raises: Refusal: another director carries it, or it can't be carried; one that never began is removed then.
+    """
+    _await_release(folder)
+    with WarmSupervisor(director_command()) as director:
+        director.take([folder])
+
+
+def _await_release(folder: ComparisonFolder) -> None:
+    """Let a director that is about to go do so. Raises: Refusal: one lives that isn't."""
+    deadline = time.monotonic() + RELEASE_SECONDS
+    while (owner := read_owner(folder)) is not None and (owner.elsewhere or owner.lives):
+        if owner.elsewhere or not state_of(folder).over or time.monotonic() > deadline:
+            raise owned_already(folder, owner)
+        time.sleep(0.05)

@@ -1,0 +1,200 @@
+"""One GPU, or the processor, on which entries run in turn: a thread that carries one run at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import NamedTuple, Protocol
+
+from pegbox_methods.events import Failed
+from pegbox_methods.recipe import Recipe
+from pegbox_methods.refusal import Refusal
+from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.entries import Entry
+from pegbox_runs.arena.entry_folder import Ground, entry_folder
+from pegbox_runs.commands import send
+from pegbox_runs.run_folder import RunFolder
+from pegbox_runs.supervision.carrier import Carrier
+from pegbox_runs.supervision.ledger import Ledger
+from pegbox_runs.supervision.owner import Ownership
+from pegbox_runs.supervision.policy import RestartPolicy
+from pegbox_runs.supervision.telling import conclude
+from pegbox_runs.supervision.worker import Supply, Worker
+from pegbox_runs.viewing import state_of
+
+LEAVING_SECONDS = 15.0
+"""How long a lane's idle worker has to end."""
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+REMEDY = "Then `pegbox resume` goes on with what isn't done."
+
+
+class LaneSupply(Supply, Protocol):
+    """Where a lane's workers come from."""
+
+    def close(self) -> None:
+        """Let those end that have no run."""
+
+
+class Task(NamedTuple):
+    """An entry that shall run, or that another director left running."""
+
+    entry: Entry
+    recipe: Recipe
+    """The contestant's."""
+    ground: Ground
+    paused: bool = False
+    """Whether the comparison is: what was left paused stays so."""
+    again: bool = False
+    """Whether it ran in this process before: its log names a worker that may live, and works on others by now."""
+
+
+class Carried(NamedTuple):
+    """What came of a task. What became of its entry is in the entry's folder."""
+
+    lane: Lane
+    entry: Entry
+    trouble: Failed | None = None
+    """Why it couldn't be begun, which isn't its own fault."""
+    fault: BaseException | None = None
+    """What broke in the lane while a worker lived that nobody else here can watch."""
+
+
+class Lane:
+    """Carries entries one after another. Only `give`, `ask` and `close` are for others, of one thread."""
+
+    def __init__(
+        self,
+        folder: ComparisonFolder,
+        gpu: str | None,
+        supply: Callable[[], LaneSupply],
+        restarts: RestartPolicy,
+        done: SimpleQueue[Carried],
+    ) -> None:
+        """`gpu`: as CUDA_VISIBLE_DEVICES names it; `done`: where it is told what came of each task."""
+        self.gpu = gpu
+        self.entry: Entry | None = None
+        """What it has in hand; whoever gave it takes it away."""
+        self._folder = folder
+        self._supply_new, self._restarts, self._done = supply, restarts, done
+        self._supply: LaneSupply | None = None
+        self._tasks: SimpleQueue[Task | None] = SimpleQueue()
+        self._wishes: deque[str] = deque()
+        self._ending = False
+        self._terminated = False
+        self._place: RunFolder | None = None
+        self._ears, self._voice = os.pipe()
+        for descriptor in (self._ears, self._voice):
+            os.set_blocking(descriptor, False)
+        self._thread = threading.Thread(target=self._work, name=f"lane {gpu or 'alone'}", daemon=True)
+        self._thread.start()
+
+    def give(self, task: Task) -> None:
+        """Let it carry an entry, and tell what came of it."""
+        self._wishes.clear()
+        self.entry = task.entry
+        self._tasks.put(task)
+
+    def ask(self, command: str) -> None:
+        """Ask something of the run in hand; after a `stop` or an `abort` none is begun any more."""
+        self._ending = self._ending or command in {"stop", "abort"}
+        self._wishes.append(command)
+        with contextlib.suppress(BlockingIOError):  # it is woken already
+            os.write(self._voice, b"!")
+
+    def close(self) -> None:
+        """Let it end, and its worker."""
+        self._tasks.put(None)
+        self._thread.join(LEAVING_SECONDS)
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            try:
+                carried = Carried(self, task.entry, self._carry(task))
+            except BaseException as error:  # noqa: BLE001  # the director decides
+                carried = Carried(self, task.entry, fault=error)
+            self._place = None
+            self._done.put(carried)
+        if self._supply is not None:
+            self._supply.close()
+
+    def _carry(self, task: Task) -> Failed | None:
+        if self._ending:
+            return None
+        if self._supply is not None and task.again:
+            self._supply.close()
+            self._supply = None
+        self._supply = self._supply or self._supply_new()
+        try:
+            place = entry_folder(self._folder, task.entry, task.recipe, task.ground)
+            ownership = Ownership.take(place)
+        except (OSError, Refusal, UnicodeError) as error:
+            return trouble(error, f"beginning {task.entry.id}")
+        self._place = place
+        carrier = Carrier(place, ownership, self._supply, self._wait, self._restarts)
+        found = None
+        try:
+            found = self._begin(task, place, carrier)
+        except Exception:
+            if carrier.has_a_worker:
+                raise  # its owner stays this process, until that is gone
+            ownership.release()
+            raise
+        ownership.release()
+        return found
+
+    def _begin(self, task: Task, place: RunFolder, carrier: Carrier) -> Failed | None:
+        """Carry a run to its end. Returns: why it couldn't be begun, if that isn't its own fault."""
+        lives = state_of(place).status
+        if lives == "paused" and not task.paused:
+            self._wishes.append("resume")
+        try:
+            left_running = lives in {"running", "paused", "restarting"}
+            worker = carrier.adopt() if left_running else carrier.begin()
+        except Refusal as refusal:
+            ledger = Ledger(place)
+            ledger.tell(Failed(what=refusal.sentence, where="starting", remedy="", kind="refused"))
+            ledger.insist(time.sleep)
+            conclude(place)
+            return None
+        except OSError as error:
+            return trouble(error, f"starting a worker for {task.entry.id}")
+        carrier.carry(worker)
+        return None
+
+    def _wait(self, seconds: float, worker: Worker | None) -> bool:
+        """Wait for a worker's end, for that long at most, and pass on what is asked meanwhile.
+
+        Returns: whether the run shall end though it can't be told so.
+        """
+        poller = select.poll()
+        for descriptor in (self._ears, worker.descriptor if worker else None):
+            if descriptor is not None:
+                poller.register(descriptor, select.POLLIN)
+        if worker is not None and worker.descriptor is None and worker.gone:
+            seconds = 0.0
+        if any(descriptor == self._ears for descriptor, _ in poller.poll(1000 * seconds)):
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._ears, 2**16)
+        while self._wishes and self._place is not None:
+            command = self._wishes.popleft()
+            try:
+                send(self._place.commands, command)
+            except OSError:
+                self._terminated = self._terminated or command in {"stop", "abort"}
+        return self._terminated
+
+
+def trouble(error: Exception, where: str) -> Failed:
+    """Say why a comparison can't go on just now, though nothing is wrong with its contestants."""
+    cause = error.__cause__ if isinstance(error, Refusal) else error
+    said = error.sentence if isinstance(error, Refusal) else f"{type(error).__name__}: {error}"
+    if isinstance(cause, OSError) and cause.errno in FULL:
+        return Failed(what=said, where=where, remedy=f"Make room, or the place writable. {REMEDY}", kind="disk")
+    return Failed(what=said, where=where, remedy=f"Mend that. {REMEDY}", kind="error")

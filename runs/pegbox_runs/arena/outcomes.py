@@ -1,0 +1,239 @@
+"""What became of each entry, read from the folders alone: nothing else is remembered, so nothing else can be lost."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pegbox_methods.events import Failed
+from pegbox_methods.recipe_file import read_recipe
+from pegbox_methods.refusal import Refusal
+from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.entries import Entry, EntryState, Outcome
+from pegbox_runs.arena.entry_log import EntryLog
+from pegbox_runs.arena.schedule import FACTORS
+from pegbox_runs.arena.spec import Comparison
+from pegbox_runs.judging.judged import JUDGED, read_judged
+from pegbox_runs.printable import one_line
+from pegbox_runs.run_folder import RunFolder
+from pegbox_runs.run_state import RunState, Status
+from pegbox_runs.viewing import mark_lost
+
+STATES: dict[Status, EntryState] = {
+    "new": "new",
+    "queued": "running",
+    "running": "running",
+    "paused": "running",
+    "restarting": "running",
+    "stopped": "stopped",
+    "aborted": "stopped",
+    "lost": "stopped",
+    "failed": "failed",
+}
+_TRIAL = re.compile(r"trial-(\d+)-rate-")
+
+
+def read_outcomes(folder: ComparisonFolder, comparison: Comparison) -> dict[str, Outcome]:
+    """Read what became of every entry that has a folder, by the entry's id. Who asks again takes an OutcomeReader."""
+    return OutcomeReader(folder).read(comparison)
+
+
+class OutcomeReader:
+    """Reads the same again and again for the price of what is new. For one thread."""
+
+    def __init__(self, folder: ComparisonFolder) -> None:
+        self._folder = folder
+        self._known: dict[str, _Known] = {}
+        self.remarks: tuple[str, ...] = ()
+        """What was found and belongs to no entry, for people."""
+
+    def read(self, comparison: Comparison) -> dict[str, Outcome]:
+        """Give what became of every entry that has a folder, by the entry's id."""
+        possible = possible_entries(comparison)
+        known: dict[str, _Known] = {}
+        remarks = []
+        for name in sorted(_names(self._folder.entries)):
+            if name in possible:
+                known[name] = self._look_at(possible[name], self._known.get(name))
+            else:
+                remarks.append(f"entries/{one_line(name, 80)} is no entry of this comparison and was left out")
+        self._known, self.remarks = known, tuple(remarks)
+        return {name: one.outcome for name, one in known.items()}
+
+    def state(self, id_: str) -> RunState | None:
+        """Give an entry's state as it was read last; None: it has no folder, or none that can be read."""
+        known = self._known.get(id_)
+        return None if known is None or known.log is None else known.log.state
+
+    @property
+    def device(self) -> str | None:
+        """Where the entries are trained, as torch names it; None: it isn't known yet."""
+        states = [known.log.state for known in self._known.values() if known.log is not None]
+        return next((state.prepared.device for state in states if state.prepared is not None), None)
+
+    def _look_at(self, expected: Entry, known: _Known | None) -> _Known:
+        folder = self._folder.entry(expected.id)
+        mark = _Mark(*(_changed(file) for file in (folder.recipe, folder.events, folder.path / JUDGED)))
+        if known is not None and known.settled and known.mark == mark:
+            return known
+        log = known.log if known is not None and _grew(known.mark, mark) else None
+        log = EntryLog(folder) if log is None else log
+        try:
+            log.read()
+        except OSError as error:
+            return _damaged(mark, expected, f"its events.jsonl can't be read: {error.strerror}")
+        if mark.events is None or (mark.events.size and not log.state.last_seq and _is_whole(folder.events)):
+            return _damaged(mark, expected, "its events.jsonl is gone, or no line of it tells an event of a run")
+        if not log.state.last_seq:  # who finds it so makes it anew, whatever lies in it
+            return _Known(mark, Outcome(entry=expected, state="new"), log, settled=False)
+        try:
+            entry = known.outcome.entry if known is not None and known.mark.recipe == mark.recipe else _entry(folder)
+        except Refusal as refusal:
+            return _damaged(mark, expected, refusal.sentence)
+        if entry.id != expected.id:
+            return _damaged(mark, expected, f"its recipe.toml is that of {entry.id}")
+        return _Known(mark, outcome_of(entry, folder, log), log, settled=log.state.over)
+
+
+class _File(NamedTuple):
+    """What changes where a file does."""
+
+    number: int
+    changed: int
+    size: int
+
+
+class _Mark(NamedTuple):
+    """None: it isn't there."""
+
+    recipe: _File | None
+    events: _File | None
+    judged: _File | None
+
+
+class _Known(NamedTuple):
+    """What is kept of an entry between two looks."""
+
+    mark: _Mark
+    outcome: Outcome
+    log: EntryLog | None
+    settled: bool = True
+    """Whether only its files can change what became of it."""
+
+
+def possible_entries(comparison: Comparison) -> dict[str, Entry]:
+    """Name every entry that a comparison may ever have, by its id; a rate or a pace that isn't decided is a guess."""
+    asked = comparison.asked
+    found = []
+    for name in asked.contestants:
+        rate = comparison.recipes[name].training.learning_rate or 0.0
+        steps = comparison.steps or asked.steps
+        found += [Entry(contestant=name, seed=seed, steps=steps, rate=rate) for seed in asked.seeds]
+        for rung in (0, 1) if asked.search else (0,):
+            found += [
+                Entry(
+                    contestant=name,
+                    seed=asked.seeds[0],
+                    steps=asked.trial_steps * 2**rung,
+                    rate=rate * factor,
+                    rung=rung,
+                )
+                for factor in (FACTORS if asked.search else (1.0,))
+            ]
+    return {entry.id: entry for entry in found}
+
+
+def _entry(folder: RunFolder) -> Entry:
+    """Read from its own recipe what an entry really ran. Raises: Refusal."""
+    recipe = read_recipe(folder.recipe)
+    contestant, _, what = folder.id.rpartition(".")
+    trial = _TRIAL.match(what)
+    return Entry(
+        contestant=contestant,
+        seed=recipe.seeds.training,
+        steps=recipe.training.max_steps or 0,
+        rate=recipe.training.learning_rate or 0.0,
+        rung=None if trial is None else int(trial[1]),
+    )
+
+
+def outcome_of(entry: Entry, folder: RunFolder, log: EntryLog) -> Outcome:
+    """Say what an entry has come to, by what was read of its log and by what lies beside it."""
+    state = mark_lost(log.state, folder)
+    judged = read_judged(folder.path) if state.status == "finished" else None
+    ended = state.ended if isinstance(state.ended, Failed) else None
+    came_to, why = _state(state, judged is not None)
+    return Outcome(
+        entry=entry,
+        state=came_to,
+        judged=judged,
+        diverged=ended is not None and ended.kind == "diverged",
+        why=why,
+        out_of_memory=ended is not None and ended.kind in {"device-memory", "host-memory"},
+        changed=tuple(one.text for one in state.replanned),
+        device_peak=state.peak.device_peak,
+        process_peak=state.peak.process_peak,
+        training_seconds=state.training_seconds,
+        wall_seconds=log.wall_seconds,
+        tokens=state.tokens,
+        trainable_weights=state.prepared.trainable_weights if state.prepared else None,
+        adapter_bytes=_bytes(folder.adapter) if state.over else None,
+        curve=tuple((one.step, one.loss) for one in state.evaluations),
+    )
+
+
+def _state(state: RunState, judged: bool) -> tuple[EntryState, str]:
+    """Say what an entry has come to, and why where it has no result."""
+    if state.status == "finished":
+        return ("done", "") if judged else ("failed", f"it finished, and its {JUDGED} isn't there, or isn't whole")
+    if not isinstance(state.ended, Failed):
+        return STATES[state.status], ""
+    # A full disk is nothing of the contestant's: it goes on from its checkpoint once there is room.
+    return "stopped" if state.ended.kind == "disk" else "failed", state.ended.what
+
+
+def _damaged(mark: _Mark, expected: Entry, why: str) -> _Known:
+    return _Known(mark, Outcome(entry=expected, state="failed", why=why), None, settled=False)
+
+
+def _names(entries: Path) -> Iterator[str]:
+    try:
+        with os.scandir(entries) as found:
+            yield from (one.name for one in found if one.is_dir() and not one.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def _changed(file: Path) -> _File | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return _File(found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def _grew(before: _Mark, now: _Mark) -> bool:
+    """Tell whether a log is the same file as before, with nothing taken away."""
+    if before.events is None or now.events is None:
+        return False
+    return before.events.number == now.events.number and before.events.size <= now.events.size
+
+
+def _is_whole(events: Path) -> bool:
+    """Tell whether a log holds a whole line at least; the first may be being written."""
+    try:
+        return b"\n" in events.read_bytes()
+    except OSError:
+        return False
+
+
+def _bytes(adapter: Path) -> int | None:
+    """Sum what a result takes on disk; None: there is none."""
+    try:
+        sizes = [path.stat().st_size for path in adapter.rglob("*") if path.is_file()]
+    except OSError:
+        return None
+    return sum(sizes) if sizes else None

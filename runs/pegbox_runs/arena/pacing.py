@@ -1,0 +1,131 @@
+"""What a budget of seconds allows, by the pace that was measured on the way.
+
+Seconds are those in which entries had a worker, so that a night between two parts of a comparison costs it nothing.
+"""
+
+from __future__ import annotations
+
+import heapq
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from pegbox_runs.arena.budget import LEAST_STEPS
+from pegbox_runs.arena.entries import Entry, Outcome
+from pegbox_runs.arena.schedule import Outcomes, due, out_of
+from pegbox_runs.arena.spec import Comparison, Paced
+
+MORE_LOOKS = 3
+"""At the held-out rows, that a training which counts takes by default (each quarter) and a try doesn't."""
+
+
+class Pace(NamedTuple):
+    """What a contestant's entries take. Seconds."""
+
+    step: float
+    entry: float
+    """Whatever the number of steps: loading, evaluating, judging, saving."""
+
+    def of(self, steps: int) -> float:
+        """Give what an entry of so many steps takes."""
+        return self.entry + steps * self.step
+
+
+def pace(comparison: Comparison, outcomes: Outcomes, gpus: Sequence[str]) -> Paced:
+    """Decide how many steps each training that counts takes: as many as fit into what is left, the same for all.
+
+    At most those that were asked for; at least as many as a try has, or `LEAST_STEPS`, though they don't fit. To be called once all tries are over,
+    on the GPUs that work side by side. Where a training that counts has begun already, its steps hold.
+    """
+    begun = [one.entry.steps for one in outcomes.values() if one.entry.rung is None]
+    return Paced(
+        steps=begun[0] if begun else _most_steps(comparison, outcomes, gpus),
+        seconds=sum(one.wall_seconds for one in outcomes.values()),
+    )
+
+
+def seconds_left(comparison: Comparison, outcomes: Outcomes, gpus: Sequence[str]) -> float:
+    """Give what is left of the budget, less than 0 where it is passed; infinite: there is none."""
+    budget = comparison.asked.budget_seconds
+    spent = sum(one.wall_seconds for one in outcomes.values()) / _lanes(gpus)
+    return float("inf") if budget is None else budget - spent
+
+
+def seconds_needed(comparison: Comparison, outcomes: Outcomes, gpus: Sequence[str], steps: int) -> float:
+    """Give what all trainings that count will take with so many steps each, by the clock."""
+    paces = _paces(comparison, outcomes)
+    return _by_the_clock([one.of(steps) for _ in comparison.seeds for one in paces.values()], gpus)
+
+
+def seeds_that_fit(comparison: Comparison, outcomes: Outcomes, gpus: Sequence[str], entry: Entry) -> int | None:
+    """Say with how many seeds the comparison ends, where `entry` would begin the next one's round and that as a whole
+    doesn't fit into what is left of the budget; None: it may begin.
+    """
+    if comparison.asked.budget_seconds is None or entry.rung is not None or entry.seed not in comparison.seeds:
+        return None
+    round_ = comparison.seeds.index(entry.seed)
+    counting = [one.entry for one in outcomes.values() if one.entry.rung is None]
+    if round_ == 0 or any(one.seed == entry.seed for one in counting):
+        return None
+    paces = _paces(comparison, outcomes)
+    earlier = [one for one in due(comparison, outcomes) if one.rung is None and one.seed != entry.seed]
+    open_ = [one for one in earlier if comparison.seeds.index(one.seed) < round_ and one.contestant in paces]
+    rest = [max(0.0, paces[one.contestant].of(one.steps) - _spent(one, outcomes)) for one in open_]
+    needed = _by_the_clock([*rest, *(one.of(entry.steps) for one in paces.values())], gpus)
+    return round_ if needed > seconds_left(comparison, outcomes, gpus) else None
+
+
+def _most_steps(comparison: Comparison, outcomes: Outcomes, gpus: Sequence[str]) -> int:
+    asked, left = comparison.asked, seconds_left(comparison, outcomes, gpus)
+    low, high = min(max(LEAST_STEPS, asked.trial_steps), asked.steps), asked.steps
+    while low < high:
+        middle = (low + high + 1) // 2
+        if seconds_needed(comparison, outcomes, gpus, middle) <= left:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _paces(comparison: Comparison, outcomes: Outcomes) -> dict[str, Pace]:
+    """Give the pace of each contestant that still takes part and has shown one: by its trainings that count, if some
+    are done, else by its tries."""
+    found = {}
+    for name in comparison.asked.contestants:
+        mine = [one for one in outcomes.values() if one.entry.contestant == name and one.state == "done"]
+        counting = [one for one in mine if one.entry.rung is None]
+        if out_of(name, comparison, outcomes) is None and mine:
+            found[name] = _pace(counting) if counting else _pace_by_tries(mine)
+    return found
+
+
+def _pace(done: Sequence[Outcome]) -> Pace:
+    steps = sum(one.entry.steps for one in done)
+    return Pace(
+        step=sum(one.training_seconds for one in done) / max(1, steps),
+        # The first entry of a worker loads libraries too; the middle one says what most take.
+        entry=statistics.median(max(0.0, one.wall_seconds - one.training_seconds) for one in done),
+    )
+
+
+def _pace_by_tries(done: Sequence[Outcome]) -> Pace:
+    # A try looked before and after its training, and took as long for both as its judging.
+    look = max((one.judged.seconds / 2 for one in done if one.judged is not None), default=0.0)
+    tried = _pace(done)
+    return Pace(tried.step, tried.entry + MORE_LOOKS * look)
+
+
+def _spent(entry: Entry, outcomes: Outcomes) -> float:
+    return outcomes[entry.id].wall_seconds if entry.id in outcomes else 0.0
+
+
+def _by_the_clock(seconds: Iterable[float], gpus: Sequence[str]) -> float:
+    """Give when the last one ends where each begins in turn on the first GPU that is free."""
+    ends = [0.0] * _lanes(gpus)
+    for one in seconds:
+        heapq.heapreplace(ends, ends[0] + one)
+    return max(ends)
+
+
+def _lanes(gpus: Sequence[str]) -> int:
+    return max(1, len(gpus))

@@ -1,0 +1,52 @@
+"""Who is beaten by nobody: the front over the axes that a person cares for. Light, so that a screen may ask."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pegbox_runs.arena.results import Axis, ContestantResult, Pareto
+
+DEFAULT_AXES: tuple[Axis, ...] = ("loss", "memory", "time")
+
+
+def pareto_of(contestants: Sequence[ContestantResult], axes: Sequence[Axis] = DEFAULT_AXES) -> Pareto:
+    """Find those that no other beats: is as good on each axis, and better on one.
+
+    Figures count as they were measured, the loss too: who can't be told apart from a better one by chance isn't equal
+    to it, and stays on the front for any advantage it has shown. So nobody is taken off it without a figure, and some
+    may be on it by luck. Two that are alike on all axes are both on it.
+    Axes on which nobody has a figure are left out; who lacks one on an axis that is left isn't compared.
+    Returns: the axes that were compared on, and the front in the contestants' order.
+    """
+    ranked = [one for one in contestants if one.place is not None]
+    told = tuple(axis for axis in dict.fromkeys(axes) if any(figure_on(one, axis) is not None for one in ranked))
+    points: dict[str, tuple[float, ...]] = {}
+    for one in ranked:
+        figures = [figure for axis in told if (figure := figure_on(one, axis)) is not None]
+        if told and len(figures) == len(told):
+            points[one.name] = tuple(figures)
+    front = (name for name, point in points.items() if not any(_beats(other, point) for other in points.values()))
+    return Pareto(axes=told, front=tuple(front))
+
+
+def figure_on(contestant: ContestantResult, axis: Axis) -> float | None:
+    """Give a contestant's figure on an axis, of which less is better; None: it has none, or none that is finite."""
+    figures: dict[Axis, float | None] = {
+        "loss": contestant.loss and contestant.loss.value,
+        "memory": memory_of(contestant),
+        "time": contestant.training_seconds and contestant.training_seconds.value,
+        "size": contestant.adapter_bytes,
+        "forgetting": contestant.forgetting and contestant.forgetting.value,
+    }
+    figure = figures[axis]
+    return figure if figure is not None and math.isfinite(figure) else None
+
+
+def memory_of(contestant: ContestantResult) -> int | None:
+    """Give the bytes that decide where it fits: the device's, and on a CPU the process'."""
+    return contestant.process_peak if contestant.device_peak is None else contestant.device_peak
+
+
+def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(mine <= theirs for mine, theirs in zip(one, other, strict=True))

@@ -1,0 +1,83 @@
+"""What is written of a comparison as it goes on: results.json after every entry, the report in the end.
+
+None of it is worth a training: what fails is told, once, and all goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+
+from pegbox_hardware.machine import Machine
+from pegbox_methods.events import Event, Notice
+from pegbox_methods.recipe_file import portable
+from pegbox_methods.refusal import Refusal
+from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.entries import Outcome
+from pegbox_runs.arena.results import Results, write_results
+from pegbox_runs.arena.spec import Comparison
+from pegbox_runs.printable import one_line
+
+
+class Records:
+    """Writes them. `tell`: where trouble is told."""
+
+    def __init__(self, folder: ComparisonFolder, tell: Callable[[Event], None]) -> None:
+        self._folder = folder
+        self._tell = tell
+        self._told: set[str] = set()
+
+    def keep(self, results: Callable[[], Results], *, report: bool) -> None:
+        """Write results.json anew, and the report too if it is wanted."""
+        made: Results | None = None
+        try:
+            made = results()
+            write_results(made, self._folder)
+        except Exception as error:  # noqa: BLE001  # the trainings go on
+            self._tell_once("results.json", error)
+        if made is not None and report:
+            try:
+                _write_report(made, self._folder)
+            except Exception as error:  # noqa: BLE001
+                self._tell_once("the report", error)
+
+    def _tell_once(self, what: str, error: Exception) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            said = error.sentence if isinstance(error, Refusal) else f"{type(error).__name__}: {error}"
+            text = f"{what} couldn't be written ({one_line(said, 300)}); nothing that was trained is lost by that"
+            self._tell(Notice(text=text, about="results"))
+
+
+def results_now(
+    folder: ComparisonFolder,
+    comparison: Comparison,
+    outcomes: Mapping[str, Outcome],
+    *,
+    machine: Machine | None,
+    device: str | None,
+    complete: bool,
+) -> Results:
+    """Make the record of what is known by now. `machine`, `device`: where it is trained, as far as that is known."""
+    from pegbox_runs.arena.summing_up import Facts, results_of  # brings numpy, which a director may never need
+
+    recipe = next(iter(comparison.recipes.values()))
+    return results_of(
+        comparison,
+        outcomes,
+        Facts(
+            comparison=folder.id,
+            complete=complete,
+            machine="" if machine is None else machine.cpu,
+            device=device,
+            model=portable(recipe.model.name),
+            rows_file=portable(recipe.rows.file),
+            version=version("pegbox"),
+        ),
+    )
+
+
+def _write_report(results: Results, folder: ComparisonFolder) -> None:
+    from pegbox_runs.arena.report.writing import write_report
+
+    write_report(results, folder)

@@ -1,0 +1,147 @@
+"""What people should know before they believe a comparison, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pegbox_methods.abilities import packs_base
+from pegbox_methods.recipe import Recipe
+from pegbox_methods.refusal import Refusal
+from pegbox_methods.registry import find_card
+from pegbox_runs.arena.chance import LEAST_ROWS, LEAST_SEEDS
+from pegbox_runs.arena.contestant_figures import Basis
+from pegbox_runs.arena.report.digits import plain, together
+from pegbox_runs.arena.results import ContestantResult
+from pegbox_runs.arena.schedule import LEAST_ROWS_TO_PART, finals_of
+from pegbox_runs.printable import one_line
+
+FEW_ROWS = 10
+"""Verdict rows below which only great differences can be told."""
+SEED_SHARE = 0.03
+"""Of what the training gained: how far one seed's loss is taken to be off, as a standard deviation, where the seeds are
+too few to tell. See docs/decisions/0015-what-a-comparison-may-say.md for what was measured."""
+
+
+def remarks_on(basis: Basis, *, complete: bool) -> Iterator[str]:
+    """Say what bears on all contestants."""
+    yield from _on_rows(basis)
+    yield from _on_seeds(basis)
+    yield from _on_what_was_chosen(basis)
+    comparison = basis.comparison
+    asked, paced = comparison.asked, comparison.paced
+    if paced is not None and paced.steps < asked.steps:
+        yield (
+            f"The budget of time allowed trainings of {paced.steps:,} steps, where {asked.steps:,} were the most: with "
+            "more steps another may be best."
+        )
+    if not complete:
+        wanted = len(asked.contestants) * len(asked.seeds)
+        done = sum(one.state == "done" for name in asked.contestants for one in _finals(name, basis))
+        yield f"The comparison isn't complete: {done} of {wanted} trainings that count are done."
+
+
+def remarks_on_one(name: str, basis: Basis) -> Iterator[str]:
+    """Say what bears on one contestant, but for what hangs on its figures."""
+    if name in basis.compared.left_out:
+        yield _sentence(basis.compared.left_out[name])
+    if is_packed(basis.comparison.recipes[name]):
+        yield (
+            "Its base model is packed into 4 bits, so that its training starts at another loss than that of an "
+            "unpacked base; its loss after the training compares with the others' all the same."
+        )
+    changed = {change for one in _finals(name, basis) for change in one.changed}
+    if changed:
+        told = "; ".join(one_line(change, 200) for change in sorted(changed))
+        yield f"Memory ran out, and it went on with: {told}. Its time and memory are those of the changed settings."
+
+
+def remark_on_change(one: ContestantResult) -> str | None:
+    """Say that a contestant's training didn't help, where that is so; None: it did."""
+    if one.change is None or one.base_loss is None:
+        return None
+    told = together(plain(one.change, sign=True))
+    if one.change.value >= 0:
+        return f"Its loss isn't below that of its own base model: training changed it by {told}."
+    if one.change.high is None or one.change.high >= 0:
+        return f"It can't be told to be better than its own base model: training changed its loss by {told}."
+    return None
+
+
+def is_packed(recipe: Recipe) -> bool:
+    """Tell whether a contestant holds its base model in 4 bits."""
+    if recipe.model.quantization != "auto":
+        return recipe.model.quantization == "nf4"
+    try:
+        return packs_base(recipe, find_card(recipe.method.name))
+    except Refusal:  # a plugin that is gone since; what it left can be looked at all the same
+        return False
+
+
+def _on_rows(basis: Basis) -> Iterator[str]:
+    compared = basis.compared
+    deciding, choosing = len(compared.deciding), len(compared.choosing)
+    if not compared.names:
+        return
+    if choosing:
+        yield (
+            f"{choosing} of {compared.held_out:,} held-out rows chose the learning rates and take no part in the "
+            "verdict."
+        )
+    elif basis.comparison.asked.search and deciding:
+        yield (
+            f"With fewer than {LEAST_ROWS_TO_PART} held-out rows none were set aside: the rows that chose the learning "
+            "rates decide as well, which makes every loss a little too low."
+        )
+    if deciding < LEAST_ROWS:
+        yield f"{'One held-out row decides' if deciding else 'No held-out row decides'}: nothing can be told from that."
+    elif deciding < FEW_ROWS:
+        yield f"Only {deciding} held-out rows decide: nothing but a great difference can be told."
+
+
+def _on_seeds(basis: Basis) -> Iterator[str]:
+    seeds, wanted = basis.compared.seeds, basis.comparison.asked.seeds
+    if not seeds or len(basis.compared.deciding) < LEAST_ROWS:
+        return
+    if any(len(judged) < len(_done(name, basis)) for name, judged in basis.compared.judged.items()):
+        told = ", ".join(map(str, seeds))
+        which = f"seed {told}, which is the only one" if len(seeds) == 1 else f"the seeds {told}, which are those"
+        yield f"Losses are compared over {which} that all have done; some have done more."
+    if len(seeds) == 1:
+        yield (
+            f"With one seed its chance can't be seen: another seed is taken to move a loss by {SEED_SHARE:.0%} of what "
+            f"the training gained, as a standard deviation. {LEAST_SEEDS} seeds or more measure it."
+        )
+    elif len(seeds) < LEAST_SEEDS:
+        yield (
+            f"Two seeds hardly show their chance: it is taken as what they show, but as at least {SEED_SHARE:.0%} of "
+            f"what the training gained, as a standard deviation. {LEAST_SEEDS} seeds or more measure it."
+        )
+    if len(wanted) < LEAST_SEEDS and basis.compared.names:
+        return
+
+
+def _on_what_was_chosen(basis: Basis) -> Iterator[str]:
+    kept_early = any(
+        one.judged is not None and one.judged.kept_step < one.entry.steps
+        for name in basis.compared.names
+        for one in _finals(name, basis)
+    )
+    if kept_early:
+        yield (
+            "Of each training the weights of its best evaluation were kept, which was chosen on the held-out rows, the "
+            "verdict's among them: every loss here is a little lower than it would be on rows that chose nothing."
+        )
+    elif basis.compared.names:
+        return
+
+
+def _finals(name: str, basis: Basis):  # type: ignore[no-untyped-def]
+    return finals_of(name, basis.comparison, basis.outcomes)
+
+
+def _done(name: str, basis: Basis) -> list[int]:
+    return [one.entry.seed for one in _finals(name, basis) if one.state == "done"]
+
+
+def _sentence(clause: str) -> str:
+    return f"{clause[0].upper()}{clause[1:]}."

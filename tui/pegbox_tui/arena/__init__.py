@@ -1,0 +1,1 @@
+"""One comparison on one screen: who leads, how each got there, what it cost, what may be said of it."""

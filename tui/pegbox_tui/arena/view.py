@@ -1,0 +1,60 @@
+"""How a person looks at a comparison; kept while an entry of it is open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+from pegbox_runs.arena.results import Axis
+from pegbox_runs.arena.watching import Contestant, Watched
+from pegbox_runs.run_folder import RunFolder
+
+Sort = Literal["place", "loss", "memory", "time", "speed", "size", "forgetting", "name"]
+SORTS: tuple[Sort, ...] = get_args(Sort)
+COSTS: tuple[Axis, ...] = ("memory", "time", "size", "forgetting")
+"""What the loss is held against."""
+
+
+class View(NamedTuple):
+    """What is chosen."""
+
+    chosen: str | None = None
+    """A contestant's name; None: the first of the list, whoever that is."""
+    sort: Sort = "place"
+    page: int = 0
+    cost: Axis = "memory"
+    seed: int | None = None
+    """The place of a seed; None: all of them."""
+    zoom: int = 0
+    """How often the curves were halved to their later part."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the panes are drawn from; each takes what it needs."""
+
+    watched: Watched
+    view: View
+    now: float
+    """Seconds since 1970."""
+    folder: Path = Path()
+    """The comparison's."""
+
+    @property
+    def chosen(self) -> Contestant | None:
+        """The contestant that is looked at."""
+        return next((one for one in self.watched.contestants if one.name == self.view.chosen), None)
+
+    @property
+    def seed(self) -> int | None:
+        """The seed that is looked at alone; None: all."""
+        seeds = self.watched.comparison.asked.seeds if self.watched.comparison else ()
+        return seeds[self.view.seed] if self.view.seed is not None and self.view.seed < len(seeds) else None
+
+
+@dataclass(frozen=True)
+class EntryChoice:
+    """The entry of a comparison whose dashboard shall be opened."""
+
+    folder: RunFolder
