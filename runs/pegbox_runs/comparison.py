@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -12,11 +12,10 @@ from pegbox_methods.home import home
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import read_recipe, recipe_text
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.arena.fairness import differences
+from pegbox_runs.arena.spec import MOST_CONTESTANTS
 from pegbox_runs.printable import one_line
 from pegbox_runs.whole_file import write_whole
-
-MOST = 50
-"""Recipes of one comparison: more is a sweep, and one supervisor would work on it for weeks."""
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,12 +49,11 @@ def collected() -> tuple[tuple[Compared, ...], tuple[str, ...]]:
 def add(recipe: Recipe) -> Compared:
     """Add a recipe to the comparison.
 
-    Raises: Refusal: it learns from other rows, another model or another split than those that are there, or is one of
-    them, or can't be written.
+    Raises: Refusal: it can't be compared with those that are there, or is one of them, or can't be written.
     """
     there, _ = collected()
-    if len(there) >= MOST:
-        raise Refusal(f"the comparison holds {MOST} recipes already; start them, or take one out.")
+    if len(there) >= MOST_CONTESTANTS:
+        raise Refusal(f"the comparison holds {MOST_CONTESTANTS} recipes already; start them, or take one out.")
     if there:
         _refuse_unlike(recipe, there[0])
     same = next((one for one in there if is_among(recipe, [one])), None)
@@ -96,25 +94,6 @@ def is_among(recipe: Recipe, there: Iterable[Compared]) -> bool:
     return any(_but_note(one.recipe) == _but_note(recipe) for one in there)
 
 
-def differences(one: Recipe, other: Recipe) -> Iterator[tuple[str, str, str]]:
-    """Name what must be alike for two runs' losses to mean the same, and isn't.
-
-    Yields: (key, the one's value, the other's). How a method holds the base model is its own business.
-    """
-    tables = (
-        ("model", msgspec.structs.replace(one.model, quantization="auto"), other.model),
-        ("rows", one.rows, other.rows),
-        ("split", one.split, other.split),
-    )
-    for table, mine, theirs in tables:
-        left, right = msgspec.to_builtins(mine), msgspec.to_builtins(theirs)
-        for key, value in left.items():
-            if value != right[key] and (table, key) != ("model", "quantization"):
-                yield f"{table}.{key}", str(value), str(right[key])
-    if one.seeds.split != other.seeds.split:
-        yield "seeds.split", str(one.seeds.split), str(other.seeds.split)
-
-
 def _refuse_unlike(recipe: Recipe, first: Compared) -> None:
     found = list(differences(recipe, first.recipe))
     if found:
@@ -122,8 +101,8 @@ def _refuse_unlike(recipe: Recipe, first: Compared) -> None:
             f"{key} is {one_line(mine, 100)}, there it is {one_line(theirs, 100)}" for key, mine, theirs in found
         )
         raise Refusal(
-            f"the comparison's recipes must share model, rows and split, or their losses can't be compared: {told}. "
-            "Take the others out, or start them first."
+            "the comparison's recipes must share model, rows, split, length, order, steps and batch, or their "
+            f"losses can't be compared: {told}. Make it alike, or take the others out."
         )
 
 

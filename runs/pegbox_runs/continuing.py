@@ -12,6 +12,8 @@ from pegbox_methods.events import Change, Finished, Replanned
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.arena.comparison_folder import ComparisonFolder, comparison_of
+from pegbox_runs.arena.directing import start_director
 from pegbox_runs.changes import Revision, add_revision, current_recipe, overrides, revisions
 from pegbox_runs.checkpoints import newest_good
 from pegbox_runs.event_log import EventReader
@@ -43,7 +45,8 @@ def continue_run(
 ) -> None:
     """Start a supervisor on a run that has none; what is changed is told in the run's log and kept in its folder.
 
-    A worker that lives without a supervisor gets one, if nothing is to be changed.
+    A worker that lives without a supervisor gets one, if nothing is to be changed. A comparison's supervisor is its
+    director, which goes on with all its entries.
 
     Raises: Refusal: somebody carries it, there is nothing left to do, or a change can't be made.
     """
@@ -52,6 +55,11 @@ def continue_run(
         *([] if epochs is None else [f"training.epochs={epochs}"]),
         *([] if max_steps is None else [f"training.max_steps={max_steps}"]),
     ]
+    if isinstance(folder, ComparisonFolder):
+        _refuse_changed(folder, asked)
+        start_director(folder)
+        return
+    _refuse_entry(folder)
     state = catch_up(EventReader(folder.events), RunState())
     owner = _owner(folder, state)
     if owner is not None and (owner.elsewhere or owner.lives):
@@ -75,6 +83,25 @@ def continue_run(
     finally:
         ownership.release()
     launch([folder])
+
+
+def _refuse_changed(folder: ComparisonFolder, asked: Sequence[str]) -> None:
+    """Refuse to go on under other settings than what is done already. Raises: Refusal."""
+    if asked:
+        raise Refusal(
+            f"{folder.id} is a comparison, and goes on as it was asked for: with {asked[0]} its trainings couldn't be "
+            "compared any more. Start a new one with `pegbox compare`."
+        )
+
+
+def _refuse_entry(folder: RunFolder) -> None:
+    """Refuse what belongs to a comparison, which would count it. Raises: Refusal."""
+    comparison = comparison_of(folder)
+    if comparison is not None:
+        raise Refusal(
+            f"{folder.id} is part of a comparison: `pegbox resume {comparison.id}` goes on with that. To train it on "
+            "its own, start a new run from its recipe.toml with `pegbox train`."
+        )
 
 
 def _owner(folder: RunFolder, state: RunState) -> OwnerRecord | None:

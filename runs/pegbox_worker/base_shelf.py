@@ -76,8 +76,9 @@ class BaseShelf:
         return Base(model, tokenizer, wanted.card, wanted.number_format)
 
     def _anew(self, recipe: Recipe, wanted: WantedBase, device: torch.device) -> Base:
-        self._kept = None  # before the next one is loaded: two might not fit
-        free_unused()
+        if self._kept is not None:
+            self._kept = None  # before the next one is loaded: two might not fit
+            free_unused()
         base = load_base(recipe, device, wanted)
         self.loaded += 1
         self._kept = _Kept(_key(wanted, device), AsLoaded(base.model), copy.deepcopy(base.tokenizer))

@@ -56,9 +56,13 @@ def _mixed(words: Tensor, first: int) -> Tensor:
 
 def _content(tensor: Tensor) -> bytes:
     flat = tensor.detach().as_subclass(Tensor).contiguous().reshape(-1).view(torch.uint8)
-    if flat.device.type == "cpu":
+    if _on_host(flat):
         return hashlib.blake2b(flat.numpy(), digest_size=16).digest()
     return word_sum(flat).to_bytes(WORD_BYTES, "little", signed=True)
+
+
+def _on_host(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu"
 
 
 def _tensors_of(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

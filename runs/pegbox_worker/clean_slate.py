@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import Any
@@ -10,10 +11,11 @@ from accelerate.state import AcceleratorState, GradientState
 
 
 class CleanSlate:
-    """Remembers the process' environment as it was before its first run."""
+    """Remembers the process' environment as it was before its first run; made once, when all is imported."""
 
     def __init__(self) -> None:
         self._environment = dict(os.environ)
+        gc.freeze()  # what is imported stays: looking through its half a million objects after each run costs 0.3 s
 
     def wipe(self) -> None:
         """Forget what libraries keep for the whole process. Generators of chance are seeded by each run itself."""

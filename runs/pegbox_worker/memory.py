@@ -53,19 +53,24 @@ def forget_most_resident() -> None:
 
 
 def forget_peaks(device: torch.device) -> None:
-    """Let both peaks begin anew, and give back first what earlier work left behind: it is in nobody's hands now."""
-    free_unused()
+    """Let both peaks begin anew, without what was freed before and not given back."""
+    _give_back()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     forget_most_resident()
 
 
 def free_unused() -> None:
-    """Give memory back that no living object holds: to the device, and to the system where C's library can do that.
+    """Free what nobody can reach any more, and give it back."""
+    gc.collect()
+    _give_back()
+
+
+def _give_back() -> None:
+    """Give freed memory back to the device, and to the system where C's library can do that.
 
     The worker's environment tells malloc to keep what is freed, which is right within a run.
     """
-    gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
     with contextlib.suppress(OSError, AttributeError):  # glibc alone has it

@@ -9,7 +9,8 @@ import pytest
 
 from pegbox_methods.recipe import Method, Model, Output, Recipe, Rows, Split, Training
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.comparison import add, collected, comparison_folder, differences, forget, take_out
+from pegbox_runs.arena.fairness import differences
+from pegbox_runs.comparison import add, collected, comparison_folder, forget, take_out
 
 
 @pytest.fixture(autouse=True)
@@ -44,11 +45,12 @@ def test_recipes_are_kept_in_the_order_in_which_they_were_added() -> None:
         (recipe(rows=Rows(file="/tmp/other.jsonl")), "rows.file is /tmp/other.jsonl, there it is /tmp/rows.jsonl"),
         (recipe(rows=Rows(file="/tmp/rows.jsonl", limit=5)), "rows.limit is 5, there it is None"),
         (recipe(split=Split(share=0.2)), "split.share is 0.2, there it is 0.1"),
+        (recipe(training=Training(epochs=5)), "training.epochs is 5, there it is 2.0"),
     ],
 )
 def test_a_recipe_that_could_not_be_compared_is_refused_with_the_difference(other: Recipe, said: str) -> None:
     add(recipe())
-    with pytest.raises(Refusal, match="must share model, rows and split") as refused:
+    with pytest.raises(Refusal, match="must share model, rows, split") as refused:
         add(other)
     assert said in refused.value.sentence
     assert len(collected()[0]) == 1
@@ -64,7 +66,7 @@ def test_the_very_same_recipe_is_refused_also_under_another_note() -> None:
     add(recipe())
     with pytest.raises(Refusal, match=r"this very recipe already, as 01-lora\.toml"):
         add(recipe(output=Output(note="once more")))
-    add(recipe(training=Training(epochs=5)))
+    add(recipe(training=Training(learning_rate=1e-3)))
 
 
 def test_a_file_that_can_not_be_read_is_told_and_stands_in_nobodys_way() -> None:

@@ -100,9 +100,9 @@ def _list(asked: argparse.Namespace) -> int:
 def _start(asked: argparse.Namespace) -> int:
     """Check everything, say what is about to be done, and only then make and start it."""
     from pegbox.asked_comparison import read_wanted
-    from pegbox.comparison_plan import plan_lines, plan_record
     from pegbox_runs.arena.creating import check_comparison, create_comparison
     from pegbox_runs.arena.directing import start_director
+    from pegbox_runs.arena.plan_words import plan_lines, plan_record
 
     checked = check_comparison(read_wanted(asked))
     for line in plan_lines(checked, whole=asked.dry_run):

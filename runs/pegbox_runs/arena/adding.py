@@ -4,9 +4,130 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
 from pegbox_methods.recipe import Recipe
+from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.arena.checking import (
+    checked_recipes,
+    judged_recipe,
+    least_steps,
+    refuse_names,
+    sized_recipes,
+    without_tokens,
+)
+from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.costs import cost_of, machine_for, refuse_short_of_disk, short_of_memory, walked
+from pegbox_runs.arena.entries import Outcome
+from pegbox_runs.arena.fairness import on_the_same_commits, refuse_unlike
+from pegbox_runs.arena.outcomes import read_outcomes
+from pegbox_runs.arena.spec import Asked, Comparison, read_comparison, write_comparison
+from pegbox_runs.run_folder import RunFolder
+from pegbox_runs.supervision.owner import owned_already, read_owner
+
+FAILED = "failed"
+"""The folder of entries that were tried again."""
+
+
+def add_contestants(folder: ComparisonFolder, contestants: Mapping[str, Recipe]) -> tuple[str, ...]:
+    """Let more contestants join a comparison, on the same terms: rows, steps, seeds and tries stay as they are.
+
+    Its director finds them when it looks next; one that has ended must be started again.
+    Returns: remarks for people.
+    Raises: Refusal: nothing was changed.
+    """
+    there = read_comparison(folder)
+    asked, shared = there.asked, read_recipe(folder.recipe)
+    twice = [name for name in contestants if name in asked.contestants]
+    if twice:
+        raise Refusal(
+            f"{folder.id} has {', '.join(twice)} already; give the new one a name of its own, as in "
+            f"{twice[0][:38]}-2=METHOD."
+        )
+    refuse_names({**there.recipes, **contestants})
+    recipes = {name: on_the_same_commits(judged_recipe(one), shared) for name, one in contestants.items()}
+    refuse_unlike([(folder.id, shared), *recipes.items()])
+    checked, remarks = sized_recipes(checked_recipes(recipes, search=asked.search), asked.rank_budget)
+    _refuse_long(least_steps(checked), there)
+    machine = machine_for(asked.gpus)
+    first = next(iter(checked.values()))
+    rows = walked(first)
+    costs = {name: cost_of(one, rows, machine) for name, one in checked.items()}
+    refuse_short_of_disk(costs, asked)
+    grown = msgspec.structs.replace(asked, contestants=(*asked.contestants, *checked))
+    try:
+        write_comparison(grown, without_tokens({name: one.recipe for name, one in checked.items()}), folder)
+    except OSError as error:
+        raise Refusal(f"{folder.path}: can't be written: {error.strerror or error}. Nobody was added.") from error
+    return (*remarks, *short_of_memory(costs), *_beyond_budget(asked, list(checked)))
+
+
+def retry_failed(folder: ComparisonFolder) -> int:
+    """Put aside what failed and takes a contestant out, so that it is due again; what is done isn't touched.
+
+    A try whose loss blew up stays: its rate is only a bad one.
+    Returns: the number of entries.
+    Raises: Refusal: somebody carries one of them, and nothing was changed; or one can't be put aside.
+    """
+    comparison = read_comparison(folder)
+    failed = [one for one in read_outcomes(folder, comparison).values() if _takes_out(one)]
+    places = [folder.entry(one.entry.id) for one in failed]
+    for place in places:
+        owner = read_owner(place)
+        if owner is not None and (owner.elsewhere or owner.lives or owner.worker_lives):
+            raise owned_already(place, owner)
+    for place in places:
+        _put_aside(place, folder.path / FAILED)
+    return len(places)
+
+
+def _takes_out(one: Outcome) -> bool:
+    return one.state == "failed" and not (one.diverged and one.entry.rung is not None)
+
+
+def _put_aside(place: RunFolder, failed: Path) -> None:
+    """Take an entry's folder away at once and whole: half of one could be taken for its beginning.
+
+    Its log stays for people, in the comparison's folder `failed`; its checkpoints go.
+    Raises: Refusal.
+    """
+    aside = failed / f"{place.id}-{secrets.token_hex(2)}"
+    try:
+        failed.mkdir(mode=0o700, exist_ok=True)
+        place.path.rename(aside)
+    except FileNotFoundError:
+        return  # somebody else did it
+    except OSError as error:
+        raise Refusal(
+            f"{place.path}: can't be put aside: {error.strerror or error}. Make the comparison's folder writable."
+        ) from error
+    shutil.rmtree(RunFolder(aside).checkpoints, ignore_errors=True)
+
+
+def _refuse_long(least: Mapping[str, int], there: Comparison) -> None:
+    """Refuse methods that can't work with the steps that the others had. Raises: Refusal."""
+    steps = there.steps or there.asked.steps
+    told: list[str] = []
+    for name, needed in least.items():
+        if needed > steps:
+            told.append(
+                f"{name}: it needs at least {needed} steps with its settings, and each training here takes {steps}"
+            )
+        elif there.asked.search and needed > there.asked.trial_steps:
+            told.append(
+                f"{name}: it needs at least {needed} steps with its settings, and a try of a rate takes "
+                f"{there.asked.trial_steps} here, as the others had"
+            )
+    if told:
+        raise Refusal("\n".join(told) + ". Leave it out, or begin a comparison with all of them.")
+
+
+def _beyond_budget(asked: Asked, added: Sequence[str]) -> tuple[str, ...]:
+    if asked.budget_steps is None and asked.budget_seconds is None:
+        return ()
+    names = ", ".join(added)
+    return (f"The budget was parted among those who were there; what {names} takes comes on top of it.",)

@@ -18,6 +18,7 @@ from pegbox_runs.judging.general import refuse_bad_general
 from pegbox_runs.preflight import CheckedRecipe, FittingRecipe, check_method
 from pegbox_runs.printable import one_line
 from pegbox_runs.rows.loading import load_rows
+from pegbox_runs.secrets import redactor
 
 HIGHEST_RATE = 10.0
 """As the recipe allows."""
@@ -112,6 +113,14 @@ def rows_remarks(held_out: int, *, search: bool) -> Iterator[str]:
             f"Only {held_out} rows are held out: differences must be large to be told from chance{by}. Hold out "
             f"{LEAST_ROWS_TO_PART} or more (split.share, split.file) if you can."
         )
+
+
+def without_tokens(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
+    """Take access tokens out of what will be written: `[hidden]` is in their place."""
+    return {
+        name: msgspec.json.decode(redactor().without_tokens(msgspec.json.encode(recipe)), type=Recipe)
+        for name, recipe in recipes.items()
+    }
 
 
 def _refuse_few_rows(held_out: int, recipe: Recipe) -> None:

@@ -242,4 +242,3 @@ def _on_processor(machine: Machine) -> bool:
 
 def _range(time: TimeForecast) -> Seconds:
     return Seconds(time.seconds, time.seconds_low, time.seconds_high)
-

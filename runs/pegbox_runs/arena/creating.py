@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from pegbox_methods.advice.walk import LOOKS
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.adding import add_contestants, retry_failed
@@ -21,11 +22,11 @@ from pegbox_runs.arena.checking import (
     refuse_names,
     rows_remarks,
     sized_recipes,
+    without_tokens,
 )
 from pegbox_runs.arena.comparison_folder import ComparisonFolder, comparisons_root
 from pegbox_runs.arena.contestants import contestants_named, contestants_of, seeds_of
 from pegbox_runs.arena.costs import (
-    Cost,
     Seconds,
     cost_of,
     machine_for,
@@ -39,10 +40,8 @@ from pegbox_runs.arena.fairness import refuse_unlike
 from pegbox_runs.arena.schedule import all_entries_count
 from pegbox_runs.arena.spec import MOST_SEEDS, Asked, Comparison, write_comparison
 from pegbox_runs.environment import Environment
-from pegbox_runs.plan import plan
 from pegbox_runs.preflight import CheckedRecipe
 from pegbox_runs.run_folder import fill, moment_of
-from pegbox_runs.secrets import redactor
 
 __all__ = [
     "CheckedComparison",
@@ -143,7 +142,7 @@ def check_comparison(wanted: Wanted) -> CheckedComparison:
             *short_of_memory(costs),
             *first.rows.remarks,
         ),
-        seconds=_seconds(costs, asked, first),
+        seconds=total_seconds(costs, asked, _looks(asked, first.recipe)),
         disk_bytes=disk_bytes,
         describe=first.environment,
     )
@@ -199,9 +198,7 @@ def _shared(asked: Recipe, checked: CheckedRecipe) -> Recipe:
     return msgspec.structs.replace(asked, model=full.model, rows=full.rows, split=full.split)
 
 
-def _seconds(costs: Mapping[str, Cost], asked: Asked, first: CheckedRecipe) -> Seconds | None:
-    """Forecast the whole, with as many evaluations on the way as the recipe asks for."""
-    planned = plan(first.recipe, len(first.rows.trained))
-    every = first.recipe.evaluation.every or max(1, -(-asked.steps // 4))
-    del planned
-    return total_seconds(costs, asked, 1 + -(-asked.steps // every))
+def _looks(asked: Asked, recipe: Recipe) -> int:
+    """Count how often a training that counts looks at the held-out rows."""
+    every = recipe.evaluation.every or -(-asked.steps // LOOKS)
+    return 1 + -(-asked.steps // every)

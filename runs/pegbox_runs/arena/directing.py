@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.launch import WarmSupervisor
 from pegbox_runs.supervision.owner import owned_already, read_owner
+from pegbox_runs.supervision.starting import director_command
 from pegbox_runs.viewing import state_of
 
 RELEASE_SECONDS = 10.0
 """How long a director that has told the end has to write its last records and let go of the comparison."""
-
-
-def director_command(*options: str) -> list[str]:
-    """Give the command line of a director; it reads the comparison's folder, a line, from its standard input."""
-    return [sys.executable, "-P", "-m", "pegbox_runs.arena.director", *options]
 
 
 def start_director(folder: ComparisonFolder) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ DIVISORS = ("subblocks",)
 """Settings that must divide a rank, as GraLoRA's."""
 NEAR = 0.1
 """Of the budget: what is further from it is told."""
+CHEAP = 0.25
+"""Of what two thin matrices have: a method of fewer weights at a rank shares or freezes most of them, as VeRA."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,12 @@ def sized(name: str, card: Card, settings: Mapping[str, Any], shape: ModelShape,
             f"{name} trains {count(weights)} weights: {card.name} has no rank, so the budget of {count(budget)} "
             "changes nothing of it.",
         )
-    ranks = _ranks(name, setting, settings, shape)
-    priced = {rank: _weights(name, card, shape, _with(rank, settings, card)) for rank in ranks}
+    priced: dict[int, int] = {}
+    for ranks in _ranks(name, card, setting, settings, shape):
+        new = [rank for rank in ranks if rank not in priced]
+        priced |= {rank: _weights(name, card, shape, _with(rank, settings, card)) for rank in new}
+        if any(0 <= budget - weights <= NEAR * budget for weights in priced.values()):
+            break
     allowed = [(weights, -rank) for rank, weights in priced.items() if weights <= budget]
     if not allowed:
         rank, least = min(priced.items(), key=lambda one: one[1])
@@ -59,21 +65,24 @@ def sized(name: str, card: Card, settings: Mapping[str, Any], shape: ModelShape,
             "Allow as many, or leave it out."
         )
     weights, negative = max(allowed)
-    chosen = Sized(_with(-negative, settings, card), weights)
-    if budget - weights <= NEAR * budget:
-        return chosen
-    remark = (
-        f"{name} trains {count(weights)} weights with rank {-negative}; no rank of {card.name} comes nearer to the "
-        f"budget of {count(budget)}."
+    near = budget - weights <= NEAR * budget
+    return Sized(_with(-negative, settings, card), weights, "" if near else _far(name, weights, -negative, budget))
+
+
+def _far(name: str, weights: int, rank: int, budget: int) -> str:
+    return (
+        f"{name} trains {count(weights)} weights with rank {rank}: nearer to the budget of {count(budget)} its ranks "
+        "don't come without exceeding it."
     )
-    return Sized(chosen.settings, weights, remark)
 
 
-def _ranks(name: str, setting: Setting, settings: Mapping[str, Any], shape: ModelShape) -> Iterable[int]:
-    """Give the ranks that a method may have on a model.
+def _ranks(
+    name: str, card: Card, setting: Setting, settings: Mapping[str, Any], shape: ModelShape
+) -> Iterator[Iterable[int]]:
+    """Give the ranks that a method may have on a model: first those that make sense, then what else there is.
 
-    Where two thin matrices have as many weights as the smallest map that is adapted, a higher rank is no method to save
-    weights any more, and some methods can't have one; unless the recipe itself asks for it.
+    Where two thin matrices have as many weights as the smallest map that is adapted, a higher rank saves nothing any
+    more, and some methods can't have one; unless the recipe itself asks for it, or a rank costs the method far less.
     """
     begin = max(1, int(setting.minimum or 1))
     step = begin  # one whose least rank is 2 works in pairs
@@ -85,9 +94,13 @@ def _ranks(name: str, setting: Setting, settings: Mapping[str, Any], shape: Mode
         maps = [*shape.adapted(targets_of(settings))]
     except KeyError as error:
         raise Refusal(f"{name}: method.settings.targets: the model has no matrix {error}.") from None
-    worth = min((d_out * d_in // (d_out + d_in) for _, _, d_out, d_in in maps), default=MOST)
-    end = min(int(setting.maximum or MOST), MOST, max(worth, settings["rank"]))
-    return range(-(-begin // step) * step, max(begin, end) + 1, step)
+    first, highest = -(-begin // step) * step, min(int(setting.maximum or MOST), MOST)
+    worth = min([d_out * d_in // (d_out + d_in) for _, _, d_out, d_in in maps] or [highest])
+    worth = min(max(first, worth, settings["rank"]), highest)
+    yield range(first, worth + 1, step)
+    pairs = sum(layers * worth * (d_out + d_in) for layers, _, d_out, d_in in maps)
+    if _weights(name, card, shape, _with(worth, settings, card)) < CHEAP * pairs:
+        yield range(first, highest + 1, step)
 
 
 def _with(rank: int, settings: Mapping[str, Any], card: Card) -> dict[str, Any]:

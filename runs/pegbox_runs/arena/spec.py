@@ -47,21 +47,15 @@ class Asked(Part, frozen=True):
         StepCount | None, Meta(description="Optimizer steps that all may take together, as asked for.")
     ] = None
     budget_seconds: Annotated[
-        float | None,
+        Annotated[float, Meta(gt=0, extra_json_schema={"unit": "s"})] | None,
         Meta(
-            gt=0,
             description="Seconds that all may take together, as asked for; `steps` is then what one takes at most, "
             "and paced.json what the pace allowed.",
-            extra_json_schema={"unit": "s"},
         ),
     ] = None
     rank_budget: Annotated[
-        int | None,
-        Meta(
-            ge=1,
-            description="Trainable weights that each contestant's rank was chosen for.",
-            extra_json_schema={"unit": "weights"},
-        ),
+        Annotated[int, Meta(ge=1, extra_json_schema={"unit": "weights"})] | None,
+        Meta(description="Trainable weights that each contestant's rank was chosen for."),
     ] = None
     gpus: Annotated[
         tuple[Text, ...],

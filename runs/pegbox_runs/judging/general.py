@@ -15,8 +15,9 @@ GENERAL_ROWS = Path(__file__).parent / "general.jsonl"
 """Facts, small reasoning, everyday language, code and some languages: our own words, under Pegbox' licence."""
 PLAIN_TEMPLATE = (
     "{% for message in messages %}{% if message.role == 'assistant' %}"
-    "{% generation %}{{ message.content }}{{ eos_token }}{% endgeneration %}\n"
-    "{% else %}{{ message.content }}\n{% endif %}{% endfor %}"
+    "{% generation %}{{ message.content }}{{ eos_token }}{% endgeneration %}"
+    "{% if not loop.last %}{{ '\n' }}{% endif %}"
+    "{% else %}{{ message.content + '\n' }}{% endif %}{% endfor %}"
 )
 """For a model without a template of its own: question and answer as plain text, a line each."""
 

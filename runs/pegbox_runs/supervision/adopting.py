@@ -7,9 +7,10 @@ import os
 import subprocess
 from typing import IO, cast
 
+from pegbox_runs.arena.comparison_folder import comparison_of
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.supervision.owner import read_owner
-from pegbox_runs.supervision.starting import start_supervisor, supervisor_command
+from pegbox_runs.supervision.starting import director_command, start_supervisor, supervisor_command
 
 
 def adopt(folder: RunFolder) -> bool:
@@ -17,13 +18,17 @@ def adopt(folder: RunFolder) -> bool:
 
     It watches the worker that the log or owner.json names; if that is gone, it does what the old one would have done.
     May be called again and again, and by several processes: one supervisor wins the run, the others end.
+    For an entry of a comparison, that is the comparison's director, which carries all the others on as well.
     Returns: whether one was started.
     Raises: OSError: no process can be started.
     """
-    owner = read_owner(folder)
+    comparison = comparison_of(folder)
+    carried = folder if comparison is None else comparison
+    owner = read_owner(carried)
     if owner is not None and (owner.elsewhere or owner.lives):
         return False
-    process = start_supervisor(supervisor_command("--adopt"), receipts=subprocess.DEVNULL)
+    command = supervisor_command("--adopt") if comparison is None else director_command("--adopt")
+    process = start_supervisor(command, receipts=subprocess.DEVNULL)
     with contextlib.suppress(BrokenPipeError), cast(IO[bytes], process.stdin) as pipe:
-        pipe.write(os.fsencode(folder.path.absolute()) + b"\n")
+        pipe.write(os.fsencode(carried.path.absolute()) + b"\n")
     return True

@@ -15,6 +15,11 @@ def supervisor_command(*options: str) -> list[str]:
     return [sys.executable, "-P", "-m", "pegbox_runs.supervisor", *options]
 
 
+def director_command(*options: str) -> list[str]:
+    """Give the command line of a comparison's director; it reads one folder from its standard input."""
+    return [sys.executable, "-P", "-m", "pegbox_runs.arena.director", *options]
+
+
 def start_supervisor(command: Sequence[str], *, receipts: int, gpu: str | None = None) -> subprocess.Popen[bytes]:
     """Start one in a session of its own. `receipts`: where its answers go, as `subprocess.PIPE`; `gpu`: what
     CUDA_VISIBLE_DEVICES shall name for its workers, in place of what it names here.

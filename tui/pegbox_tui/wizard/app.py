@@ -24,9 +24,10 @@ from pegbox_tui.shell.threads import let_them_end
 from pegbox_tui.wizard.broken import BrokenStep
 from pegbox_tui.wizard.messages import Answered, NotKept, TakenUp, Turned
 from pegbox_tui.wizard.opening import import_step, open_step
+from pegbox_tui.wizard.parting import Parting
 from pegbox_tui.wizard.step import StepScreen
 from pegbox_tui.wizard.take_up import TakeUpScreen
-from pegbox_tui.wizard.with_runs import AppWithRuns, Parting
+from pegbox_tui.wizard.with_runs import AppWithRuns
 from pegbox_tui.wizard.words import KEPT, START_UNSEEN, TITLES, is_empty
 from pegbox_tui.wizard.workbench import Workbench
 
@@ -44,7 +45,10 @@ AHEAD_SECONDS = 1.0
 class WizardApp(AppWithRuns):
     """Six steps over one draft. Leaving never ends a run, and loses no answer."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+r", "runs", "Runs", priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+r", "runs", "Runs", priority=True),
+        Binding("ctrl+o", "comparison", "Comparison", show=False, priority=True),
+    ]
 
     def __init__(self, look: Look | None = None, bench: Workbench | None = None) -> None:
         super().__init__(look)
@@ -210,6 +214,7 @@ class WizardApp(AppWithRuns):
             for name in STEPS[: STEPS.index(self.draft.reached) + 1]:
                 yield (f"Go to {TITLES[name]}", f"step {STEPS.index(name) + 1}", partial(self._go, name))
             yield ("Runs", "all runs: open, repeat, remove (ctrl+r)", self.action_runs)
+            yield ("Comparison", "the newest one: leaderboard, curves, verdict (ctrl+o)", self.action_comparison)
             yield ("Begin anew", "forget the draft; runs go on", self.action_anew)
         elif under is not None and under is self._dashboard:
             yield ("Runs", "all runs: open, repeat, remove (ctrl+r)", self.action_runs)

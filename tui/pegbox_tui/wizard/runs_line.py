@@ -1,9 +1,9 @@
-"""A line on the first screen about runs that go on or are lost: who comes back looks for them."""
+"""A line on the first screen about what goes on or is lost, runs and comparisons: who comes back looks for them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +16,9 @@ from pegbox_tui.wizard.aside import aside
 
 if TYPE_CHECKING:
     from pegbox_runs.listing import ListedRun
+    from pegbox_runs.run_state import Status
 
+GOING = frozenset({"new", "queued", "running", "restarting", "paused"})
 MOST_LOOKS = 200
 """At the portions of long logs, so that a log which grows as fast as it is read ends too."""
 
@@ -71,6 +73,36 @@ class RunsLine(Static):
 
 
 def _seen(left: threading.Event) -> str:
+    """Look at comparisons and runs, and say what goes on or is lost."""
+    return " ".join(filter(None, (_comparisons_seen(), _runs_seen(left))))
+
+
+def _comparisons_seen() -> str:
+    """Look at all comparisons; one that can't be read is told of by their list."""
+    from pegbox_runs.arena.comparison_folder import all_comparisons
+    from pegbox_runs.viewing import state_of
+
+    statuses = {}
+    with suppress(Exception):
+        for folder in all_comparisons():
+            statuses[folder.id] = state_of(folder).status
+    return comparisons_in_a_line(statuses)
+
+
+def comparisons_in_a_line(statuses: Mapping[str, Status]) -> str:
+    """Say what goes on, or else what is lost; empty: neither is there. The newest comparison comes last."""
+    going = [one for one, status in statuses.items() if status in GOING]
+    lost = [one for one, status in statuses.items() if status == "lost"]
+    told = going or lost
+    if not told:
+        return ""
+    many = "A comparison" if len(told) == 1 else f"{len(told)} comparisons"
+    word = ("goes on" if len(told) == 1 else "go on") if going else ("is lost" if len(told) == 1 else "are lost")
+    shows = "ctrl+o shows it" if told[-1] == [*statuses][-1] else f"`pegbox compare {told[-1]}` shows it"
+    return f"{many} {word}; {shows}."
+
+
+def _runs_seen(left: threading.Event) -> str:
     """Look at all runs; a folder that can't be read is told of by the list of runs."""
     from pegbox_runs.listing import Listing
 

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pegbox_runs.drafts import Draft
 from pegbox_runs.printable import printable
-from pegbox_tui.shell.app import PegboxApp
 from pegbox_tui.shell.look import Look
 from pegbox_tui.wizard.keeper import DraftKeeper
 from pegbox_tui.wizard.messages import NotBegun, NotKept, NotStarted, RunsBegan, StartAsked
+from pegbox_tui.wizard.parting import Parting
 from pegbox_tui.wizard.starter import RunStarter
 from pegbox_tui.wizard.step import StepScreen
 from pegbox_tui.wizard.take_up import TakeUpScreen
-from pegbox_tui.wizard.words import BEING_STARTED, KEPT, LEAVES_AFTER_START, goes_on, is_empty, left_as
+from pegbox_tui.wizard.with_comparisons import AppWithComparisons
+from pegbox_tui.wizard.words import (
+    BEING_STARTED,
+    KEPT,
+    LEAVES_AFTER_START,
+    comparison_goes_on,
+    comparison_left_as,
+    goes_on,
+    is_empty,
+    left_as,
+)
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -24,13 +34,7 @@ if TYPE_CHECKING:
     from pegbox_tui.runs_list.choice import RunChoice
 
 
-class Parting(NamedTuple):
-    """What is left to say on the terminal once the wizard is gone."""
-
-    lines: tuple[str, ...] = ()
-
-
-class AppWithRuns(PegboxApp[Parting]):
+class AppWithRuns(AppWithComparisons):
     """The half of the wizard that is about runs. A run goes on whatever happens here."""
 
     def __init__(self, look: Look | None = None) -> None:
@@ -75,10 +79,16 @@ class AppWithRuns(PegboxApp[Parting]):
             self.forget()
         if not message.folders:
             return
+        from pegbox_runs.arena.comparison_folder import ComparisonFolder  # the first screen needs nothing of it
+
+        begun = message.folders[0]
         if self._leaving:
-            self.exit(self._parting(goes_on(message.folders[0].id)))
+            said = comparison_goes_on if isinstance(begun, ComparisonFolder) else goes_on
+            self.exit(self._parting(said(begun.id)))
+        elif isinstance(begun, ComparisonFolder):
+            self.watch_comparison(begun, lambda state: self.exit(self._parting(comparison_left_as(begun.id, state))))
         else:
-            self._watch(message.folders[0], self._leave_run)
+            self._watch(begun, self._leave_run)
 
     def on_not_begun(self, message: NotBegun) -> None:
         """Tell the step why; or leave as was asked for, and say it on the terminal."""
@@ -125,6 +135,11 @@ class AppWithRuns(PegboxApp[Parting]):
         from pegbox_tui.runs_list.screen import RunsScreen
 
         self.push_screen(RunsScreen(), self._run_chosen)
+
+    def action_comparison(self) -> None:
+        """Open the newest comparison; not over a question, and not over another one."""
+        if (isinstance(self.screen, StepScreen | TakeUpScreen) or self.is_on_dashboard) and not self.is_starting():
+            self.watch_newest()
 
     def _run_chosen(self, choice: RunChoice | None) -> None:
         if choice is None:

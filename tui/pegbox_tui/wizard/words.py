@@ -30,6 +30,25 @@ def goes_on(run: str) -> str:
     return f"The run goes on. `pegbox watch {run}` shows it, `pegbox stop {run}` ends it."
 
 
+NO_COMPARISON = "There are no comparisons yet: the last step, Review, starts one by m."
+
+
+def comparison_goes_on(comparison: str) -> str:
+    """Say where a comparison that goes on is found again."""
+    return f"The comparison goes on. `pegbox compare {comparison}` shows it, `pegbox stop {comparison}` ends it."
+
+
+def comparison_left_as(comparison: str, state: RunState) -> str:
+    """Say how a comparison was left, and where what came of it is found."""
+    if state.deleted:
+        return "The comparison was deleted while it was watched."
+    if state.over:
+        return f"The comparison has ended. `pegbox compare {comparison}` shows what came of it."
+    if state.status == "lost":
+        return f"The comparison is lost: nobody carries it any more. `pegbox resume {comparison}` goes on with it."
+    return comparison_goes_on(comparison)
+
+
 def left_as(run: str, state: RunState | None) -> str:
     """Say how a run was left, and where it is found again."""
     from pegbox_runs.timeline import how_to_go_on  # the first screen needs nothing of runs

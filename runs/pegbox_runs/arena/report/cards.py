@@ -12,7 +12,6 @@ from pegbox_runs.arena.report.charts.search_chart import search_chart
 from pegbox_runs.arena.report.leaderboard import on_device, place
 from pegbox_runs.arena.report.wording import METRICS, STANDINGS, rate_by, setting
 from pegbox_runs.arena.results import ContestantResult, Results, SeedResult
-from pegbox_runs.figures import count, size
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def seed_row(seed: SeedResult, results: Results) -> SeedRow:
         loss=digits.loss(seed.loss),
         loss_all=digits.loss(seed.loss_all),
         kept_step=f"{seed.kept_step:,}",
-        memory=size(seed.device_peak if on_device(results) else seed.process_peak),
+        memory=digits.memory(seed.device_peak if on_device(results) else seed.process_peak),
         seconds=digits.seconds_once(seed.training_seconds),
         recipe=seed.recipe,
         changed=seed.changed,
@@ -102,12 +101,14 @@ def _facts(one: ContestantResult) -> Iterator[tuple[str, str]]:
         from_ = "" if before is None else f", before the training {100 * before:.1f} %"
         yield METRICS[metric], digits.together(digits.share(score)) + from_
     if one.device_peak is not None:
-        yield "Peak memory of the GPU", size(one.device_peak)
+        yield "Peak memory of the GPU", digits.memory(one.device_peak)
     if one.process_peak is not None:
-        yield "Peak memory of the process", size(one.process_peak)
+        yield "Peak memory of the process", digits.memory(one.process_peak)
     if one.training_seconds is not None:
         yield "Training time", digits.together(digits.seconds(one.training_seconds))
     if one.tokens_per_second is not None:
         yield "Tokens per second", digits.together(digits.rate(one.tokens_per_second))
     if one.trainable_weights is not None:
-        yield "Trainable weights", f"{count(one.trainable_weights)} ({size(one.adapter_bytes)} on the disk)"
+        yield "Trainable weights", digits.weights(one.trainable_weights)
+    if one.adapter_bytes is not None:
+        yield "Adapter", digits.bytes_(one.adapter_bytes)

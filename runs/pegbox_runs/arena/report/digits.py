@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from pegbox_runs.arena.results import Interval
-from pegbox_runs.figures import duration
+from pegbox_runs.figures import count, duration, gib, size
 
 LOSS_DECIMALS = 4
 """Of a loss that was measured once."""
@@ -69,6 +69,23 @@ def seconds(interval: Interval | None) -> tuple[str, str]:
 def seconds_once(value: float) -> str:
     """Write a time that was measured once."""
     return seconds(Interval(value=value))[0]
+
+
+def memory(number: int | None) -> str:
+    """Write peak bytes, in GiB to three digits where it is some."""
+    if number is not None and 0.1 <= number / 2**30 < 9.995:
+        return gib(number)
+    return bytes_(number)
+
+
+def bytes_(number: int | None) -> str:
+    """Write bytes in the unit that fits."""
+    return NO_FIGURE if number is None else size(number)
+
+
+def weights(number: int | None) -> str:
+    """Write a count of weights."""
+    return NO_FIGURE if number is None else count(number)
 
 
 def together(parts: tuple[str, str]) -> str:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from pegbox_runs.arena.report import digits, names
 from pegbox_runs.arena.report.cards import cards
-from pegbox_runs.arena.report.charts.curve_chart import curve_chart, is_cut
+from pegbox_runs.arena.report.charts.curve_chart import curve_chart
 from pegbox_runs.arena.report.charts.interval_chart import interval_chart
 from pegbox_runs.arena.report.charts.scatter_chart import costs, scatter_chart
 from pegbox_runs.arena.report.charts.svg import SERIES, Look, swatch
@@ -25,15 +25,13 @@ _MOST_PAIRS = 100
 
 def report_html(results: Results) -> bytes:
     """Write the page."""
-    curves = curve_chart(results)
     page = _template().render(
         results=results,
         verdict=verdict(results),
         front=front(results),
         board=leaderboard(results),
         losses=interval_chart(results),
-        curves=curves,
-        cut=curves is not None and is_cut(results),
+        curves=curve_chart(results),
         scatters=[made for cost in costs(results) if (made := scatter_chart(results, cost))],
         ties=list(ties(results)),
         pairs=_pairs(results),

@@ -9,7 +9,6 @@ from pegbox_methods.recipe import Metric
 from pegbox_runs.arena.report import digits
 from pegbox_runs.arena.report.wording import METRICS, STANDINGS
 from pegbox_runs.arena.results import ContestantResult, Interval, Results
-from pegbox_runs.figures import count, size
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,8 @@ class Cell:
 
     value: str
     range: str = ""
-    """In which it lies with 95 % confidence, or a remark; may be empty."""
+    """In which it lies with 95 % confidence; may be empty."""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,11 @@ def _columns(results: Results) -> Iterator[tuple[Column, str, _Filler]]:
     if results.pairs:
         yield Column("More than the first", "nats per token"), "", lambda one: _difference(one, results)
     memory = Column("Peak memory", "of the GPU" if on_device(results) else "of the process")
-    yield memory, "", lambda one: Cell(size(memory_of(one, results)))
+    yield memory, "", lambda one: Cell(digits.memory(memory_of(one, results)))
     yield Column("Training time"), "", lambda one: Cell(*digits.seconds(one.training_seconds))
     yield Column("Tokens", "per second"), "", lambda one: Cell(*digits.rate(one.tokens_per_second))
-    yield Column("Adapter"), "", lambda one: Cell(size(one.adapter_bytes))
-    yield Column("Trainable", "weights"), "", lambda one: Cell(_count(one.trainable_weights))
+    yield Column("Adapter"), "", lambda one: Cell(digits.bytes_(one.adapter_bytes))
+    yield Column("Trainable", "weights"), "", lambda one: Cell(digits.weights(one.trainable_weights))
     if any(one.forgetting for one in there):
         yield Column("Forgetting", "nats per token"), "", lambda one: Cell(*digits.plain(one.forgetting, sign=True))
     for metric, title in METRICS.items():
@@ -142,10 +142,8 @@ def _columns(results: Results) -> Iterator[tuple[Column, str, _Filler]]:
 def _loss(one: ContestantResult) -> Cell:
     if one.loss is None:
         said = "out of memory" if one.out_of_memory else STANDINGS[one.standing]
-        return Cell(digits.NO_FIGURE, said)
-    value, range_ = digits.plain(one.loss)
-    part = "" if one.standing == "done" else STANDINGS[one.standing]
-    return Cell(value, "; ".join(said for said in (range_, part) if said))
+        return Cell(digits.NO_FIGURE, note=said)
+    return Cell(*digits.plain(one.loss), "" if one.standing == "done" else STANDINGS[one.standing])
 
 
 def _difference(one: ContestantResult, results: Results) -> Cell:
@@ -154,10 +152,6 @@ def _difference(one: ContestantResult, results: Results) -> Cell:
 
 def _score(one: ContestantResult, metric: Metric) -> Cell:
     return Cell(*digits.share(one.scores.get(metric)))
-
-
-def _count(number: int | None) -> str:
-    return digits.NO_FIGURE if number is None else count(number)
 
 
 def _base_row(results: Results, keys: list[str]) -> Row | None:

@@ -84,7 +84,8 @@ def _row(row: Row, group: str, name: str) -> list[str]:
 
 
 def _cell(cell: Cell) -> str:
-    return words(f"{cell.value} ({cell.range})" if cell.range else cell.value)
+    beside = "; ".join(said for said in (cell.range, cell.note) if said)
+    return words(f"{cell.value} ({beside})" if beside else cell.value)
 
 
 def _settings(card: Card) -> list[str]:

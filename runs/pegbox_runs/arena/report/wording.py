@@ -62,8 +62,7 @@ def front(results: Results) -> str:
     if pareto is None or not pareto.front:
         return ""
     axes = listed([AXES[axis] for axis in pareto.axes])
-    who = listed(pareto.front)
-    return f"No other contestant is as good on each of {axes} at once and better on one than: {who}."
+    return f"Nobody beats {listed(pareto.front)} on {axes} at once."
 
 
 def how_done(results: Results) -> list[tuple[str, str]]:

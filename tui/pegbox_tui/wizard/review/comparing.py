@@ -1,19 +1,24 @@
-"""The comparison in the review: recipes are added, taken out, and started one after another."""
+"""The comparison in the review: methods are chosen, or recipes collected one by one, and a comparison started."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from textual import work
 
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.comparison import Compared, add, collected, take_out
+from pegbox_runs.arena.creating import CheckedComparison
+from pegbox_runs.comparison import Compared, add, collected, is_among, take_out
 from pegbox_runs.drafts import Draft
+from pegbox_runs.method_offers import Offers, offers
 from pegbox_runs.settling import Settled
 from pegbox_tui.shell.confirm import ConfirmScreen
+from pegbox_tui.wizard.messages import StartAsked
 from pegbox_tui.wizard.review import working
-from pegbox_tui.wizard.review.messages import Asked, ComparisonRead
+from pegbox_tui.wizard.review.compare_screen import CompareScreen
+from pegbox_tui.wizard.review.messages import ComparisonRead, MethodsOffered
 from pegbox_tui.wizard.step import StepScreen
 
 
@@ -84,13 +89,46 @@ class Comparing(StepScreen):
 
         self.app.push_screen(ConfirmScreen(f"Take {name} out of the comparison?", yes="Take out"), out)
 
-    def start_all(self) -> None:
-        """Start all recipes of the comparison, after asking."""
-        if self._there and self._settled is not None and not self._starting:
-            self._starting = True
-            self._doubt_all(self._settled, self.draft, tuple(self._there))
+    def action_methods(self) -> None:
+        """Choose methods that are compared on the draft's model and rows."""
+        settled = self.asked_for()
+        if settled is None or self._starting:
+            return
+        check = partial(working.check_methods, self.draft, settled)
+        chosen = dict.fromkeys(name for name in (settled.card.name, settled.usual_method) if name)
+        self._open(CompareScreen(check, tuple(chosen)), settled, ())
+        self._offer(self.draft)
 
-    @work(thread=True, exclusive=True, group="start")
-    def _doubt_all(self, settled: Settled, draft: Draft, compared: tuple[Compared, ...]) -> None:
-        """Find out which of them may not fit."""
-        self.post_message(Asked(working.doubts_of_all(draft, settled, compared, self.bench), compared))
+    def start_all(self) -> None:
+        """Ask how the collected recipes are compared, and start that."""
+        if len(self._there) == 1:
+            self.say("! One recipe is nothing to compare: add another, or press m to compare methods with this one.")
+        elif self._there and self._settled is not None and not self._starting:
+            check = partial(working.check_collected, self.draft, self._settled, tuple(self._there))
+            self._open(CompareScreen(check, (), self._there), self._settled, tuple(self._there))
+
+    def _open(self, screen: CompareScreen, settled: Settled, there: Sequence[Compared]) -> None:
+        def chosen(checked: CheckedComparison | None) -> None:
+            if checked is None or self._starting:
+                return
+            self._starting = True
+            self.say("The comparison is being started…")
+            begin = partial(working.begin_comparison, checked, tuple(one.name for one in there))
+            self.post_message(StartAsked(self, begin, is_among(settled.recipe, there)))
+
+        self.app.push_screen(screen, chosen)
+
+    @work(thread=True, exclusive=True, group="offer")
+    def _offer(self, draft: Draft) -> None:
+        """Price all methods on this machine, whatever card was planned for."""
+        try:
+            found = offers(working.unplanned(draft), self.bench.settled)
+        except Refusal as refusal:
+            found = Offers(methods=(), left_out=(refusal.sentence,))
+        self.post_message(MethodsOffered(found))
+
+    def on_methods_offered(self, message: MethodsOffered) -> None:
+        """Fill the list, if it is still open."""
+        for screen in self.app.screen_stack:
+            if isinstance(screen, CompareScreen):
+                screen.show(message.offers)

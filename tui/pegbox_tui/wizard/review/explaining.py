@@ -27,16 +27,22 @@ ACTIONS_EXPLAINED = {
         "Save the recipe",
         "Writes the text on the right into a file. `pegbox train FILE` starts it, here or on another machine.",
     ),
-    "compare": Explanation(
-        "Add to the comparison",
-        "Keeps this recipe beside others, to be started together. They must share model, rows and split, or their "
-        "losses would mean different things.",
+    "methods": Explanation(
+        "Compare methods",
+        "Trains several methods on these rows, with as many steps each, and says which is best, with chance taken into "
+        "account. You choose which, how often and within which budget, and see what it takes before it starts. It goes "
+        "on without this terminal; `pegbox compare last` shows it from anywhere.",
         "Differences under 3 points from one seed mean nothing: PEFT's method_comparison re-run at the same seed",
+    ),
+    "compare": Explanation(
+        "Add to a comparison",
+        "Keeps this recipe beside others, to be compared with them: the same method with other settings, for instance. "
+        "They must share model, rows and split, or their losses would mean different things.",
     ),
     "start-all": Explanation(
         "Start the comparison",
-        "Starts all collected recipes, one after another on the same device, by one supervisor. The list of runs shows "
-        "each with its losses; a ranking by Pegbox isn't there yet.",
+        "Compares the collected recipes: each is trained several times, and judged on the same held-out rows. Nothing "
+        "starts before you have seen what it takes.",
     ),
     "finding": Explanation(
         "To be mended", "The start would refuse the recipe for this. Enter goes to the step where it is mended."

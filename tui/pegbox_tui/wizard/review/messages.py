@@ -10,6 +10,7 @@ from textual.message import Message
 from pegbox_hardware.forecast.memory import Forecast
 from pegbox_runs.comparison import Compared
 from pegbox_runs.disk_need import DiskNeed
+from pegbox_runs.method_offers import Offers
 from pegbox_runs.settling import Settled
 from pegbox_tui.wizard.review.findings import Finding
 from pegbox_tui.wizard.review.working import Doubt
@@ -55,5 +56,10 @@ class Asked(Message):
     """Something should be asked before the start; None: it may begin."""
 
     doubt: Doubt | None
-    compared: Sequence[Compared] = ()
-    """What is to be started in place of the draft's own recipe."""
+
+
+@dataclass
+class MethodsOffered(Message):
+    """All methods were priced."""
+
+    offers: Offers

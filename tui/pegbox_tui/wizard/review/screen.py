@@ -19,7 +19,6 @@ from textual.widgets import OptionList, Static
 from pegbox_hardware.forecast.memory import Forecast
 from pegbox_methods.recipe_file import recipe_text
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.comparison import Compared, is_among
 from pegbox_runs.disk_need import DiskNeed, disk_need
 from pegbox_runs.drafts import Draft, StepName
 from pegbox_runs.printable import one_line, printable
@@ -56,7 +55,8 @@ class ReviewStep(Comparing):
         Binding("s", "start", "Start"),
         Binding("t", "measure", "Measure"),
         Binding("v", "save", "Save"),
-        Binding("c", "compare", "Compare"),
+        Binding("m", "methods", "Compare"),
+        Binding("c", "compare", "Collect"),
         Binding("r", "again", "Check again"),
     ]
 
@@ -103,8 +103,9 @@ class ReviewStep(Comparing):
         yield ("Start the run", "it goes on without this terminal (s)", self.action_start)
         yield ("Measure for real", "the first steps, in a process that is thrown away (t)", self.action_measure)
         yield ("Save the recipe", "into a file that `pegbox train` takes (v)", self.action_save)
+        yield ("Compare methods", "which is best on these rows (m)", self.action_methods)
         yield ("Add to the comparison", "recipes that share model, rows and split (c)", self.action_compare)
-        yield ("Start the comparison", "all collected recipes, one after another", self.start_all)
+        yield ("Start the comparison", "of all collected recipes", self.start_all)
         yield ("Check again", "look at model, rows and values once more (r)", self.action_again)
 
     @work(thread=True, exclusive=True, group="look")
@@ -268,7 +269,7 @@ class ReviewStep(Comparing):
 
         def answered(sure: bool | None) -> None:
             if sure and self._settled is not None:
-                self._start(self._settled, message.compared)
+                self._start(self._settled)
             else:
                 self._starting = False
 
@@ -277,11 +278,10 @@ class ReviewStep(Comparing):
         else:
             self.app.push_screen(ConfirmScreen(message.doubt.question, yes=message.doubt.yes), answered)
 
-    def _start(self, settled: Settled, compared: Sequence[Compared]) -> None:
-        """Have the recipe started, or those that are compared: by the wizard, which stays where a step may be left."""
-        self.say("The run is being started…" if len(compared) < 2 else "The runs are being started…")
-        begin = partial(working.begin, tuple(compared), self.draft, settled, self.bench)
-        self.post_message(StartAsked(self, begin, not compared or is_among(settled.recipe, compared)))
+    def _start(self, settled: Settled) -> None:
+        """Have the recipe started: by the wizard, which stays where a step may be left."""
+        self.say("The run is being started…")
+        self.post_message(StartAsked(self, partial(working.begin, self.draft, settled, self.bench), ends_draft=True))
 
     def on_not_started(self, message: NotStarted) -> None:
         """Say why; the draft is kept, and the start can be tried again."""

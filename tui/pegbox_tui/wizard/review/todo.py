@@ -43,12 +43,13 @@ def _lines(findings: Sequence[Finding] | None, there: Sequence[Compared], *, mea
     yield Option(Text(f"s  {start}"), id="start")
     yield Option(Text("t  Give the measurement up" if measuring else "t  Measure for real"), id="measure")
     yield Option(Text("v  Save the recipe…"), id="save")
-    yield Option(Text("c  Add to the comparison"), id="compare")
+    yield Option(Text("m  Compare methods on these rows…"), id="methods")
+    yield Option(Text("c  Add to a comparison of recipes"), id="compare")
     for number, finding in enumerate(findings or ()):
         text = f"!  {one_line(finding.text, 500)} → {finding.step} (Enter)"
         yield Option(Text(text, "bold"), id=f"finding:{number}")
     for one in there:
         yield Option(Text(f"   {compared_line(one)}"), id=f"entry:{one.name}")
     if there:
-        runs = "1 run" if len(there) == 1 else f"{len(there)} runs"
-        yield Option(Text(f"   Start the comparison: {runs}"), id="start-all")
+        recipes = "1 recipe" if len(there) == 1 else f"{len(there)} recipes"
+        yield Option(Text(f"   Start the comparison: {recipes}…"), id="start-all")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from rich.text import Text
 
@@ -80,16 +80,6 @@ def compared_line(one: Compared) -> str:
     told += [f"{recipe.training.epochs:g} epochs", f"length {recipe.training.length}"]
     note = f", {one_line(recipe.output.note, 60)}" if recipe.output.note else ""
     return one_line(f"{one.name[:2]} {', '.join(told)}{note}", 200)
-
-
-def comparison_said(there: Sequence[Compared]) -> str:
-    """Say what a comparison does today, and what it doesn't."""
-    if len(there) == 1:
-        return "The comparison holds 1 recipe. Its run's held-out loss stands in the list of runs."
-    return (
-        f"{len(there)} recipes share model, rows and split. They run one after another; each run's held-out loss "
-        "stands in the list of runs. Pegbox doesn't rank them for you yet."
-    )
 
 
 def price_text(settled: Settled, measured: Forecast | None, width: int) -> Text:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -12,6 +12,10 @@ import msgspec
 from pegbox_hardware.forecast.memory import Forecast
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.arena.budget import Budget
+from pegbox_runs.arena.contestants import contestants_named, contestants_of, seeds_of
+from pegbox_runs.arena.creating import CheckedComparison, Wanted, check_comparison, create_comparison
+from pegbox_runs.arena.directing import start_director
 from pegbox_runs.comparison import Compared, forget
 from pegbox_runs.drafts import Draft, draft_of
 from pegbox_runs.figures import size
@@ -20,7 +24,8 @@ from pegbox_runs.measured import PATIENCE_SECONDS
 from pegbox_runs.printable import one_line
 from pegbox_runs.settling import Settled
 from pegbox_runs.starting import Begun, begin_runs
-from pegbox_tui.wizard.review.words import comparison_said, time_said
+from pegbox_tui.wizard.review.compare_screen import Choice
+from pegbox_tui.wizard.review.words import time_said
 from pegbox_tui.wizard.workbench import Workbench
 
 NAME = "the wizard's recipe"
@@ -79,32 +84,6 @@ def doubts(draft: Draft, settled: Settled, on_this: Settled) -> Doubt | None:
     return Doubt("\n\n".join((*said, "Start it?")), "Start it here" if draft.planned else "Start it all the same")
 
 
-def doubts_of_all(draft: Draft, settled: Settled, compared: Sequence[Compared], bench: Workbench) -> Doubt:
-    """Say what starting a comparison does, and which of its recipes may not fit this machine."""
-    said = [comparison_said(compared)]
-    if draft.planned is not None:
-        planned = one_line(settled.advice.place.name, 60)
-        said.append(f"They run on this machine, whatever they were planned for; {planned} isn't in it.")
-    doubtful = [
-        f"{one.name[:2]} {one.recipe.method.name}: {why}" for one in compared if (why := _why(one, draft, bench))
-    ]
-    if doubtful:
-        said += ["\n".join(doubtful), SHORT_OF_MEMORY]
-    start = "Start it" if len(compared) == 1 else "Start them"
-    return Doubt("\n\n".join((*said, f"{start}?")), f"{start} all the same" if doubtful else start)
-
-
-def _why(one: Compared, draft: Draft, bench: Workbench) -> str:
-    """Say why a recipe of the comparison may not fit; empty: it fits."""
-    try:
-        priced = bench.settled(msgspec.structs.replace(draft_of(one.recipe), goal=draft.goal))
-    except Refusal as refusal:
-        return f"nobody can say whether it fits: {refusal.sentence}"
-    if priced.memory is None:
-        return f"nobody can say whether it fits: {UNPRICED}"
-    return "" if priced.fits else _lacking(priced)
-
-
 def _lacking(priced: Settled) -> str:
     """Say how much a recipe takes that isn't sure to fit."""
     memory, usable = priced.memory, priced.advice.place.usable_bytes
@@ -115,18 +94,65 @@ def _lacking(priced: Settled) -> str:
     return f"{fits}: it likely takes {likely}, {safe} to be safe, and {size(usable)} may be used."
 
 
-def begin(compared: Sequence[Compared], draft: Draft, settled: Settled, bench: Workbench) -> Begun:
-    """Start the recipe, or those that are compared, one after another, on the device that was advised for.
+def begin(draft: Draft, settled: Settled, bench: Workbench) -> Begun:
+    """Start the recipe on the device that was advised for. Raises: Refusal: nothing was started."""
+    try:
+        return begin_runs([(settled.recipe, NAME)], bench.supervisor(), gpu=_gpu(draft, settled))
+    except OSError as error:
+        raise _not_started(error) from None
+
+
+def unplanned(draft: Draft) -> Draft:
+    """Take a draft as it would run here, whatever card it is planned for."""
+    return msgspec.structs.replace(draft, planned=None)
+
+
+def check_methods(draft: Draft, settled: Settled, choice: Choice) -> CheckedComparison:
+    """Check methods, all by the draft's recipe, as a start would. Raises: Refusal."""
+    return _checked(contestants_named(settled.recipe, ",".join(choice.methods)), draft, settled, choice)
+
+
+def check_collected(draft: Draft, settled: Settled, compared: Sequence[Compared], choice: Choice) -> CheckedComparison:
+    """Check the collected recipes as a start would. Raises: Refusal."""
+    return _checked(contestants_of([(one.recipe, one.name) for one in compared]), draft, settled, choice)
+
+
+def _checked(contestants: Mapping[str, Recipe], draft: Draft, settled: Settled, choice: Choice) -> CheckedComparison:
+    gpu = _gpu(draft, settled)
+    first = next(iter(contestants.values()))
+    wanted = Wanted(
+        contestants=contestants,
+        seeds=seeds_of(first, choice.seeds),
+        search=choice.search,
+        budget=Budget.parse(choice.budget) if choice.budget else None,
+        gpus=(gpu,) if gpu else (),
+    )
+    try:
+        return check_comparison(wanted)
+    except OSError as error:
+        raise _not_started(error) from None
+
+
+def begin_comparison(checked: CheckedComparison, collected: Sequence[str]) -> Begun:
+    """Start a comparison, and take the recipes that it was collected from out of the collection.
 
     Raises: Refusal: nothing was started.
     """
-    recipes: list[tuple[Recipe, str]] = [(one.recipe, one.name) for one in compared] or [(settled.recipe, NAME)]
-    gpu = None if draft.planned is not None else settled.advice.place.uuid
     try:
-        begun = begin_runs(recipes, bench.supervisor(), gpu=gpu)
+        folder = create_comparison(checked)
+        start_director(folder)
     except OSError as error:
-        named = f"{error.filename}: " if error.filename else ""
-        raise Refusal(f"nothing was started: {named}{error.strerror or error}.") from None
-    with suppress(Refusal):  # the runs go on, though the comparison still names them
-        forget(tuple(one.name for one in compared))
-    return begun
+        raise _not_started(error) from None
+    with suppress(Refusal):  # it goes on, though the collection still names them
+        forget(tuple(collected))
+    return Begun([folder], lambda: None)
+
+
+def _gpu(draft: Draft, settled: Settled) -> str | None:
+    """Name the device that was advised for; None: one is planned for, or there is one alone."""
+    return None if draft.planned is not None else settled.advice.place.uuid
+
+
+def _not_started(error: OSError) -> Refusal:
+    named = f"{error.filename}: " if error.filename else ""
+    return Refusal(f"nothing was started: {named}{error.strerror or error}.")

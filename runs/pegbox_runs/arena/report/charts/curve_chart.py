@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -18,8 +19,18 @@ _MOST_POINTS = 120
 _HEADROOM = 0.15
 
 
-def curve_chart(results: Results) -> tuple[Markup, Markup] | None:
-    """Draw the curves. Returns: the chart and its legend; None: nobody has two points."""
+@dataclass(frozen=True)
+class CurveChart:
+    """The chart, and what belongs under it."""
+
+    drawn: Markup
+    legend: Markup
+    cut: bool
+    """Whether a curve leaves it."""
+
+
+def curve_chart(results: Results) -> CurveChart | None:
+    """Draw the curves; None: there are none."""
     there = [
         (Look(number), one)
         for number, one in enumerate(results.contestants, 1)
@@ -27,7 +38,7 @@ def curve_chart(results: Results) -> tuple[Markup, Markup] | None:
     ]
     if not there:
         return None
-    scales = _scales([one for _, one in there])
+    scales, cut = _scales([one for _, one in there])
     lines: list[Markup] = []
     ends: list[Markup] = []
     for look, one in reversed(there):  # the best on top
@@ -50,29 +61,17 @@ def curve_chart(results: Results) -> tuple[Markup, Markup] | None:
         *ends,
         across_title("optimizer steps", _HEIGHT),
     )
-    return chart, legend([(look, one.name) for look, one in there])
+    return CurveChart(chart, legend([(look, one.name) for look, one in there]), cut)
 
 
-def is_cut(results: Results) -> bool:
-    """Tell whether a curve leaves the chart."""
-    return any(value > _ceiling(results.contestants) for value in _values(results.contestants))
-
-
-def _scales(contestants: Sequence[ContestantResult]) -> tuple[Scale, Scale]:
-    steps = [float(step) for one in contestants for seed in one.seeds for step, _ in seed.curve]
-    ceiling = _ceiling(contestants)
-    return linear(steps, pad=False), linear([value for value in _values(contestants) if value <= ceiling])
-
-
-def _ceiling(contestants: Sequence[ContestantResult]) -> float:
-    """Give the loss above which nothing is drawn: a little above where the highest curve begins."""
-    starts = [seed.curve[0][1] for one in contestants for seed in one.seeds if seed.curve]
-    highest, values = max((start for start in starts if drawable(start)), default=0.0), _values(contestants)
-    return highest + _HEADROOM * (highest - min(values, default=0.0)) if starts else 0.0
-
-
-def _values(contestants: Sequence[ContestantResult]) -> list[float]:
-    return [value for one in contestants for seed in one.seeds for _, value in seed.curve if drawable(value)]
+def _scales(contestants: Sequence[ContestantResult]) -> tuple[tuple[Scale, Scale], bool]:
+    """Make the axes, and tell whether a curve leaves them: what rises a good deal above where the highest one began."""
+    curves = [seed.curve for one in contestants for seed in one.seeds if seed.curve]
+    values = [value for curve in curves for _, value in curve if drawable(value)]
+    start, lowest = max((curve[0][1] for curve in curves if drawable(curve[0][1])), default=0.0), min(values)
+    ceiling = start + _HEADROOM * (start - lowest)
+    across = linear((float(step) for curve in curves for step, _ in curve), pad=False)
+    return (across, linear(value for value in values if value <= ceiling)), max(values) > ceiling
 
 
 def _drawable_points(curve: Sequence[Point], most: int) -> list[Point]:

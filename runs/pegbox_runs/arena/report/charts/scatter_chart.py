@@ -13,7 +13,7 @@ from pegbox_runs.arena.report.charts.scales import Scale, drawable, linear, loga
 from pegbox_runs.arena.report.charts.svg import Look, layer, line, path, percent, sign, tag
 from pegbox_runs.arena.report.leaderboard import memory_of, on_device
 from pegbox_runs.arena.results import ContestantResult, Interval, Results
-from pegbox_runs.figures import duration, size
+from pegbox_runs.figures import duration
 
 _HEIGHT = 280
 _WIDE = 30
@@ -54,7 +54,7 @@ def costs(results: Results) -> tuple[Cost, ...]:
             "Loss against memory",
             lambda one: None if (known := memory_of(one, results)) is None else known / 2**30,
             f"peak memory of the {where}, GiB",
-            lambda gib: size(round(gib * 2**30)),
+            lambda gib: digits.memory(round(gib * 2**30)),
         ),
         Cost(
             "time",

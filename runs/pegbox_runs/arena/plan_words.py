@@ -1,4 +1,7 @@
-"""What a comparison is about to do, in a few lines, and as JSON."""
+"""What a comparison is about to do, in a few lines, and as a record for programs.
+
+The lines may hold names from outside; whoever shows them makes them printable.
+"""
 
 from __future__ import annotations
 
