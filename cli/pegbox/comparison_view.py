@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,9 +16,8 @@ from pegbox_runs.arena.results import ContestantResult, Results
 from pegbox_runs.figures import count, duration, size
 from pegbox_runs.printable import one_line, printable
 
-WIDE = 110
-"""Columns from which the leaderboard tells all it knows."""
-LONGEST_NAME = 40
+LONGEST_NAME, LONGEST = 40, 2000
+"""Characters of a name, and of a sentence."""
 REPORT = ("report.html", "report.md", "results.csv", "results.json")
 
 
@@ -56,39 +55,42 @@ def _came(now: EntryNow) -> Iterator[str]:
 
 
 def leaderboard(results: Results, width: int) -> Table:
-    """Make the table of those of whom something is known, the best first, the base model as row zero."""
-    wide = width >= WIDE
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", justify="right", no_wrap=True)
-    table.add_column("contestant", no_wrap=True, overflow="ellipsis")
-    right = [name for name, only_wide in COLUMNS if wide or not only_wide]
-    for column in right:
-        table.add_column(column, justify="right", no_wrap=True, min_width=5)
+    """Make the table of those of whom something is known, the best first, the base model as row zero.
+
+    Names are cut before figures are; where there is still no room, columns are left out, the last ones of `GIVES_WAY`
+    last.
+    """
+    shown = [one for one in results.contestants if one.loss is not None]
+    shared = [one.place for one in shown if one.place is not None]
+    names = [one_line(one.name, LONGEST_NAME) for one in shown]
+    cells = [_cells(one, results) for one in shown]
+    widths = {column: max(len(column), *(len(row[column]) for row in cells)) for column in COLUMNS}
+    longest = max(map(len, (*names, BASE)))
+    left = list(COLUMNS)
+    room = width - PLACE - GAP - sum(widths[column] + GAP for column in left)
+    for column in GIVES_WAY:
+        if room < min(longest, SHORT_NAME):
+            left.remove(column)
+            room += widths[column] + GAP
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    table.add_column("", justify="right", no_wrap=True, min_width=PLACE)
+    table.add_column("contestant", no_wrap=True, overflow="ellipsis", width=max(min(longest, room), SHORT_NAME))
+    for column in left:
+        table.add_column(column, justify="right", no_wrap=True, min_width=widths[column])
     if results.base is not None:
-        table.add_row("", Text("base model", "dim"), f"{results.base.loss:.4f}", *[""] * (len(right) - 1))
-    shared = {one.place for one in results.contestants if sum(o.place == one.place for o in results.contestants) > 1}
-    for one in results.contestants:
-        if one.loss is not None:
-            cells = _cells(one, results)
-            place = "" if one.place is None else f"{'=' if one.place in shared else ''}{one.place}"
-            name = Text(one_line(one.name, LONGEST_NAME), "bold" if one.place == 1 else "")
-            table.add_row(place, name, *(cells[column] for column in right))
+        table.add_row("", Text(BASE, "dim"), f"{results.base.loss:.4f}")
+    for one, name, row in zip(shown, names, cells, strict=True):
+        place = "" if one.place is None else f"{'=' if shared.count(one.place) > 1 else ''}{one.place}"
+        table.add_row(place, Text(name, "bold" if one.place == 1 else ""), *(row[column] for column in left))
     return table
 
 
-COLUMNS = (
-    ("loss", False),
-    ("behind", False),
-    ("forgot", False),
-    ("peak", False),
-    ("time", False),
-    ("adapter", False),
-    ("weights", True),
-    ("rate", True),
-    ("tokens/s", True),
-    ("seeds", True),
-)
-"""Of the leaderboard, and whether a wide terminal alone has room for it."""
+COLUMNS = ("loss", "behind", "forgot", "peak", "time", "adapter", "weights", "rate", "tokens/s", "seeds")
+GIVES_WAY = ("tokens/s", "seeds", "rate", "weights", "adapter", "forgot", "time", "peak", "behind")
+"""What is left out first where there is no room for all."""
+BASE = "base model"
+GAP, PLACE, SHORT_NAME = 2, 3, 12
+"""Characters: between columns, of a place, and to which a name may be cut."""
 
 
 def _cells(one: ContestantResult, results: Results) -> dict[str, str]:
@@ -114,8 +116,8 @@ def _behind(one: ContestantResult, results: Results) -> str:
         if {pair.one, pair.other} == {first, one.name} and one.name != first:
             found = pair.difference
             away = found.value if pair.one == one.name else -found.value
-            about = "" if found.low is None or found.high is None else f" ±{(found.high - found.low) / 2:.4f}"
-            return f"{away:+.4f}{about}"
+            half = None if found.low is None or found.high is None else (found.high - found.low) / 2
+            return f"{away:+.4f}" + ("" if half is None or not math.isfinite(half) else f" ±{half:.4f}")
     return "-"
 
 
@@ -124,7 +126,8 @@ def standings(results: Results) -> Iterator[str]:
     for one in results.contestants:
         if one.standing == "failed":
             memory = " for memory" if one.out_of_memory else ""
-            yield f"{one.name} failed{memory}: {one_line(one.why, 300)}"
+            why = one_line(one.why, 300)
+            yield f"{one.name} failed{memory}" + (f": {why}" if why else "")
         elif one.standing in {"part", "running", "waiting"}:
             yield f"{one.name}: {len(one.seeds)} of {len(results.seeds)} trainings are done"
 
@@ -136,11 +139,11 @@ def show_results(results: Results, folder: ComparisonFolder, console: Console | 
         console.print(leaderboard(results, console.width))
         console.print(_legend(results), style="dim")
     for line in standings(results):
-        console.print(Text(printable(line)))
+        console.print(Text(one_line(line, LONGEST)))
     if results.recommendation:
-        console.print(Text(printable(results.recommendation), "bold"))
+        console.print(Text(one_line(results.recommendation, LONGEST), "bold"))
     for remark in results.remarks:
-        console.print(Text(f"Mind: {printable(remark)}"))
+        console.print(Text(one_line(f"Mind: {remark}", LONGEST)))
     there = [name for name in REPORT if (folder.path / name).is_file()]
     if there:
         beside = f" ({', '.join(there[1:])} beside it)" if len(there) > 1 else ""

@@ -15,7 +15,7 @@ from pegbox_methods.events import AnyEvent, Failed, Finished, Started
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.entry_watching import EntryNow
 from pegbox_runs.arena.results import Results, read_results
-from pegbox_runs.arena.watching import Watched, follow_comparison, watched_now
+from pegbox_runs.arena.watching import Watched, follow_comparison
 from pegbox_runs.event_log import BadLine, EventReader
 from pegbox_runs.run_state import RunState
 from pegbox_runs.timeline import sentence
@@ -53,7 +53,7 @@ def tell_end(folder: ComparisonFolder, state: RunState, *, json: bool) -> int:
     if json:
         answer_json(_last_word(folder, state, results))
     else:
-        for line in _end_lines(state):
+        for line in _end_lines(state, results):
             say(line)
         if results is not None:
             show_results(results, folder)
@@ -82,7 +82,7 @@ def _last_word(folder: ComparisonFolder, state: RunState, results: Results | Non
     return {"comparison": folder.id, "complete": False, "status": state.status, "results": None}
 
 
-def _end_lines(state: RunState) -> Iterator[str]:
+def _end_lines(state: RunState, results: Results | None) -> Iterator[str]:
     if state.deleted:
         yield DELETED
     elif state.status == "lost":
@@ -90,13 +90,14 @@ def _end_lines(state: RunState) -> Iterator[str]:
     elif isinstance(state.ended, Failed):
         yield sentence(state.ended) or ""
     elif isinstance(state.ended, Finished) and state.ended.reason != "completed":
-        yield f"{state.ended.reason} after {state.ended.steps} trainings"
+        yield f"{state.ended.reason} after {state.ended.steps} training{'s' if state.ended.steps != 1 else ''}"
+    elif state.over and not has_verdict(results):
+        yield "no contestant came to a loss, so there is nothing to compare"
 
 
 def _as_screen(folder: ComparisonFolder, *, leave_at_end: bool) -> RunState:
     """Open the screen; its last words are told by `tell_end`."""
     from pegbox_tui.arena.app import watch_comparison
-
     from pegbox_tui.shell.look import Look
 
     return watch_comparison(folder, leave_at_end=leave_at_end, look=Look.here()).state
@@ -169,8 +170,3 @@ def _news(folder: ComparisonFolder, *, past: bool) -> Iterator[tuple[News | None
                 yield news, watched
         told_past = True
         yield None, watched
-
-
-def state_now(folder: ComparisonFolder) -> RunState:
-    """Give a comparison's state as it is."""
-    return watched_now(folder).state

@@ -187,6 +187,14 @@ BROKEN = {
     ),
     "has a source that is no text": (source("bad", changes="source=3"), "card.source: expected a text of one line"),
     "has a rate that is none": (source("bad", changes="learning_rate=-1"), "card.learning_rate = -1"),
+    "has least steps that are no function": (
+        source("bad", changes="least_steps=20"),
+        "card.least_steps: expected a function of settings, got int",
+    ),
+    "has a function of too much for its least steps": (
+        source("bad", changes="least_steps=lambda shape, settings: 20"),
+        "card.least_steps: expected a function of settings: missing a required argument",
+    ),
 }
 
 

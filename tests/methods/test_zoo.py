@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,27 @@ def test_a_run_too_short_for_adalora_is_told_how_many_steps_it_takes(changes: di
     with pytest.raises(Refusal, match=f"takes {least - 1} steps, and AdaLoRA's schedule needs at least {least}:"):
         phases(least - 1, **changes)
     assert phases(least, **changes).works
+
+
+@pytest.mark.parametrize("changes", [{}, {"interval": 1}, {"interval": 7, "free_share": 0.4, "final_share": 0.1}])
+def test_adaloras_card_says_how_many_steps_it_takes(changes: dict[str, Any]) -> None:
+    card = find_card("adalora")
+    least = card.steps_needed(defaults(card, **changes))
+    assert phases(least, **changes).works
+    with pytest.raises(Refusal):
+        phases(least - 1, **changes)
+
+
+@EVERY_CARD
+def test_every_method_says_how_many_steps_it_takes(card: Card) -> None:
+    assert (card.steps_needed(defaults(card)) > 1) == (card.name == "adalora")
+
+
+@pytest.mark.parametrize("answer", [0, True, 2.0, None])
+def test_least_steps_that_are_no_number_of_them_are_refused(answer: Any) -> None:
+    card = dataclasses.replace(find_card("lora"), least_steps=lambda settings: answer)
+    with pytest.raises(TypeError, match="the contract asks for a whole number from 1"):
+        card.steps_needed({})
 
 
 def test_a_longer_run_is_never_too_short() -> None:

@@ -17,13 +17,11 @@ from pegbox_methods.events import Finished, Restarting, Started, WorkerEnded
 from pegbox_runs.process_mark import process_mark
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.supervision import worker_process
-from pegbox_runs.supervision.carrier import Carrier
-from pegbox_runs.supervision.owner import Ownership
-from pegbox_runs.supervision.policy import RestartPolicy
 from pegbox_runs.supervision.shared_worker import SharedWorkerSupply, Turn
 from pegbox_runs.supervision.worker import Worker
 from pegbox_runs.supervision.worker_process import WorkerProcess
 from tests.commands import events_of, wait_until
+from tests.runs.carried import carry
 from tests.runs.supervised import end_now
 from tests.stories import made
 
@@ -269,11 +267,10 @@ def test_a_carrier_starts_a_run_again_whose_shared_process_was_killed(tmp_path: 
         lambda: [sys.executable, "-P", str(WORKER.with_name("pretended_sharer.py"))], lambda: os.environ
     )
     with contextlib.closing(supply):
-        first = carry(supply, made())
-        second = made()
+        first, second, third = made(), made(), made()
         (second.path / "killed-once").touch()
-        carry(supply, second)
-        third = carry(supply, made())
+        for folder in (first, second, third):
+            assert isinstance(carry(supply, folder).ended, Finished)
     pids = [event.worker_pid for event in events_of(first) if isinstance(event, Started)]
     died, lived = (event.worker_pid for event in events_of(second) if isinstance(event, Started))
     assert pids == [died] != [lived]
@@ -282,18 +279,3 @@ def test_a_carrier_starts_a_run_again_whose_shared_process_was_killed(tmp_path: 
     assert sum(isinstance(event, Restarting) for event in events_of(second)) == 1
     assert [event.worker_pid for event in events_of(third) if isinstance(event, Started)] == [lived]
     assert not any(isinstance(event, WorkerEnded) for event in (*events_of(first), *events_of(third)))
-
-
-def carry(supply: SharedWorkerSupply, folder: RunFolder) -> RunFolder:
-    """Carry a run to its end, which must be a good one."""
-    ownership = Ownership.take(folder)
-
-    def wait(seconds: float, worker: Worker | None) -> bool:
-        select.select([worker.descriptor] if worker and worker.descriptor is not None else [], [], [], seconds)
-        return False
-
-    carrier = Carrier(folder, ownership, supply, wait, RestartPolicy(first_wait_seconds=0.0))
-    state = carrier.carry(carrier.begin())
-    ownership.release()
-    assert isinstance(state.ended, Finished)
-    return folder

@@ -1,4 +1,4 @@
-"""A worker that carries run after run: each as if it had the process for itself, and none behind one that went wrong."""
+"""A worker that carries run after run: each as if it had the process for itself, none behind one gone wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,17 @@ import pytest
 
 from pegbox_methods.events import Evaluation, Finished, Started, Step, WorkerFailed
 from pegbox_methods.recipe_file import read_recipe
-from pegbox_runs.commands import send
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.preflight import check
 from pegbox_runs.process_mark import process_mark
 from pegbox_runs.run_folder import RunFolder, create
-from pegbox_runs.supervision.carrier import Carrier
-from pegbox_runs.supervision.owner import Ownership
-from pegbox_runs.supervision.policy import RestartPolicy
 from pegbox_runs.supervision.shared_worker import SharedWorkerSupply
-from pegbox_runs.supervision.worker import Supply, Worker
 from pegbox_runs.supervision.workers import WorkerSupply
 from pegbox_worker import __main__ as worker_main
 from pegbox_worker.base_shelf import BaseShelf
 from pegbox_worker.stop_flag import StopFlag
 from tests.commands import events_of, wait_for, wait_until, write_recipe_text
+from tests.runs.carried import carry
 from tests.stories import made, started
 
 # ---- the worker's own part, with runs that only pretend ------------------------------------------------------------
@@ -75,8 +71,8 @@ def finished(reason: Any) -> Finished:
 
 
 @pytest.fixture
-def turns(monkeypatch: pytest.MonkeyPatch) -> Iterator[Turns]:
-    yield Turns(monkeypatch)
+def turns(monkeypatch: pytest.MonkeyPatch) -> Turns:
+    return Turns(monkeypatch)
 
 
 def test_run_after_run_is_carried_until_the_input_ends(turns: Turns) -> None:
@@ -164,7 +160,7 @@ def test_a_line_that_comes_in_parts_is_one_and_half_a_line_none(turns: Turns) ->
 # ---- the real thing ------------------------------------------------------------------------------------------------
 
 
-def run_of(place: Path, method: str = "lora", **training: Any) -> RunFolder:
+def run_of(place: Path, method: str = "lora", every: int = 2, **training: Any) -> RunFolder:
     """Make a tiny run, as `pegbox train` would."""
     recipe = read_recipe(
         write_recipe_text(
@@ -172,24 +168,11 @@ def run_of(place: Path, method: str = "lora", **training: Any) -> RunFolder:
             rows={"limit": 24},
             method={"name": method},
             training={"max_steps": 2, "micro_batch": 2, "accumulation": 1, "length": 64, **training},
-            evaluation={"every": 2, "samples": 0},
+            evaluation={"every": every, "samples": 0},
         )
     )
     checked = check(recipe, file="recipe.toml")
     return create(checked.recipe, checked.environment())
-
-
-def carry(supply: Supply, folder: RunFolder) -> None:
-    """Carry a run as its owner does."""
-    ownership = Ownership.take(folder)
-
-    def wait(seconds: float, worker: Worker | None) -> bool:
-        select.select([worker.descriptor] if worker and worker.descriptor is not None else [], [], [], seconds)
-        return False
-
-    carrier = Carrier(folder, ownership, supply, wait, RestartPolicy(first_wait_seconds=0.0))
-    carrier.carry(carrier.begin())
-    ownership.release()
 
 
 def numbers(folder: RunFolder) -> tuple[list[float], bytes]:
@@ -227,9 +210,9 @@ def test_three_runs_of_one_process_are_those_of_three_processes(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_a_stop_a_kill_and_an_orphaned_worker(tmp_path: Path) -> None:
+def test_behind_a_run_that_was_stopped_the_next_gets_a_fresh_process(tmp_path: Path) -> None:
     supply = SharedWorkerSupply()
-    endless, again, last = (run_of(tmp_path, max_steps=steps) for steps in (10_000, 2, 10_000))
+    endless, again = run_of(tmp_path, max_steps=10_000, epochs=1000.0), run_of(tmp_path)
     try:
         stopper = subprocess.Popen([sys.executable, "-P", "-c", STOP, str(endless.path)])
         carry(supply, endless)
@@ -243,18 +226,24 @@ def test_a_stop_a_kill_and_an_orphaned_worker(tmp_path: Path) -> None:
     finally:
         supply.close()
     assert process_mark(pid_of(again) or 0) is None
-    giver = subprocess.Popen([sys.executable, "-P", "-c", GIVE, str(last.path)], env=dict(os.environ))
-    step = wait_for(last, lambda event: isinstance(event, Step))
-    assert isinstance(step, Step)
+
+
+@pytest.mark.slow
+def test_one_whose_giver_was_killed_completes_its_run_and_ends(tmp_path: Path) -> None:
+    folder = run_of(tmp_path, every=1000, max_steps=400, epochs=100.0)
+    house = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    giver = subprocess.Popen([sys.executable, "-P", "-c", GIVE, str(folder.path)], env=house)
+    wait_for(folder, lambda event: isinstance(event, Step))
     giver.kill()
     giver.wait()
-    told = next(event for event in events_of(last) if isinstance(event, Started))
-    assert process_mark(told.worker_pid) == told.worker_mark  # it trains on
+    told = next(event for event in events_of(folder) if isinstance(event, Started))
+    assert process_mark(told.worker_pid) == told.worker_mark
     worker = psutil.Process(told.worker_pid)
-    wait_for(last, lambda event: isinstance(event, Step) and event.step > step.step + 2)
-    send(last.commands, "stop")
+    ended = wait_for(folder, lambda event: isinstance(event, Finished))
+    assert isinstance(ended, Finished)
+    assert (ended.reason, ended.steps) == ("completed", 400)
     worker.wait(60)
-    wait_until(lambda: isinstance(events_of(last)[-1], Finished))
+    wait_until(folder.summary.exists)  # by the supervisor that the worker had started for itself
 
 
 STOP = """
@@ -272,9 +261,8 @@ send(folder.commands, "stop")
 GIVE = """
 import sys
 from pathlib import Path
-from pegbox_methods.events import Started
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.supervision.shared_worker import SharedWorkerSupply
-from tests.worker.test_turns import carry
+from tests.runs.carried import carry
 carry(SharedWorkerSupply(), RunFolder(Path(sys.argv[1])))
 """

@@ -279,7 +279,7 @@ def test_an_answer_is_the_one_the_model_gives_token_by_token(name: str) -> None:
     told: list[Any] = []
     sampler = Sampler(rows.held_out, tokenizer, asked.evaluation, 256, frozenset())
     sampler.ask(model, 0, type("Log", (), {"emit": staticmethod(told.append)})())
-    ids, said = torch.tensor([sampler._questions[0][1]]), []
+    ids, said = torch.tensor([sampler._asker.questions[0].ids]), []
     while len(said) < asked.evaluation.sample_tokens and tokenizer.eos_token_id not in said:
         said.append(int(logits_of(model, ids)[0, -1].argmax()))
         ids = torch.cat([ids, torch.tensor([said[-1:]])], 1)

@@ -234,6 +234,8 @@ class Director:
 
     def _end(self) -> bool:
         """Tell the end, and let the workers go."""
+        if not self._folder.path.exists():
+            return False  # somebody removed the comparison, and its workers with it
         end = comparison_ended(
             self._outcomes, completed=self.completed, asked=self._wishes.ending, trouble=self._trouble
         )

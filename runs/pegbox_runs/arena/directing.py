@@ -20,15 +20,24 @@ def start_director(folder: ComparisonFolder) -> None:
     Nothing that is done is done again, whatever happened before; one of several that are started wins.
     Raises: Refusal: another director carries it, or it can't be carried; one that never began is removed then.
     """
-    _await_release(folder)
-    with WarmSupervisor(director_command()) as director:
-        director.take([folder])
+    if _is_free(folder):
+        with WarmSupervisor(director_command()) as director:
+            director.take([folder])
 
 
-def _await_release(folder: ComparisonFolder) -> None:
-    """Let a director that is about to go do so. Raises: Refusal: one lives that isn't."""
+def _is_free(folder: ComparisonFolder) -> bool:
+    """Let a director that is about to go do so. Returns: False: it saw that there is more to do, and goes on.
+
+    Raises: Refusal: another one lives.
+    """
     deadline = time.monotonic() + RELEASE_SECONDS
+    leaving = False
     while (owner := read_owner(folder)) is not None and (owner.elsewhere or owner.lives):
-        if owner.elsewhere or not state_of(folder).over or time.monotonic() > deadline:
+        over = state_of(folder).over
+        if leaving and not over:
+            return False
+        if owner.elsewhere or not over or time.monotonic() > deadline:
             raise owned_already(folder, owner)
+        leaving = True
         time.sleep(0.05)
+    return True

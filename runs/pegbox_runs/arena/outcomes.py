@@ -90,7 +90,8 @@ class OutcomeReader:
         if not log.state.last_seq:  # who finds it so makes it anew, whatever lies in it
             return _Known(mark, Outcome(entry=expected, state="new"), log, settled=False)
         try:
-            entry = known.outcome.entry if known is not None and known.mark.recipe == mark.recipe else _entry(folder)
+            read_before = known is not None and known.mark.recipe == mark.recipe
+            entry = (known.entry if known is not None and read_before else None) or _entry(folder)
         except Refusal as refusal:
             return _damaged(mark, expected, refusal.sentence)
         if entry.id != expected.id:
@@ -120,6 +121,8 @@ class _Known(NamedTuple):
     mark: _Mark
     outcome: Outcome
     log: EntryLog | None
+    entry: Entry | None = None
+    """As its own recipe has it; None: it wasn't read."""
     settled: bool = True
     """Whether only its files can change what became of it."""
 
@@ -127,12 +130,13 @@ class _Known(NamedTuple):
 def possible_entries(comparison: Comparison) -> dict[str, Entry]:
     """Name every entry that a comparison may ever have, by its id; a rate or a pace that isn't decided is a guess."""
     asked = comparison.asked
+    rungs = (0, 1) if asked.search else () if asked.budget_seconds is None else (0,)
     found = []
     for name in asked.contestants:
         rate = comparison.recipes[name].training.learning_rate or 0.0
         steps = comparison.steps or asked.steps
         found += [Entry(contestant=name, seed=seed, steps=steps, rate=rate) for seed in asked.seeds]
-        for rung in (0, 1) if asked.search else (0,):
+        for rung in rungs:
             found += [
                 Entry(
                     contestant=name,
@@ -149,7 +153,7 @@ def possible_entries(comparison: Comparison) -> dict[str, Entry]:
 def _entry(folder: RunFolder) -> Entry:
     """Read from its own recipe what an entry really ran. Raises: Refusal."""
     recipe = read_recipe(folder.recipe)
-    contestant, _, what = folder.id.rpartition(".")
+    contestant, _, what = folder.id.partition(".")
     trial = _TRIAL.match(what)
     return Entry(
         contestant=contestant,

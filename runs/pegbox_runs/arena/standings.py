@@ -127,7 +127,7 @@ def contestant(
     name: str, entries: Sequence[EntryNow], result: ContestantResult | None, comparison: Comparison, *, share: float
 ) -> Contestant:
     """Say how a contestant stands by its entries; while they aren't all read, by results.json too."""
-    order = {seed: place for place, seed in enumerate(comparison.asked.seeds)}
+    order = {seed: place for place, seed in enumerate(comparison.seeds)}
     finals = sorted(
         (one for one in entries if one.entry.rung is None and one.entry.seed in order),
         key=lambda one: order[one.entry.seed],
@@ -155,7 +155,7 @@ def contestant(
 
 def _standing(finals: Sequence[EntryNow], trials: Sequence[EntryNow], comparison: Comparison) -> Standing:
     done = sum(one.state == "done" for one in finals)
-    if done == len(comparison.asked.seeds):
+    if done == len(comparison.seeds):
         return "done"
     if any(one.state == "running" for one in (*finals, *trials)):
         return "running"

@@ -24,7 +24,7 @@ def steps_to_come(entries: Sequence[EntryNow], comparison: Comparison) -> list[i
     """Give the steps of each entry of a contestant that nobody has begun yet, if nothing fails."""
     asked = comparison.asked
     seeds = {one.entry.seed for one in entries if one.entry.rung is None}
-    steps = [comparison.steps or asked.steps for seed in asked.seeds if seed not in seeds]
+    steps = [comparison.steps or asked.steps for seed in comparison.seeds if seed not in seeds]
     if seeds:  # the tries are over once a training that counts has begun
         return steps
     for rung, count in enumerate(tries_of(comparison)):

@@ -8,6 +8,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual import events
 from textual.binding import BindingType
+from textual.geometry import Size
 from textual.message import Message
 
 from pegbox_tui.arena.columns import Placed, base_line, line_of, placed, sort_at, titles
@@ -73,9 +74,11 @@ class BoardPane(Pane):
 
     def draw(self, scene: Scene) -> None:
         """Put the lines, so that the chosen one is among those that are seen."""
-        columns = placed(self.text_width, scene.view.sort)
         rows = rows_of(scene.watched, scene.view.sort)
-        self._names = [row.name for row in rows]
+        before, self._names = self._names, [row.name for row in rows]
+        if len(before) != len(self._names):
+            self.refresh(layout=True)
+        columns = placed(self.text_width, scene.view.sort, self._names)
         lines = []
         for row in rows:
             chosen = row.name == scene.view.chosen
@@ -88,6 +91,10 @@ class BoardPane(Pane):
         at = self._names.index(scene.view.chosen) if scene.view.chosen in self._names else 0
         self.put(lines, top=min(max(self.top, at - height + 1), at))
         self.screen.query_one(HeadLines).show(scene, columns)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002 - the base class's
+        """Take a line for each, where the style sheet lets it be as high as it needs."""
+        return max(1, len(self._names))
 
     def on_focus(self) -> None:
         """Mark the line that the keys move."""

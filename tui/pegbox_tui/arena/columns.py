@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -18,7 +18,9 @@ from pegbox_tui.shell.progress_bar import bar
 
 GUTTER = 2
 """Cells in front of each line: the mark of the chosen one."""
-BAR_CELLS = 5
+BAR_CELLS = 4
+SHORTEST_NAME, LONGEST_NAME = 6, 16
+"""Cells that names get at least where there is no room for them, and before figures give way to them."""
 BASE = "base model"
 
 
@@ -130,7 +132,7 @@ FORGOT = Column(
     "is good.",
     "forgetting",
 )
-STATE = Column("state", 13, state_in_words, "What it is at; the bar is the entry that is being trained.", None, False)
+STATE = Column("state", 12, state_in_words, "What it is at; the bar is the entry that is being trained.", None, False)
 
 COLUMNS = (PLACE, NAME, METHOD, LOSS, INTERVAL, DIFFERENCE, MEMORY, TIME, SPEED, SIZE, FORGOT, STATE)
 """As they are shown where there is room for all."""
@@ -145,9 +147,11 @@ class Placed(NamedTuple):
     width: int
 
 
-def placed(width: int, sort: Sort) -> tuple[Placed, ...]:
+def placed(width: int, sort: Sort, names: Iterable[str] = ()) -> tuple[Placed, ...]:
     """Choose the columns for so many cells, and share out what is left."""
-    shown = list(COLUMNS)
+    longest = max(map(cell_len, (BASE, *names)))
+    named = NAME._replace(width=min(max(longest, SHORTEST_NAME), LONGEST_NAME))
+    shown = [named if column is NAME else column for column in COLUMNS]
     for column in GIVING_WAY:
         if _needed(shown) > width and column.sort != sort:
             shown.remove(column)
@@ -173,7 +177,7 @@ def line_of(row: Row, columns: Sequence[Placed], *, chosen: bool) -> Text:
     failed = row.contestant.standing == "failed" and row.interval is None
     for number, (column, width) in enumerate(columns):
         line.append(" " if number else "")
-        if failed and column not in (PLACE, NAME):
+        if failed and column.title not in (PLACE.title, NAME.title):
             room = sum(one.width + 1 for one in columns[number:]) - 1
             return line.append(_cut(f"✗ {reason(row)}", room), "red")
         style = STATES[row.contestant.standing][1] if column is STATE else ""

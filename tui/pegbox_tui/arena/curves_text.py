@@ -45,7 +45,7 @@ class CurveStore:
 
 def curves_title(scene: Scene) -> str:
     """Say what is drawn."""
-    seeds = scene.watched.comparison.asked.seeds if scene.watched.comparison else ()
+    seeds = scene.watched.comparison.seeds if scene.watched.comparison else ()
     said = ["held-out loss"]
     if len(seeds) > 1:
         said.append(f"all {len(seeds)} seeds" if scene.seed is None else f"seed {scene.seed} alone")

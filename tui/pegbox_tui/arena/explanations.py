@@ -42,17 +42,17 @@ PANES = {
     "curves": Explanation(
         "Curves",
         "Each contestant's loss on the held-out rows as its training goes on, all seeds, by color and letter; the "
-        "chosen one is drawn over the others. Step 0 is the base model. A curve that falls and then rises learns its rows by "
-        "heart; the weights that are kept are those of its lowest point. One that still falls at its end would gain "
-        "from more steps.\n\nWhile a contestant looks for its learning rate, its tries are shown by their numbers.\n\n"
-        "Up and down choose, left and right take one seed alone, z shows only the later part.",
+        "chosen one is drawn over the others. Step 0 is the base model. A curve that falls and then rises learns its "
+        "rows by heart; the weights that are kept are those of its lowest point. One that still falls at its end would "
+        "gain from more steps.\n\nWhile a contestant looks for its learning rate, its tries are shown by their "
+        "numbers.\n\nUp and down choose, left and right take one seed alone, z shows only the later part.",
         "cross-entropy per labelled token, in nats, without any method's extra terms",
     ),
     "plane": Explanation(
         "Loss against its cost",
         "Each contestant by its letter: the lower, the better it guesses; the further left, the less it costs. Those "
-        "in brackets are beaten by nobody both ways, and the dots between them show where a better one would have to lie. "
-        "Whoever isn't among them is worse than another one in both. x takes the next cost: peak memory, training "
+        "in brackets are beaten by nobody both ways, and the dots between them show where a better one would have to "
+        "lie. Whoever isn't among them is worse than another one in both. x takes the next cost: peak memory, training "
         "time, adapter's size, forgetting.",
         "the front of Pareto: what can't be bettered in one without loss in the other",
     ),

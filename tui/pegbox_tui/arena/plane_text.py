@@ -66,7 +66,7 @@ def plane_title(scene: Scene) -> str:
     """Say what is held against what."""
     points = points_of(scene, scene.view.cost)
     unit = unit_of(scene.view.cost, points)
-    return f"loss, upwards, and {TITLES[scene.view.cost]}, {unit.name} · less is better · x: other costs"
+    return f"loss by {TITLES[scene.view.cost]}, {unit.name} · x: other costs"
 
 
 def plane_lines(scene: Scene, width: int, height: int, *, ascii: bool) -> list[Text]:  # noqa: A002 - Look's own word
@@ -77,7 +77,7 @@ def plane_lines(scene: Scene, width: int, height: int, *, ascii: bool) -> list[T
         return [Text(""), Text(_nothing(scene), "dim")]
     unit = unit_of(axis, points)
     names = ", ".join(one.name for one in front(points))
-    said = Text(f"(·) nobody is better on both: {names}", no_wrap=True)
+    said = Text(f"( ) nobody is better on both: {names}", no_wrap=True)
     said.truncate(width, overflow="ellipsis")
     return [said, *drawn_plane(points, width, height - 1, ascii=ascii, unit=unit.divisor)]
 

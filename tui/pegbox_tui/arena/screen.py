@@ -121,12 +121,11 @@ class ArenaScreen(Screen[EntryChoice | None]):
         wait = self._drawn_at + (CALM_SECONDS if self._calm else DRAW_SECONDS) - time.monotonic()
         if moved_on or message.last or wait <= 0:
             self._draw()
+            self.refresh_bindings()  # what can be asked of it may be something else now
         elif self._later is None:
             self._later = self.set_timer(wait, self._draw)
-        if message.last:
-            self.refresh_bindings()
-            if self._leave_at_end:
-                self.dismiss(None)
+        if message.last and self._leave_at_end:
+            self.dismiss(None)
 
     @property
     def _calm(self) -> bool:
@@ -201,7 +200,7 @@ class ArenaScreen(Screen[EntryChoice | None]):
 
     def action_seed(self, by: int) -> None:
         """Look at the next seed alone; behind the last one at all of them."""
-        seeds = len(self.watched.comparison.asked.seeds) if self.watched.comparison else 0
+        seeds = len(self.watched.comparison.seeds) if self.watched.comparison else 0
         at = (-1 if self.view.seed is None else self.view.seed) + by
         at = seeds - 1 if at < -1 else -1 if at >= seeds else at
         self._show(self.view._replace(seed=None if at < 0 else at))

@@ -49,7 +49,7 @@ class Scene:
     @property
     def seed(self) -> int | None:
         """The seed that is looked at alone; None: all."""
-        seeds = self.watched.comparison.asked.seeds if self.watched.comparison else ()
+        seeds = self.watched.comparison.seeds if self.watched.comparison else ()
         return seeds[self.view.seed] if self.view.seed is not None and self.view.seed < len(seeds) else None
 
 

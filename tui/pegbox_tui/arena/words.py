@@ -21,9 +21,9 @@ def headline(watched: Watched) -> str:
         return " · ".join([*said, one_line(watched.fault, 300) or "reading", one_line(watched.id, 60)])
     asked = comparison.asked
     recipe = comparison.recipes[asked.contestants[0]]
-    said.append(f"{len(asked.contestants)} on {_last_part(recipe.model.name)}")
+    said.append(f"{len(asked.contestants)} ways on {_last_part(recipe.model.name)}")
     said.append(_last_part(recipe.rows.file or "mixed rows"))
-    said.append(f"{len(asked.seeds)} seed{'' if len(asked.seeds) == 1 else 's'}")
+    said.append(f"{len(comparison.seeds)} seed{'' if len(comparison.seeds) == 1 else 's'}")
     said.append("pace isn't known yet" if comparison.steps is None else f"{comparison.steps:,} steps")
     said.append("rates searched" if asked.search else "rates as given")
     if asked.budget_seconds is not None:
@@ -55,8 +55,8 @@ def progress(watched: Watched, width: int, now: float) -> str:
     said = [f"{bar(share, cells)} {watched.done}/{watched.entries} entries"]
     left = watched.left
     if left is not None:
-        low, high = duration(left.low), duration(left.high)
-        said.append(f"{low} to {high} left, until about {clock(now + left.likely, now)}")
+        span = duration(left.likely) if width < NARROW else f"{duration(left.low)} to {duration(left.high)}"
+        said.append(f"{span} left, until about {clock(now + left.likely, now)}")
     for one in watched.contestants:
         running = one.running
         if running is not None:

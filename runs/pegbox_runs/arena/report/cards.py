@@ -79,7 +79,11 @@ def _card(one: ContestantResult, number: int, results: Results) -> Card:
         facts=tuple(_facts(one)),
         settings=tuple((key, setting(value)) for key, value in one.settings.items()),
         trials=tuple(
-            (f"{trial.rate:.3g}", f"{trial.steps:,}", digits.loss(trial.loss) if trial.loss is not None else trial.why)
+            (
+                digits.few_digits(trial.rate),
+                f"{trial.steps:,}",
+                digits.loss(trial.loss) if trial.loss is not None else trial.why,
+            )
             for trial in one.trials
         ),
         search=search_chart(one, number),

@@ -88,6 +88,11 @@ def weights(number: int | None) -> str:
     return NO_FIGURE if number is None else count(number)
 
 
+def few_digits(value: float) -> str:
+    """Write what spans orders of magnitude, such as a learning rate, to three digits: 0.0002, 6e-5."""
+    return f"{value:.3g}".replace("e-0", "e-")
+
+
 def together(parts: tuple[str, str]) -> str:
     """Write a value and its range in one."""
     value, range_ = parts

@@ -32,7 +32,9 @@ _NAMED = 5
 def verdict(results: Results) -> str:
     """Say in one sentence what came of it."""
     said = _verdict(results)
-    return said if results.complete else f"So far: {said[0].lower()}{said[1:]}"
+    if results.complete or all(one.loss is None for one in results.contestants):
+        return said
+    return f"So far: {said[0].lower()}{said[1:]}"
 
 
 def ties(results: Results) -> Iterator[str]:
@@ -79,10 +81,10 @@ def how_done(results: Results) -> list[tuple[str, str]]:
             done.append(("General rows", f"{rows.general}, of another task: what the training made the model forget"))
         if rows.answered is not None:
             done.append(("Answered rows", f"{rows.answered}, for the metrics"))
-    steps = "not known yet" if results.steps is None else f"{results.steps:,} optimizer steps"
+    steps = "As many optimizer steps as the budget allows" if results.steps is None else f"{results.steps:,} steps"
     done += [
         ("Seeds", ", ".join(map(str, results.seeds)) + ": the same for all"),
-        ("Each training", f"{steps} of {results.effective_batch} rows, at most {results.length:,} tokens each"),
+        ("Each training", f"{steps} of {results.effective_batch} rows each, a row at most {results.length:,} tokens"),
         ("Learning rates", _rates(results)),
     ]
     if results.budget:
@@ -104,7 +106,7 @@ def rate_by(one: ContestantResult) -> str:
         "search": "found by the search",
         "search-edge": "found by the search, at the edge of what was tried: a better one may lie beyond",
     }
-    return f"{one.rate:.3g}, {how[one.rate_by]}"
+    return f"{digits.few_digits(one.rate)}, {how[one.rate_by]}"
 
 
 def listed(names: Sequence[str], most: int = _NAMED) -> str:

@@ -16,7 +16,15 @@ from pegbox_runs.arena.results import ContestantResult, Results
 _HEIGHT = 300
 _MOST_POINTS = 120
 """Of a mean's curve; a seed's has half as many."""
-_HEADROOM = 0.15
+_HEADROOM = 0.25
+
+
+@dataclass(frozen=True)
+class _Curves:
+    name: str
+    look: Look
+    seeds: Sequence[Sequence[Point]]
+    mean: Sequence[Point]
 
 
 @dataclass(frozen=True)
@@ -31,26 +39,21 @@ class CurveChart:
 
 def curve_chart(results: Results) -> CurveChart | None:
     """Draw the curves; None: there are none."""
-    there = [
-        (Look(number), one)
-        for number, one in enumerate(results.contestants, 1)
-        if any(_drawable_points(seed.curve, 3) for seed in one.seeds)
-    ]
+    made = [_curves_of(number, one) for number, one in enumerate(results.contestants, 1)]
+    there = [one for one in made if one.seeds]
     if not there:
         return None
-    scales, cut = _scales([one for _, one in there])
+    scales, cut = _scales(there)
     lines: list[Markup] = []
     ends: list[Markup] = []
-    for look, one in reversed(there):  # the best on top
-        curves = [_drawable_points(seed.curve, _MOST_POINTS // 2) for seed in one.seeds]
-        if look.told_apart and len(curves) > 1:
-            lines += [_line(curve, scales, f"seed {look.kind}") for curve in curves if len(curve) > 1]
-        mean = _drawable_points(mean_curve([seed.curve for seed in one.seeds]), _MOST_POINTS)
-        if len(mean) > 1:
-            lines.append(_line(mean, scales, f"mean {look.kind}"))
-        if look.told_apart and mean and scales[1].holds(mean[-1][1]):
-            last = (scales[0].part(mean[-1][0]), _HEIGHT * (1 - scales[1].part(mean[-1][1])))
-            ends.append(sign(look, *last, f"{one.name}: {mean[-1][1]:.4f} after {mean[-1][0]:g} steps"))
+    for one in reversed(there):  # the best on top
+        if one.look.told_apart and len(one.seeds) > 1:
+            lines += [_line(curve, scales, f"seed {one.look.kind}", _MOST_POINTS // 2) for curve in one.seeds]
+        lines.append(_line(one.mean, scales, f"mean {one.look.kind}", _MOST_POINTS))
+        if one.look.told_apart and one.mean and scales[1].holds(one.mean[-1][1]):
+            step, value = one.mean[-1]
+            at = (scales[0].part(step), _HEIGHT * (1 - scales[1].part(value)))
+            ends.append(sign(one.look, *at, f"{one.name}: {value:.4f} after {step:g} steps"))
     chart = axes_picture(
         "curves",
         ("Loss on the held-out rows while training", "loss on all held-out rows, nats per token"),
@@ -61,32 +64,34 @@ def curve_chart(results: Results) -> CurveChart | None:
         *ends,
         across_title("optimizer steps", _HEIGHT),
     )
-    return CurveChart(chart, legend([(look, one.name) for look, one in there]), cut)
+    return CurveChart(chart, legend([(one.look, one.name) for one in there]), cut)
 
 
-def _scales(contestants: Sequence[ContestantResult]) -> tuple[tuple[Scale, Scale], bool]:
+def _curves_of(number: int, one: ContestantResult) -> _Curves:
+    seeds = [[point for point in seed.curve if drawable(point[1])] for seed in one.seeds]
+    seeds = [curve for curve in seeds if curve]
+    return _Curves(one.name, Look(number), seeds, mean_curve(seeds))
+
+
+def _scales(there: Sequence[_Curves]) -> tuple[tuple[Scale, Scale], bool]:
     """Make the axes, and tell whether a curve leaves them: what rises a good deal above where the highest one began."""
-    curves = [seed.curve for one in contestants for seed in one.seeds if seed.curve]
-    values = [value for curve in curves for _, value in curve if drawable(value)]
-    start, lowest = max((curve[0][1] for curve in curves if drawable(curve[0][1])), default=0.0), min(values)
+    curves = [curve for one in there for curve in one.seeds]
+    start, lowest = max(curve[0][1] for curve in curves), min(min(value for _, value in curve) for curve in curves)
     ceiling = start + _HEADROOM * (start - lowest)
-    across = linear((float(step) for curve in curves for step, _ in curve), pad=False)
-    return (across, linear(value for value in values if value <= ceiling)), max(values) > ceiling
+    highest = [max(value for _, value in curve) for curve in curves]
+    across = linear((float(step) for curve in curves for step, _ in (curve[0], curve[-1])), pad=False)
+    return (across, linear([lowest, *(min(value, ceiling) for value in highest)], 6)), max(highest) > ceiling
 
 
-def _drawable_points(curve: Sequence[Point], most: int) -> list[Point]:
-    return thinned([point for point in curve if drawable(point[1])], max(4, most))
-
-
-def _line(curve: Sequence[Point], scales: tuple[Scale, Scale], kind: str) -> Markup:
+def _line(curve: Sequence[Point], scales: tuple[Scale, Scale], kind: str, most: int) -> Markup:
     across, up = scales
-    return path([(across.part(step), min(2.0, up.part(value))) for step, value in curve], _HEIGHT, kind)
+    points = [(across.part(step), min(2.0, up.part(value))) for step, value in thinned(curve, most)]
+    return path(points, _HEIGHT, kind) if len(points) > 1 else Markup("")
 
 
-def _said(there: Sequence[tuple[Look, ContestantResult]]) -> str:
-    parts = []
-    for _, one in there:
-        mean = mean_curve([seed.curve for seed in one.seeds])
-        if mean:
-            parts.append(f"{one.name} from {mean[0][1]:.4f} to {mean[-1][1]:.4f} in {mean[-1][0]:g} steps")
-    return "; ".join(parts) + "."
+def _said(there: Sequence[_Curves]) -> str:
+    return "; ".join(
+        f"{one.name} from {one.mean[0][1]:.4f} to {one.mean[-1][1]:.4f} in {one.mean[-1][0]:g} steps"
+        for one in there
+        if one.mean
+    )

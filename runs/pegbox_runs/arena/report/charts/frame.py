@@ -14,14 +14,17 @@ TOP = 26
 _BELOW = 42
 
 
-def picture(key: str, title: str, said: str, height: float, *inside: Markup, narrow: bool = False) -> Markup:
-    """Make a chart's SVG. `key` is unique in the page; `said` is what one would see."""
+def picture(key: str, title: str, said: str, height: float, *inside: Markup, full: bool = False) -> Markup:
+    """Make a chart's SVG. `key` is unique in the page; `said` is what one would see.
+
+    `full`: it needs no room beside it for an axis.
+    """
     named = [tag("title", title, id=f"{key}-title"), tag("desc", said, id=f"{key}-said")]
     return tag(
         "svg",
         *named,
         *inside,
-        class_="plot narrow" if narrow else "plot",
+        class_="plot full-width" if full else "plot",
         role="img",
         aria_labelledby=f"{key}-title {key}-said",
         height=f"{height:g}",
@@ -35,7 +38,6 @@ def axes_picture(
     scales: tuple[Scale, Scale],
     height: float,
     *inside: Markup,
-    narrow: bool = False,
 ) -> Markup:
     """Make a chart with two axes. `titles` name the chart and its vertical axis; the plot is `height` px high."""
     across, up = scales
@@ -49,7 +51,7 @@ def axes_picture(
         drawn += [line(x, height, x, height + 4, "edge"), words(across.label(tick), x, height + 19, "tick middle")]
     drawn.append(line("0", height, "100%", height, "edge"))
     plot = tag("g", *drawn, *inside, transform=f"translate(0 {TOP})")
-    return picture(key, title, said, TOP + height + _BELOW, plot, narrow=narrow)
+    return picture(key, title, said, TOP + height + _BELOW, plot)
 
 
 def across_title(text: str, height: float) -> Markup:

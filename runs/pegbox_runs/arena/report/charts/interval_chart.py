@@ -17,6 +17,8 @@ from pegbox_runs.arena.results import ContestantResult, Interval, Results
 _ROW = 40
 _GAP = 10
 _TOP = 24
+_FAR_BASE = 6
+"""The base model is left out if it lies so many times the others' spread away: they would be too small to read."""
 
 
 def interval_chart(results: Results) -> Markup | None:
@@ -28,34 +30,25 @@ def interval_chart(results: Results) -> Markup | None:
         return None
     base = results.base.loss if results.base else None
     scale, shows_base = _scale([one.loss for band in bands for one in band if one.loss], base)
-    drawn: list[Markup] = []
+    shades: list[Markup] = []
+    rows: list[Markup] = []
     top = float(_TOP)
     for place, members in enumerate(bands):
-        height = _ROW * len(members)
-        drawn.append(tag("rect", x="-10", y=top, width="100%", height=height, class_=f"band even{place % 2}"))
-        for row, one in enumerate(members):
-            drawn += _row(one, Look(numbers[one.name]), top + row * _ROW, scale)
-        top += height + _GAP
+        shades.append(tag("rect", x="0", y=top, width="100%", height=_ROW * len(members), class_=f"even{place % 2}"))
+        for one in members:
+            rows += _row(one, Look(numbers[one.name]), top, scale, f"on{place % 2}")
+            top += _ROW
+        top += _GAP
     end = top - _GAP
-    grid = [line(percent(scale.part(tick)), _TOP, percent(scale.part(tick)), end + 4, "grid") for tick in scale.ticks]
-    labels = [words(scale.label(tick), percent(scale.part(tick)), end + 19, "tick middle") for tick in scale.ticks]
-    labels.append(words("loss, nats per token: further left is better", "50%", end + 37, "axis middle"))
-    return picture(
-        "losses",
-        "Loss of each contestant, with its range",
-        _said(bands, base),
-        end + 46,
-        *_bands_first(drawn, grid),
-        *labels,
-        *(_base_line(scale, base, end, shows_base) if base is not None else []),
-        narrow=True,
-    )
-
-
-def _bands_first(drawn: Sequence[Markup], grid: Sequence[Markup]) -> list[Markup]:
-    """Put the grid between the bands and what is drawn on them."""
-    bands = [one for one in drawn if one.startswith("<rect")]
-    return [*bands, *grid, *[one for one in drawn if not one.startswith("<rect")]]
+    below = [words("loss, nats per token: further left is better", "50%", end + 37, "axis middle")]
+    for tick in scale.ticks:
+        x = percent(scale.part(tick))
+        shades.append(line(x, _TOP, x, end + 4, "grid"))
+        below.append(words(scale.label(tick), x, end + 19, "tick middle"))
+    if base is not None:
+        shades += _base_line(scale, base, end, shows_base)
+    title, said = "Loss of each contestant, with its range", _said(bands, base)
+    return picture("losses", title, said, end + 46, *shades, *rows, *below, full=True)
 
 
 def _scale(losses: Sequence[Interval], base: float | None) -> tuple[Scale, bool]:
@@ -65,18 +58,21 @@ def _scale(losses: Sequence[Interval], base: float | None) -> tuple[Scale, bool]
     most = max(near, default=0.0)
     shown = [end for end in ends if end <= most]
     shown += [one.high for one in losses if one.high is not None and one.value <= most]
-    spread = max(shown, default=1.0) - min(shown, default=0.0)
-    shows_base = base is not None and drawable(base) and base - max(shown, default=base) <= 2 * spread
+    spread = max(shown) - min(shown) if shown else 0.0
+    shows_base = base is not None and drawable(base) and (not spread or base - max(shown) <= _FAR_BASE * spread)
     return linear([*shown, *([base] if base is not None and shows_base else [])]), shows_base
 
 
-def _row(one: ContestantResult, look: Look, top: float, scale: Scale) -> list[Markup]:
+def _row(one: ContestantResult, look: Look, top: float, scale: Scale, on: str) -> list[Markup]:
     known = one.loss or Interval(value=math.nan)
     said = digits.together(digits.plain(known))
     middle = top + 28
-    drawn = [words(f"{look.number}  {one.name}", "0", top + 15, "name"), words(said, "99%", top + 15, "figure end")]
+    drawn = [
+        words(f"{look.number} {one.name}", "8", top + 15, f"name {on}"),
+        words(said, "99%", top + 15, f"figure end {on}"),
+    ]
     if not scale.holds(known.value):
-        return [*drawn, words("further right ▶", "99%", middle + 4, "note end")]
+        return [*drawn, words("further right ▶", "99%", middle + 4, f"note end {on}")]
     if known.low is not None and known.high is not None and drawable(known.low) and drawable(known.high):
         low, high = (max(0.0, min(1.0, scale.part(end))) for end in (known.low, known.high))
         drawn.append(line(percent(low), middle, percent(high), middle, f"range {look.kind}"))

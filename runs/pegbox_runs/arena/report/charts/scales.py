@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pegbox_runs.arena.report.digits import few_digits
+
 MOST = 1e30
 """A value beyond is drawn nowhere: differences of such values stop being numbers."""
 _PAD = 0.05
@@ -38,7 +40,7 @@ class Scale:
     def label(self, tick: float) -> str:
         """Write a tick's value, with as many digits as tell it from its neighbours."""
         if self.logarithmic:
-            return f"{tick:.3g}"
+            return few_digits(tick)
         step = self.ticks[1] - self.ticks[0] if len(self.ticks) > 1 else abs(tick) or 1.0
         decimals = max(0, -math.floor(math.log10(step) + 1e-9))
         decimals += not math.isclose(round(step, decimals), step, rel_tol=1e-6)  # 0.25 needs one more than 0.2

@@ -42,7 +42,7 @@ def search_chart(one: ContestantResult, number: int) -> Markup | None:
 def said_of(trial: Trial) -> str:
     """Say what a try came to."""
     came = digits.loss(trial.loss) if trial.loss is not None else trial.why or "no loss"
-    return f"{trial.rate:.3g} for {trial.steps} steps: {came}"
+    return f"{digits.few_digits(trial.rate)} for {trial.steps} steps: {came}"
 
 
 def _rung(points: Sequence[tuple[float, float]], scales: tuple[Scale, Scale], place: int, number: int) -> list[Markup]:
@@ -51,9 +51,8 @@ def _rung(points: Sequence[tuple[float, float]], scales: tuple[Scale, Scale], pl
     at = [(across.part(rate), up.part(loss)) for rate, loss in points]
     drawn = [layer(_HEIGHT, path(at, _HEIGHT, f"tries {kind} long{min(place, 1)}"))] if len(at) > 1 else []
     for (x, y), (rate, loss) in zip(at, points, strict=True):
-        dot = tag(
-            "circle", tag("title", f"{rate:.3g}: {digits.loss(loss)}"), cx=percent(x), cy=f"{_HEIGHT * (1 - y):.1f}"
-        )
+        said = tag("title", f"{digits.few_digits(rate)}: {digits.loss(loss)}")
+        dot = tag("circle", said, cx=percent(x), cy=f"{_HEIGHT * (1 - y):.1f}")
         drawn.append(tag("g", dot, class_=f"dot {kind} long{min(place, 1)}"))
     return drawn
 

@@ -1,0 +1,152 @@
+"""A comparison as lines, as JSON, and as a table, from folders in which nobody trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from pegbox import comparison_watch
+from pegbox.__main__ import main
+from pegbox.comparison_view import show_results
+from pegbox_methods.events import CommandAnswer, Finished, Notice
+from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.watching import Watched
+from pegbox_runs.run_state import RunState
+from tests.cli.made_comparisons import COMPLETED, ID, final, made_comparison, run_entry
+from tests.runs.arena.made_up_results import KINDS, contestant, failed, results
+from tests.stories import started
+
+
+def printed(kind: str, width: int, capsys: pytest.CaptureFixture[str], folder: ComparisonFolder) -> list[str]:
+    show_results(KINDS[kind](), folder, Console(width=width, highlight=False, emoji=False, markup=False))
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_leaderboard_fits_its_terminal_and_cuts_no_figure(
+    kind: str, width: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made_comparison()
+    lines = printed(kind, width, capsys, folder)
+    table = [line for line in lines if not line.startswith("The report")]
+    assert max(map(len, table)) <= width
+    assert not any("\x1b" in line for line in lines)
+    if kind == "usual":
+        (dora,) = (line for line in lines if line.startswith(" =1  dora"))
+        assert "1.4339" in dora
+        assert ("1 min 28 s" in dora) == (width > 60)
+        assert "+0.0027 ±0.0060" in dora
+        assert ("5,210" in dora) == (width > 80)
+
+
+def test_the_base_model_is_row_zero_and_what_failed_stands_below(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed("usual", 100, capsys, made_comparison())
+    assert lines[1].split() == ["base", "model", "1.9021"]
+    assert "rslora: 2 of 3 trainings are done" in lines
+    assert "full failed for memory: CUDA out of memory. Tried to allocate 96.00 MiB." in lines
+    assert any(line.startswith("Take lora: it is tied with dora") for line in lines)
+    assert "Mind: rslora has 2 of 3 seeds." in lines
+
+
+@pytest.fixture
+def over() -> ComparisonFolder:
+    """One in which one contestant came to a loss and the other broke."""
+    folder = made_comparison(
+        events=[
+            Notice(text="the disk is slow", about="disk"),
+            CommandAnswer(command="pause", id="a", taken=True, text="paused", latency=0.1),
+            COMPLETED,
+        ],
+        results=results(contestant("lora", 1.4312, 1, 1), failed("dora"), recommendation="Take lora."),
+    )
+    run_entry(folder, final("lora"), 1.5)
+    run_entry(folder, final("dora"), why="it \x1b[2Jbroke")
+    folder.summary.write_text("{}")
+    return folder
+
+
+def test_plain_lines_tell_each_training_and_then_what_came_of_it(
+    over: ComparisonFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["watch", ID, "--plain"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"comparison {ID}: lora, dora"
+    assert lines[1:3] == ["notice: the disk is slow", "pause: paused"]
+    assert lines[3].startswith("[2/2] lora, seed 1: loss 1.4312 in")
+    assert lines[3].endswith("; peak 1.2 GiB")
+    assert lines[4] == "[2/2] dora, seed 1: failed: it \\x1b[2Jbroke"
+    assert "contestant" in lines[5]
+    assert not any("pegbox resume" in line for line in lines)
+
+
+def test_json_is_a_line_for_each_news_and_the_results_last(
+    over: ComparisonFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["watch", ID, "--json"]) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    kinds = [record.get("event") for record in records]
+    assert kinds == ["started", "notice", "command-answer", "entry", "entry", "finished", None]
+    lora, dora = records[3:5]
+    assert (lora["entry"]["id"], lora["state"], lora["loss"]) == ("lora.seed-1", "done", 1.4312)
+    assert (dora["entry"]["contestant"], dora["state"], dora["loss"]) == ("dora", "failed", None)
+    assert records[-1]["recommendation"] == "Take lora."
+
+
+@pytest.mark.parametrize(
+    ("events", "code", "said"),
+    [
+        ([COMPLETED], 1, "no contestant came to a loss"),
+        ([Finished(reason="stopped", steps=1, kept_step=0, adapter=None, seconds=1.0)], 0, "stopped after 1 training"),
+        ([started(attempt=2, supervisor_mark="gone", worker_mark="gone")], 1, "lost: nobody carries"),
+    ],
+)
+def test_an_end_without_results_says_so_and_how_to_go_on(
+    events: list[Finished], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made_comparison(events=events)
+    folder.summary.write_text("{}")
+    for words in (["compare", ID], ["watch", ID, "--plain"]):
+        assert main(words) == code
+        told = capsys.readouterr().out
+        assert said in told
+        assert (f"`pegbox resume {ID}` goes on with what is left" in told) == (events != [COMPLETED])
+    assert main(["compare", ID, "--json"]) == code
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["results"] is None
+
+
+def test_who_leaves_is_told_how_to_come_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_comparison()
+
+    def leaves(folder: ComparisonFolder) -> Iterator[Watched]:
+        yield Watched(id=folder.id, state=RunState(status="running"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(comparison_watch, "follow_comparison", leaves)
+    assert main(["watch", ID]) == 0
+    said = capsys.readouterr().out
+    assert f"The comparison goes on. `pegbox compare {ID}` shows it, `pegbox stop {ID}` ends it." in said
+
+
+def test_on_a_terminal_the_screen_opens_and_leaves_its_last_words(
+    over: ComparisonFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pegbox_runs.arena.watching import watched_now
+    from pegbox_tui.arena import app
+
+    opened: list[ComparisonFolder] = []
+
+    def screen(folder: ComparisonFolder, **_: object) -> Watched:
+        opened.append(folder)
+        return watched_now(folder)
+
+    monkeypatch.setattr(app, "watch_comparison", screen)
+    monkeypatch.setattr(comparison_watch, "is_terminal", lambda: True)
+    assert main(["watch", ID]) == 0
+    assert opened == [over]
+    assert "Take lora." in capsys.readouterr().out.splitlines()

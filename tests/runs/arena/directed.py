@@ -1,0 +1,122 @@
+"""Comparisons whose workers only pretend, under the real director."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pegbox_methods.recipe_file import write_recipe
+from pegbox_runs.arena import directing
+from pegbox_runs.arena.carrying import Director
+from pegbox_runs.arena.comparison_folder import ComparisonFolder, comparisons_root
+from pegbox_runs.arena.entries import Outcome
+from pegbox_runs.arena.outcomes import read_outcomes
+from pegbox_runs.arena.spec import read_comparison, write_comparison
+from pegbox_runs.launch import WarmSupervisor
+from pegbox_runs.run_state import RunState
+from pegbox_runs.supervision import adopting
+from pegbox_runs.supervision.owner import Ownership, read_owner
+from pegbox_runs.viewing import state_of
+from tests.commands import wait_until
+from tests.runs.arena import pretended_director
+from tests.runs.arena.made_up_comparisons import comparison
+from tests.stories import environment
+
+
+def made(*names: str, seeds: Sequence[int] = (1,), id_: str = "20260101-000000-compare-abcd", **asked: Any):
+    """Make the folder of a comparison that nobody carries yet."""
+    game = comparison(*(names or ("lora", "dora")), seeds=seeds, **{"steps": 12, "trial_steps": 3, **asked})
+    recipes = {
+        name: msgspec.structs.replace(recipe, output=msgspec.structs.replace(recipe.output, note=name))
+        for name, recipe in game.recipes.items()
+    }
+    folder = ComparisonFolder(comparisons_root() / id_)
+    folder.path.mkdir(mode=0o700, parents=True)
+    for empty in (folder.events, folder.commands, folder.log):
+        empty.touch(mode=0o600)
+    write_recipe(next(iter(recipes.values())), folder.recipe)
+    folder.environment.write_bytes(msgspec.json.encode(environment()))
+    write_comparison(game.asked, recipes, folder)
+    return folder
+
+
+def plan_of(folder: Path, **plan: Any) -> str:
+    """Write what goes wrong; `_at` in a key is the dot of an entry's id."""
+    path = folder / "plan.json"
+    path.write_text(json.dumps(plan))
+    return str(path)
+
+
+def launched(plan: str, folder: ComparisonFolder) -> int:
+    """Hand a comparison to a director in a process of its own. Returns: its id."""
+    with WarmSupervisor(pretended_director.command(plan)) as director:
+        director.take([folder])
+        return director.pid
+
+
+def pretend_everywhere(plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `adopt` and `start_director` start directors with pretended workers."""
+
+    def command(*options: str) -> list[str]:
+        return pretended_director.command(plan, *options)
+
+    monkeypatch.setattr(adopting, "director_command", command)
+    monkeypatch.setattr(directing, "director_command", command)
+
+
+class InThisProcess:
+    """A director in a thread of the tests' own process, so that its parts can be patched."""
+
+    def __init__(self, plan: str, folder: ComparisonFolder, *, adopting: bool = False) -> None:
+        self.terminated = threading.Event()
+        self._ownership = Ownership.take(folder)
+        self.director = Director(
+            folder,
+            lambda gpu: pretended_director.pretended(plan, gpu),
+            pretended_director.RESTARTS,
+            self.terminated.is_set,
+            adopting=adopting,
+        )
+        self.well: bool | None = None
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.thread.start()
+
+    def _work(self) -> None:
+        self.well = self.director.work()
+
+    def finish(self) -> bool:
+        """Wait until it has ended. Returns: whether well."""
+        self.thread.join(timeout=60)
+        assert not self.thread.is_alive()
+        self._ownership.release()
+        assert self.well is not None
+        return self.well
+
+
+def await_end(folder: ComparisonFolder) -> RunState:
+    """Wait until a comparison is over or lost, and its director is gone."""
+    wait_until(
+        lambda: (
+            ((state := state_of(folder)).over or state.status == "lost")
+            and not ((owner := read_owner(folder)) is not None and owner.lives)
+        )
+    )
+    return state_of(folder)
+
+
+def outcomes_of(folder: ComparisonFolder) -> dict[str, Outcome]:
+    """Read what became of the entries."""
+    return read_outcomes(folder, read_comparison(folder))
+
+
+def done_losses(folder: ComparisonFolder) -> dict[str, tuple[float, ...]]:
+    """Give each done entry's losses."""
+    return {
+        id_: one.judged.after.held_out.nats for id_, one in outcomes_of(folder).items() if one.judged is not None
+    }
