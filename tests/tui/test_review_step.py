@@ -134,7 +134,7 @@ async def test_what_would_be_refused_is_said_and_one_key_goes_where_it_is_mended
         await pilot.press("s")
         await settled(pilot)
         assert started.recipes == []
-        await pilot.press("down", "down", "down", "down", "enter")
+        await pilot.press(*["down"] * 5, "enter")
         await settled(pilot)
         assert app.turns == ["rows"]
 
@@ -172,14 +172,14 @@ async def test_values_that_settings_refuses_are_to_be_mended_and_nothing_is_done
         assert "all passed" not in said
         for key in ("method.name = 'gone-method'", "training.micro_batch = -5", "training.learning_rate = 'x'"):
             assert f"! {key}" in said
-        for key in ("s", "t", "v", "c"):
+        for key in ("s", "t", "v", "m", "c"):
             await pilot.press(key)
             await settled(pilot)
             assert isinstance(app.screen, ReviewStep)
         assert "To be mended first: method.name = 'gone-method'" in " ".join(left(app).split())
         assert started.recipes == []
         assert comparison.collected()[0] == ()
-        await pilot.press(*["down"] * 4, "enter")
+        await pilot.press(*["down"] * 5, "enter")
         await settled(pilot)
         assert app.turns == ["settings"]
 
@@ -194,7 +194,7 @@ async def test_a_draft_without_model_and_rows_says_that_it_cannot_start_and_why_
         await settled(pilot)
         said = " ".join(left(app).split())
         assert "It can't be started: no model is named yet. ! no rows are named yet." in said
-        await pilot.press(*["down"] * 5, "enter")
+        await pilot.press(*["down"] * 6, "enter")
         await settled(pilot)
         assert app.turns == ["rows"]
 
@@ -417,74 +417,6 @@ def test_nothing_half_made_is_left_where_saving_fails(tmp_path: Path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["r.toml"]
 
 
-async def test_recipes_are_compared_one_after_another_and_one_is_taken_out(started: Started) -> None:
-    comparison.add(
-        msgspec.structs.replace(Here().settled(draft(method="dora")).recipe, rows=Rows(file="/tmp/rows.jsonl"))
-    )
-    app = app_of()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await settled(pilot)
-        await pilot.press("c")
-        await settled(pilot)
-        assert "01 dora" in drawn(app)
-        assert "02 lora" in drawn(app)
-        await pilot.press("c")
-        await settled(pilot)
-        assert "this very recipe already" in " ".join(left(app).split())
-        await pilot.press("end", "up", "up", "enter")
-        await settled(pilot)
-        await pilot.press("y")
-        await settled(pilot)
-        assert [one.name for one in comparison.collected()[0]] == ["02-lora.toml"]
-        await pilot.press("end", "enter")
-        await settled(pilot)
-        assert "holds 1 recipe. Its run's" in " ".join(left(app).split())
-        await pilot.press("y")
-        await settled(pilot)
-        assert app.began == [FOLDER]
-        assert [name for _, name in started.recipes[0]] == ["02-lora.toml"]
-        assert comparison.collected()[0] == ()
-        assert app.ended_draft
-
-
-async def test_a_comparison_without_the_draft_is_started_and_the_draft_lives_on(started: Started) -> None:
-    comparison.add(Here().settled(draft(method="dora")).recipe)
-    comparison.add(Here().settled(draft(method="rslora")).recipe)
-    app = app_of()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await settled(pilot)
-        await pilot.press("end", "enter")
-        await settled(pilot)
-        said = " ".join(left(app).split())
-        assert "2 recipes share model" in said
-        assert "doesn't rank them for you yet" in said
-        await pilot.press("y")
-        await settled(pilot)
-        assert app.began == [FOLDER, FOLDER]
-        assert not app.ended_draft
-
-
-async def test_each_recipe_of_a_comparison_that_may_not_fit_is_named_before_the_start(started: Started) -> None:
-    here = Here(card="GTX 1650")
-    comparison.add(here.settled(draft(method="full")).recipe)
-    comparison.add(here.settled(draft(method="qlora", values={"training.length": 64})).recipe)
-    app = app_of()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await settled(pilot)
-        await pilot.press("end", "enter")
-        await settled(pilot)
-        said = " ".join(left(app).split())
-        assert "01 full: doesn't fit: it likely takes" in said
-        assert "02 qlora" not in said
-        assert "Start them all the same" in said
-        await pilot.press("n")
-        await settled(pilot)
-        assert started.recipes == []
-        await pilot.press("s")
-        await settled(pilot)
-        assert app.began == [FOLDER], "saying no to the comparison keeps nobody from starting the run"
-
-
 async def test_other_rows_are_refused_with_the_difference(started: Started) -> None:
     other = msgspec.structs.replace(Here().settled(draft()).recipe, rows=Rows(file="/tmp/other.jsonl"))
     comparison.add(other)
@@ -526,7 +458,7 @@ async def test_everything_in_the_list_explains_itself_differently(started: Start
     async with app.run_test(size=(120, 40)) as pilot:
         await settled(pilot)
         titles = []
-        for _ in range(6):
+        for _ in range(7):
             found = explained(app.screen)
             assert found is not None
             titles.append(found.title)
@@ -535,7 +467,8 @@ async def test_everything_in_the_list_explains_itself_differently(started: Start
             "Start the run",
             "Measure for real",
             "Save the recipe",
-            "Add to the comparison",
+            "Compare methods",
+            "Add to a comparison",
             "In the comparison",
             "Start the comparison",
         ]

@@ -395,7 +395,6 @@ def test_trls_head_is_only_lent_to_a_base(model: Any) -> None:
 def test_a_real_model_is_judged_as_its_evaluations_say(tmp_path: Path) -> None:
     from tests.smollm2 import smollm2
 
-    torch.set_num_threads(2)
     asked = Recipe(
         model=Model(name=str(smollm2())),
         rows=Rows(file=str(BUNDLED / "rows.jsonl"), limit=24),

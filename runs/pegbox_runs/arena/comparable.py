@@ -73,7 +73,7 @@ def comparable(comparison: Comparison, outcomes: Outcomes) -> Comparable:
         fewest = min(reversed(done), key=lambda name: len(done[name]))
         left_out[fewest] = OTHER_SEEDS
         del done[fewest]
-    seeds = tuple(seed for seed in comparison.asked.seeds if seed in _common(done))
+    seeds = tuple(seed for seed in comparison.seeds if seed in _common(done))
     choosing = choice_rows(len(rows), search=comparison.asked.search)
     deciding = tuple(row for row in range(len(rows)) if row not in choosing)
     return Comparable(
@@ -143,7 +143,9 @@ def _adds_up(rows: RowLosses) -> bool:
 
 def _usual_rows(done: Mapping[str, Mapping[int, Judged]]) -> tuple[int, ...]:
     """Give the rows that most contestants were judged on; of two that are as usual, the first ones asked for."""
-    seen = Counter(rows for found in done.values() for judged in found.values() if (rows := rows_of(judged)) is not None)
+    seen = Counter(
+        rows for found in done.values() for judged in found.values() if (rows := rows_of(judged)) is not None
+    )
     return max(seen, key=seen.__getitem__) if seen else ()
 
 

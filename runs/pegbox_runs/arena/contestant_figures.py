@@ -47,7 +47,7 @@ def contestant_result(name: str, basis: Basis, remarks: Sequence[str]) -> Contes
     recipe = comparison.recipes[name]
     finals = [one for one in finals_of(name, comparison, outcomes) if is_done(one)]
     seeds = tuple(_seed(one, one.judged, comparison) for one in finals if one.judged and _has_loss(one.judged))
-    trials = tuple(_trials(name, comparison, outcomes)) if comparison.asked.search else ()
+    trials = tuple(_trials(name, outcomes)) if comparison.asked.search else ()
     group = next((place for place, group in enumerate(basis.verdict.groups, 1) if name in group), None)
     failed = _failed(name, comparison, outcomes)
     return ContestantResult(
@@ -133,7 +133,7 @@ def _has_loss(judged: Judged) -> bool:
     return is_finite(judged) and len(judged.after.held_out.nats) > 0
 
 
-def _trials(name: str, comparison: Comparison, outcomes: Outcomes) -> Iterator[Trial]:
+def _trials(name: str, outcomes: Outcomes) -> Iterator[Trial]:
     for one in trials_of(name, outcomes):
         loss = None
         if is_done(one) and one.judged is not None:
@@ -154,7 +154,7 @@ def _standing(name: str, comparison: Comparison, outcomes: Outcomes) -> Standing
         return "failed"
     finals = finals_of(name, comparison, outcomes)
     done = sum(is_done(one) for one in finals)
-    if done == len(comparison.asked.seeds):
+    if done == len(comparison.seeds):
         return "done"
     if any(one.state == "running" for one in (*finals, *trials_of(name, outcomes))):
         return "running"

@@ -21,6 +21,7 @@ from pegbox_runs.arena.entries import Entry
 from pegbox_runs.arena.entry_folder import Ground, entry_folder
 from pegbox_runs.commands import send
 from pegbox_runs.run_folder import RunFolder
+from pegbox_runs.run_state import Status
 from pegbox_runs.supervision.carrier import Carrier
 from pegbox_runs.supervision.ledger import Ledger
 from pegbox_runs.supervision.owner import Ownership
@@ -31,6 +32,8 @@ from pegbox_runs.viewing import state_of
 
 LEAVING_SECONDS = 15.0
 """How long a lane's idle worker has to end."""
+LEFT_RUNNING: frozenset[Status] = frozenset({"running", "paused", "restarting"})
+"""What a run is whose worker outlived its director."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 REMEDY = "Then `pegbox resume` goes on with what isn't done."
 
@@ -133,29 +136,26 @@ class Lane:
         self._supply = self._supply or self._supply_new()
         try:
             place = entry_folder(self._folder, task.entry, task.recipe, task.ground)
+            found = state_of(place).status  # before this process owns it, and so carries it
             ownership = Ownership.take(place)
         except (OSError, Refusal, UnicodeError) as error:
             return trouble(error, f"beginning {task.entry.id}")
         self._place = place
         carrier = Carrier(place, ownership, self._supply, self._wait, self._restarts)
-        found = None
-        try:
-            found = self._begin(task, place, carrier)
-        except Exception:
-            if carrier.has_a_worker:
-                raise  # its owner stays this process, until that is gone
-            ownership.release()
-            raise
-        ownership.release()
-        return found
-
-    def _begin(self, task: Task, place: RunFolder, carrier: Carrier) -> Failed | None:
-        """Carry a run to its end. Returns: why it couldn't be begun, if that isn't its own fault."""
-        lives = state_of(place).status
-        if lives == "paused" and not task.paused:
+        if found == "paused" and not task.paused:
             self._wishes.append("resume")
         try:
-            left_running = lives in {"running", "paused", "restarting"}
+            came_to = self._carried(place, carrier, left_running=found in LEFT_RUNNING)
+        except Exception:
+            if not carrier.has_a_worker:  # else its owner is this process, until that is gone
+                ownership.release()
+            raise
+        ownership.release()
+        return came_to
+
+    def _carried(self, place: RunFolder, carrier: Carrier, *, left_running: bool) -> Failed | None:
+        """Carry a run to its end. Returns: why it couldn't be begun, if that isn't its own fault."""
+        try:
             worker = carrier.adopt() if left_running else carrier.begin()
         except Refusal as refusal:
             ledger = Ledger(place)

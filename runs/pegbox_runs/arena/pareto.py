@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from pegbox_runs.arena.results import Axis, ContestantResult, Pareto
+from pegbox_runs.arena.results import Axis, ContestantResult, Interval, Pareto
 
 DEFAULT_AXES: tuple[Axis, ...] = ("loss", "memory", "time")
 
@@ -32,14 +32,15 @@ def pareto_of(contestants: Sequence[ContestantResult], axes: Sequence[Axis] = DE
 
 def figure_on(contestant: ContestantResult, axis: Axis) -> float | None:
     """Give a contestant's figure on an axis, of which less is better; None: it has none, or none that is finite."""
-    figures: dict[Axis, float | None] = {
-        "loss": contestant.loss and contestant.loss.value,
+    figures: dict[Axis, Interval | int | None] = {
+        "loss": contestant.loss,
         "memory": memory_of(contestant),
-        "time": contestant.training_seconds and contestant.training_seconds.value,
+        "time": contestant.training_seconds,
         "size": contestant.adapter_bytes,
-        "forgetting": contestant.forgetting and contestant.forgetting.value,
+        "forgetting": contestant.forgetting,
     }
-    figure = figures[axis]
+    found = figures[axis]
+    figure = found.value if isinstance(found, Interval) else found
     return figure if figure is not None and math.isfinite(figure) else None
 
 

@@ -9,7 +9,9 @@ from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_runs.arena.chance import LEAST_ROWS, LEAST_SEEDS
+from pegbox_runs.arena.comparable import is_done
 from pegbox_runs.arena.contestant_figures import Basis
+from pegbox_runs.arena.entries import Outcome
 from pegbox_runs.arena.report.digits import plain, together
 from pegbox_runs.arena.results import ContestantResult
 from pegbox_runs.arena.schedule import LEAST_ROWS_TO_PART, finals_of
@@ -26,18 +28,19 @@ def remarks_on(basis: Basis, *, complete: bool) -> Iterator[str]:
     """Say what bears on all contestants."""
     yield from _on_rows(basis)
     yield from _on_seeds(basis)
-    yield from _on_what_was_chosen(basis)
-    comparison = basis.comparison
-    asked, paced = comparison.asked, comparison.paced
-    if paced is not None and paced.steps < asked.steps:
+    if basis.compared.names and basis.compared.deciding:
         yield (
-            f"The budget of time allowed trainings of {paced.steps:,} steps, where {asked.steps:,} were the most: with "
-            "more steps another may be best."
+            "Of each training the weights of its best evaluation were kept, which was chosen on the held-out rows, the "
+            "verdict's among them: every loss here is a little lower than it would be on rows that chose nothing."
         )
+        if all(map(is_packed, basis.comparison.recipes.values())):
+            yield "All contestants pack the base model into 4 bits; its own figures are those of the packed one."
+    yield from _on_the_budget(basis)
     if not complete:
-        wanted = len(asked.contestants) * len(asked.seeds)
-        done = sum(one.state == "done" for name in asked.contestants for one in _finals(name, basis))
-        yield f"The comparison isn't complete: {done} of {wanted} trainings that count are done."
+        names, seeds = basis.comparison.asked.contestants, basis.comparison.seeds
+        done = sum(len(_done(name, basis)) for name in names)
+        wanted = f"{len(names) * len(seeds)} trainings that count"
+        yield f"The comparison isn't complete: {done} of {wanted} {'is' if done == 1 else 'are'} done."
 
 
 def remarks_on_one(name: str, basis: Basis) -> Iterator[str]:
@@ -49,7 +52,7 @@ def remarks_on_one(name: str, basis: Basis) -> Iterator[str]:
             "Its base model is packed into 4 bits, so that its training starts at another loss than that of an "
             "unpacked base; its loss after the training compares with the others' all the same."
         )
-    changed = {change for one in _finals(name, basis) for change in one.changed}
+    changed = {change for one in _done(name, basis) for change in one.changed}
     if changed:
         told = "; ".join(one_line(change, 200) for change in sorted(changed))
         yield f"Memory ran out, and it went on with: {told}. Its time and memory are those of the changed settings."
@@ -99,13 +102,13 @@ def _on_rows(basis: Basis) -> Iterator[str]:
 
 
 def _on_seeds(basis: Basis) -> Iterator[str]:
-    seeds, wanted = basis.compared.seeds, basis.comparison.asked.seeds
+    seeds = basis.compared.seeds
     if not seeds or len(basis.compared.deciding) < LEAST_ROWS:
         return
-    if any(len(judged) < len(_done(name, basis)) for name, judged in basis.compared.judged.items()):
+    if any(len(_done(name, basis)) > len(seeds) for name in basis.compared.names):
         told = ", ".join(map(str, seeds))
-        which = f"seed {told}, which is the only one" if len(seeds) == 1 else f"the seeds {told}, which are those"
-        yield f"Losses are compared over {which} that all have done; some have done more."
+        which = f"seed {told}, the only one" if len(seeds) == 1 else f"the seeds {told}, those"
+        yield f"Losses are compared over {which} that all who are compared have done; some have done more."
     if len(seeds) == 1:
         yield (
             f"With one seed its chance can't be seen: another seed is taken to move a loss by {SEED_SHARE:.0%} of what "
@@ -116,31 +119,22 @@ def _on_seeds(basis: Basis) -> Iterator[str]:
             f"Two seeds hardly show their chance: it is taken as what they show, but as at least {SEED_SHARE:.0%} of "
             f"what the training gained, as a standard deviation. {LEAST_SEEDS} seeds or more measure it."
         )
-    if len(wanted) < LEAST_SEEDS and basis.compared.names:
-        return
 
 
-def _on_what_was_chosen(basis: Basis) -> Iterator[str]:
-    kept_early = any(
-        one.judged is not None and one.judged.kept_step < one.entry.steps
-        for name in basis.compared.names
-        for one in _finals(name, basis)
-    )
-    if kept_early:
+def _on_the_budget(basis: Basis) -> Iterator[str]:
+    comparison = basis.comparison
+    asked, paced = comparison.asked, comparison.paced
+    if paced is not None and paced.steps < asked.steps:
         yield (
-            "Of each training the weights of its best evaluation were kept, which was chosen on the held-out rows, the "
-            "verdict's among them: every loss here is a little lower than it would be on rows that chose nothing."
+            f"The budget of time allowed trainings of {paced.steps:,} steps, where {asked.steps:,} were the most: with "
+            "more steps another may be best."
         )
-    elif basis.compared.names:
-        return
+    if len(comparison.seeds) < len(asked.seeds):
+        yield f"The budget of time ended it with {len(comparison.seeds)} of {len(asked.seeds)} seeds."
 
 
-def _finals(name: str, basis: Basis):  # type: ignore[no-untyped-def]
-    return finals_of(name, basis.comparison, basis.outcomes)
-
-
-def _done(name: str, basis: Basis) -> list[int]:
-    return [one.entry.seed for one in _finals(name, basis) if one.state == "done"]
+def _done(name: str, basis: Basis) -> list[Outcome]:
+    return [one for one in finals_of(name, basis.comparison, basis.outcomes) if is_done(one)]
 
 
 def _sentence(clause: str) -> str:

@@ -79,7 +79,7 @@ def chosen_rate(name: str, comparison: Comparison, outcomes: Outcomes) -> float 
 
     Once a training that counts has begun with a rate, that is it.
     """
-    begun = finals_of(name, comparison, outcomes)
+    begun = [one for one in finals_of(name, comparison, outcomes) if one.state != "new"]  # of those nothing is known
     if begun:
         return begun[0].entry.rate
     if not comparison.asked.search:
@@ -146,12 +146,17 @@ def _trials(name: str, comparison: Comparison, outcomes: Outcomes) -> Iterable[E
     asked = comparison.asked
     own = _own_rate(name, comparison)
     factors = FACTORS if asked.search else (1.0,) * _paces(comparison)
-    first = [_trial(name, comparison, own * factor, 0) for factor in factors]
+    first = [_trial(name, comparison, own if factor == 1.0 else _round(own * factor), 0) for factor in factors]
     yield from first
     known = [outcomes[entry.id] for entry in first if entry.id in outcomes]
     if asked.search and len(known) == len(first) and all(one.over for one in known):
         for one in _best(known, KEPT):
             yield _trial(name, comparison, one.entry.rate, 1)
+
+
+def _round(rate: float) -> float:
+    """Leave off what the multiplication added behind a rate's digits."""
+    return float(f"{rate:.3g}")
 
 
 def _trial(name: str, comparison: Comparison, rate: float, rung: int) -> Entry:

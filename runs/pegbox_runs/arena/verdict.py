@@ -20,7 +20,7 @@ class Compared:
     difference: Estimate
     """The first's loss less the other's."""
     level: float
-    """What the difference was held against where it counted most: 5 % shared by all who were compared with the first."""
+    """What the difference was held against at most: 5 %, shared by all who were compared with the first."""
     told_apart: bool
 
 
@@ -66,9 +66,7 @@ def verdict_of(
     while left:
         first, *others = left
         found = {
-            other: rows.difference(
-                key[first], key[other], assumed=(assumed[first] ** 2 + assumed[other] ** 2) ** 0.5
-            )
+            other: rows.difference(key[first], key[other], assumed=(assumed[first] ** 2 + assumed[other] ** 2) ** 0.5)
             for other in others
         }
         apart = _told_apart(found, least=ROUNDING * abs(loss[first]))

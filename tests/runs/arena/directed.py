@@ -117,6 +117,4 @@ def outcomes_of(folder: ComparisonFolder) -> dict[str, Outcome]:
 
 def done_losses(folder: ComparisonFolder) -> dict[str, tuple[float, ...]]:
     """Give each done entry's losses."""
-    return {
-        id_: one.judged.after.held_out.nats for id_, one in outcomes_of(folder).items() if one.judged is not None
-    }
+    return {id_: one.judged.after.held_out.nats for id_, one in outcomes_of(folder).items() if one.judged is not None}

@@ -18,7 +18,6 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena import carrying, director, entry_folder, purse, records
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.directing import start_director
-from pegbox_runs.arena.results import Results
 from pegbox_runs.arena.schedule import all_entries_count
 from pegbox_runs.arena.spec import read_comparison, read_paced, write_comparison
 from pegbox_runs.commands import send
@@ -445,28 +444,6 @@ def test_an_entry_that_fails_for_want_of_room_ends_the_comparison_and_not_its_co
     assert len(done_losses(folder)) == 2
 
 
-def test_results_that_cannot_be_written_are_told_once_and_end_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = made(seeds=(1, 2), search=False)
-    told_by: list[Notice] = []
-    kept_by = records.Records(folder, told_by.append)
-    monkeypatch.undo()
-
-    def full(*_: object) -> Results:
-        raise FULL
-
-    for _ in range(3):
-        kept_by.keep(lambda: full(), report=True)
-    assert ["results.json" in notice.text for notice in told_by] == [True]
-    monkeypatch.setattr(records, "write_results", lambda *_: None)
-    monkeypatch.setattr(records, "_write_report", full)
-    for _ in range(2):
-        kept_by.keep(lambda: Results.__new__(Results), report=True)
-    assert ["the report" in notice.text for notice in told_by] == [False, True]
-    assert not folder.results.exists()
-
-
 def test_a_comparison_that_is_removed_takes_its_director_with_it(tmp_path: Path) -> None:
     folder = made(search=False)
     carried = InThisProcess(plan_of(tmp_path, step_seconds=SLOW_STEPS), folder)
@@ -512,7 +489,7 @@ def test_a_director_is_in_a_session_of_its_own_and_answers_at_once(
     running(folder, "lora.seed-1")
     os.kill(owner.pid, 15)
     assert await_end(folder).status == "stopped"
-    assert all(path.stat().st_mode & 0o077 == 0 for path in folder.path.rglob("*"))
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (folder.entries, *folder.entries.rglob("*")))
     continue_run(folder)
     assert await_end(folder).status == "finished"
 

@@ -128,6 +128,21 @@ def test_a_try_that_is_run_again_later_changes_no_rate_that_trainings_have_begun
     assert [entry.rate for entry in due(game, outcomes)] == [rate]
 
 
+def test_a_training_whose_folder_is_there_and_never_began_decides_no_rate():
+    game = comparison("lora")
+    outcomes, _ = played(game, judged_by_rate(3e-3), most=5)
+    guess = Entry(contestant="lora", seed=1, steps=80, rate=1e-3)
+    outcomes[guess.id] = Outcome(entry=guess, state="new")
+    assert [entry.rate for entry in due(game, outcomes)] == [3e-3]
+
+
+def test_a_rate_has_the_digits_that_a_person_would_write():
+    game = comparison("lora", rates={"lora": 2e-4})
+    assert [entry.rate for entry in due(game, {})] == [6e-5, 2e-4, 6e-4]
+    given_in_full = comparison("lora", rates={"lora": 0.00012345})
+    assert due(given_in_full, {})[1].rate == 0.00012345
+
+
 def test_with_a_budget_of_time_nothing_counts_before_the_pace_is_known():
     game = comparison("lora", search=False, budget_seconds=60.0)
     outcomes, order = played(game, judged_by_rate(1e-3))

@@ -121,7 +121,6 @@ class ArenaScreen(Screen[EntryChoice | None]):
         wait = self._drawn_at + (CALM_SECONDS if self._calm else DRAW_SECONDS) - time.monotonic()
         if moved_on or message.last or wait <= 0:
             self._draw()
-            self.refresh_bindings()  # what can be asked of it may be something else now
         elif self._later is None:
             self._later = self.set_timer(wait, self._draw)
         if message.last and self._leave_at_end:
@@ -307,6 +306,7 @@ class ArenaScreen(Screen[EntryChoice | None]):
         line.say(progress(self.watched, line.text_width, scene.now))
         for pane in self.query(Pane):
             pane.show(scene)
+        self.refresh_bindings()  # what can be asked of it may be something else now
 
 
 def entry_to_open(one: Contestant, seed: int | None) -> EntryNow | None:

@@ -56,13 +56,14 @@ def progress(watched: Watched, width: int, now: float) -> str:
     left = watched.left
     if left is not None:
         span = duration(left.likely) if width < NARROW else f"{duration(left.low)} to {duration(left.high)}"
-        said.append(f"{span} left, until about {clock(now + left.likely, now)}")
+        said.append(f"{span} left, until {clock(now + left.likely, now)}")
     for one in watched.contestants:
         running = one.running
         if running is not None:
             entry = running.entry
             what = f"seed {entry.seed}" if entry.rung is None else f"try {rate(entry.rate)}"
-            said.append(f"{one.name} {what}: {running.doing} {running.steps_done:,}/{entry.steps:,}")
+            phase = "" if width < NARROW else f" {running.doing}"
+            said.append(f"{one.name} {what},{phase} {running.steps_done:,}/{entry.steps:,}")
     state = watched.state
     if watched.over and state.first_time:
         said.append(f"{duration(state.last_time - state.first_time)} since its start")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping
-
-import msgspec
 
 from pegbox_runs.arena.report.leaderboard import to_the_best
 from pegbox_runs.arena.report.wording import METRICS
@@ -64,7 +63,7 @@ def _contestant(one: ContestantResult, results: Results) -> dict[str, Value]:
         "seeds_done": len(one.seeds),
         "out_of_memory": one.out_of_memory,
         "why_failed": one.why,
-        "settings_json": msgspec.json.encode(one.settings).decode(),
+        "settings_json": json.dumps(one.settings, default=str),
     }
 
 

@@ -44,7 +44,7 @@ class CompareList(ChoiceList):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "select", "Choose", show=False),
+        Binding("space", "select", "Choose"),
         Binding("left", "count(-1)", "Fewer", show=False),
         Binding("right", "count(1)", "More", show=False),
     ]

@@ -73,7 +73,6 @@ class CompareScreen(ModalScreen[CheckedComparison | None]):
     """Returns a comparison that nothing speaks against and that the person wants to start; None: nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "nothing", "Choose"),
         Binding("s", "begin", "Start"),
         Binding("tab", "app.focus_next", "Budget", priority=True),
         Binding("escape", "leave", "Back"),
@@ -164,9 +163,6 @@ class CompareScreen(ModalScreen[CheckedComparison | None]):
 
         plan = "\n".join((*plan_lines(checked), "", "It goes on without this terminal. Start it?"))
         self.app.push_screen(ConfirmScreen(plan, yes="Start it", no="Not yet"), answered)
-
-    def action_nothing(self) -> None:
-        """Space is the list's own key; this one only names it in the line of keys."""
 
     def action_leave(self) -> None:
         """Start nothing."""

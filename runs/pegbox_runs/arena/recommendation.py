@@ -1,0 +1,245 @@
+"""What to take, in one to three sentences that say what they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pegbox_runs.arena.more_evidence import what_would_tell
+from pegbox_runs.arena.pareto import figure_on, pareto_of
+from pegbox_runs.arena.report.digits import bytes_, memory, number, plain, seconds, together
+from pegbox_runs.arena.results import Axis, ContestantResult, Interval, Results
+from pegbox_runs.arena.verdict import Compared, Verdict
+
+SMALL_LOSS = 0.05
+"""Share of what the best one gained that a cheaper one may lose, and still be worth a word."""
+MUCH_CHEAPER = 0.8
+"""Share of the memory or time that such a one takes at most."""
+AS_CHEAP = 1.05
+"""Memory and time that are this much above the least are as good as the least: they vary by as much of themselves."""
+NOTABLE_FORGETTING = 0.05
+"""Nats per token of general rows."""
+MOST_NAMES = 4
+COSTS: tuple[Axis, ...] = ("memory", "time", "size")
+
+
+def recommendation_of(results: Results, verdict: Verdict) -> str:
+    """Say what to take, from results in which all else is filled in."""
+    ranked = [one for one in results.contestants if one.loss is not None]
+    said = " ".join(_sentences(ranked, results, verdict))
+    return said if results.complete or not said else f"So far: {said}"
+
+
+def _sentences(ranked: Sequence[ContestantResult], results: Results, verdict: Verdict) -> Iterator[str]:
+    if not ranked:
+        if results.rows is not None or results.complete:
+            yield f"Nothing can be told: {_why_nothing(results)}."
+        return
+    if not results.groups:
+        yield (
+            f"Nothing can be told from {_counted(results.rows.deciding if results.rows else 0, 'held-out row')}: hold "
+            "out ten at least, better a hundred."
+        )
+        return
+    if not _helped(ranked[0]):
+        yield _no_gain(ranked[0], results)
+        return
+    if len(ranked) == 1:
+        yield _alone(ranked[0], results)
+        return
+    tied = [one for one in ranked if one.group == 1]
+    if results.winner is not None:
+        pick = tied[0]
+        yield _winner(pick, results, verdict)
+    else:
+        pick = _cheapest([one for one in tied if _helped(one)])
+        yield _tie(pick, tied, results, verdict)
+    yield from _but(pick, ranked, results)
+    if results.winner is None and (more := what_would_tell(verdict, results)):
+        yield more
+
+
+def _winner(best: ContestantResult, results: Results, verdict: Verdict) -> str:
+    next_one = verdict.order[1]
+    pair = _pair(verdict, best.name, next_one)
+    lower = pair.difference.interval
+    gap = Interval(value=-lower.value, low=_negative(lower.high), high=_negative(lower.low))
+    others = "every other's" if len(verdict.order) > 2 else f"{next_one}'s"
+    than = f"than {next_one}'s, the next, " if len(verdict.order) > 2 else ""
+    return (
+        f"Take {best.name}: its loss on {_evidence(results)}, {_loss(best)}, is lower than {others}, {than}by "
+        f"{together(plain(gap))}."
+    )
+
+
+def _tie(pick: ContestantResult, tied: Sequence[ContestantResult], results: Results, verdict: Verdict) -> str:
+    first, second = tied[0], tied[1]
+    pair = _pair(verdict, first.name, second.name)
+    gap = -pair.difference.value
+    names = _listed([one.name for one in tied])
+    if gap == 0:
+        seen = f"the losses of {first.name} and {second.name}, {_loss(first)}, are the same"
+    else:
+        chance = pair.difference.reach(pair.level)[1]
+        decimals = 2 if chance >= 1 else 4
+        seen = (
+            f"{first.name}'s loss, {_loss(first)}, is lower than {second.name}'s by {number(gap, decimals)}, and up to "
+            f"{number(chance, decimals)} may be chance"
+        )
+    return f"{names} can't be told apart on {_evidence(results)}: {seen}. {_why_cheapest(pick, tied)}"
+
+
+def _why_cheapest(pick: ContestantResult, tied: Sequence[ContestantResult]) -> str:
+    """Say what speaks for one of those that are tied."""
+    least = [told for axis in COSTS[:2] if (told := _least(pick, tied, axis))]
+    if not least and (told := _least(pick, tied, "size")):
+        least = [told]
+    if not least:
+        return f"Nothing that was measured speaks against any of them: take {pick.name}, or the one that you know best."
+    return f"Of them {pick.name} takes the least {' and '.join(least)}: take {pick.name}."
+
+
+def _least(pick: ContestantResult, tied: Sequence[ContestantResult], axis: Axis) -> str:
+    """Name what a contestant needs less of than some other does, and not noticeably more than any; empty: nothing."""
+    own = figure_on(pick, axis)
+    others = [figure for one in tied if one is not pick and (figure := figure_on(one, axis)) is not None]
+    if own is None or not others or own > AS_CHEAP * min(others) or max(others) <= AS_CHEAP * own:
+        return ""
+    return f"{_cost(pick, axis)}"
+
+
+def _cheapest(tied: Sequence[ContestantResult]) -> ContestantResult:
+    """Give the one whose memory and time, as shares of the least, have the smallest product.
+
+    The adapter's size and then the loss decide where that is no more than what such figures vary by.
+    """
+
+    def costs(one: ContestantResult, axes: Sequence[Axis]) -> float:
+        product = 1.0
+        for axis in axes:
+            own, known = figure_on(one, axis), [figure_on(other, axis) for other in tied]
+            least = min((figure for figure in known if figure is not None and figure > 0), default=None)
+            if own is not None and least is not None and own > AS_CHEAP * least:
+                product *= own / least
+        return product
+
+    return min(tied, key=lambda one: (costs(one, COSTS[:2]), costs(one, COSTS[2:]), one.loss.value if one.loss else 0))
+
+
+def _but(pick: ContestantResult, ranked: Sequence[ContestantResult], results: Results) -> Iterator[str]:
+    """Say what speaks against it."""
+    cheaper = _much_cheaper(pick, ranked)
+    if cheaper is not None:
+        one, told = cheaper
+        more = one.loss.value - pick.loss.value if one.loss and pick.loss else 0.0
+        gained = -pick.change.value if pick.change else 1.0
+        yield (
+            f"Where that counts, {one.name} takes {told}, for a loss that is higher by {number(more, 4)} "
+            f"({more / gained:.0%} of what the training gained)."
+        )
+    kept = [one for one in ranked if one is not pick and one.forgetting is not None]
+    if pick.forgetting is None or pick.forgetting.low is None or not kept:
+        return
+    least = min(kept, key=lambda one: one.forgetting.value if one.forgetting else 0.0)
+    if least.forgetting is None or least.forgetting.high is None:
+        return
+    apart = pick.forgetting.value - least.forgetting.value
+    if pick.forgetting.low > max(0.0, least.forgetting.high) and apart >= NOTABLE_FORGETTING:
+        rows = results.rows.general if results.rows and results.rows.general else 0
+        yield (
+            f"But it forgets more: its loss on {_counted(rows, 'general row')} rose by "
+            f"{together(plain(pick.forgetting))}, where {least.name}'s changed by "
+            f"{together(plain(least.forgetting, sign=True))}."
+        )
+
+
+def _much_cheaper(pick: ContestantResult, ranked: Sequence[ContestantResult]) -> tuple[ContestantResult, str] | None:
+    """Find who needs far less memory or time for a little more loss, and say how much less."""
+    front = pareto_of(ranked).front
+    for one in ranked:
+        if one is pick or one.name not in front or one.loss is None or pick.loss is None or pick.change is None:
+            continue
+        if not 0 < one.loss.value - pick.loss.value <= SMALL_LOSS * -pick.change.value:
+            continue
+        told = []
+        for axis in COSTS[:2]:
+            own, other = figure_on(one, axis), figure_on(pick, axis)
+            if own is not None and other is not None and own <= MUCH_CHEAPER * other:
+                told.append(f"{_cost(one, axis)} in place of {_figure(pick, axis)}")
+        if told:
+            return one, " and ".join(told)
+    return None
+
+
+def _no_gain(best: ContestantResult, results: Results) -> str:
+    change = together(plain(best.change, sign=True))
+    base = number(best.base_loss or 0.0, 4)
+    if best.change is not None and best.change.low is not None and best.change.low > 0:
+        return (
+            f"Take none of them: on {_evidence(results)} even the lowest loss, {best.name}'s, {_loss(best)}, is higher "
+            f"than that of its base model, {base}, by {change}. A lower learning rate may help."
+        )
+    return (
+        f"Take none of them yet: none can be told to be better than the base model on {_evidence(results)}. The lowest "
+        f"loss, {best.name}'s, is {_loss(best)}, and training changed it from {base} by {change}."
+    )
+
+
+def _alone(one: ContestantResult, results: Results) -> str:
+    change = together(plain(one.change, sign=True))
+    return (
+        f"Only {one.name} has a result, so there is nothing to hold it against: its loss on {_evidence(results)} is "
+        f"{_loss(one)}, which training changed by {change}."
+    )
+
+
+def _why_nothing(results: Results) -> str:
+    failed = [one for one in results.contestants if one.standing == "failed"]
+    if len(failed) == len(results.contestants):
+        return "every contestant failed"
+    if results.rows is not None and results.rows.deciding == 0:
+        return "there are no held-out rows"
+    return "no contestant came to a result that can be compared"
+
+
+def _helped(one: ContestantResult) -> bool:
+    """Tell whether its training made it better than its own base model, beyond chance."""
+    return one.change is not None and one.change.high is not None and one.change.high < 0
+
+
+def _pair(verdict: Verdict, first: str, other: str) -> Compared:
+    return next(pair for pair in verdict.pairs if (pair.first, pair.other) == (first, other))
+
+
+def _evidence(results: Results) -> str:
+    rows = results.rows.deciding if results.rows else 0
+    return f"{_counted(rows, 'held-out row')} over {_counted(len(results.compared_seeds), 'seed')}"
+
+
+def _loss(one: ContestantResult) -> str:
+    return together(plain(one.loss))
+
+
+def _cost(one: ContestantResult, axis: Axis) -> str:
+    words = {"memory": "memory", "time": "time", "size": "room on disk"}
+    return f"{words[axis]} ({_figure(one, axis)})"
+
+
+def _figure(one: ContestantResult, axis: Axis) -> str:
+    if axis == "time":
+        return seconds(one.training_seconds)[0]
+    figure = figure_on(one, axis)
+    whole = None if figure is None else int(figure)
+    return memory(whole) if axis == "memory" else bytes_(whole)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = list(names) if len(names) <= MOST_NAMES + 1 else [*names[:MOST_NAMES], f"{len(names) - MOST_NAMES} others"]
+    return ", ".join(shown[:-1]) + f" and {shown[-1]}"
+
+
+def _counted(number_: int, thing: str) -> str:
+    return f"{number_:,} {thing}{'' if number_ == 1 else 's'}"
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value
