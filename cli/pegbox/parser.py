@@ -84,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_schema(schema: argparse.ArgumentParser) -> None:
-    schema.add_argument("record", choices=("recipe", "event", "summary"), help="which one")
+    schema.add_argument("record", choices=("recipe", "event", "summary", "results"), help="which one")
 
 
 def _add_controls(command: Callable[[str, str], argparse.ArgumentParser]) -> None:

@@ -27,7 +27,7 @@ def test_methods(home: Path) -> None:
     assert pegbox("methods", "lorra", home=home).returncode == 2
 
 
-@pytest.mark.parametrize("record", ["recipe", "event", "summary"])
+@pytest.mark.parametrize("record", ["recipe", "event", "summary", "results"])
 def test_schemas(record: str, home: Path) -> None:
     done = pegbox("schema", record, "--json", home=home)
     assert done.returncode == 0

@@ -22,6 +22,7 @@ from pegbox_methods.certificate import read_certificates
 from pegbox_methods.recipe import Model
 from pegbox_methods.registry import find_card, method_names, origin_of
 from pegbox_methods.suitability import Conditions
+from pegbox_runs.arena import results
 from pegbox_runs.method_facts import PACKAGED, MethodFacts, facts_of
 from pegbox_runs.models import find_config
 
@@ -35,6 +36,7 @@ def blocks() -> dict[tuple[str, str], str]:
         ("docs/recipe.md", "recipe"): "\n".join(_recipe()),
         ("docs/command-line.md", "help"): "\n".join(_help()),
         ("methods/README.md", "methods"): "\n".join(methods_in_short(ours())),
+        ("docs/comparisons.md", "results"): "\n".join(_results()),
         ("docs/methods.md", "compared"): "\n".join(methods_compared(ours())),
         ("docs/methods.md", "one-by-one"): "\n".join(methods_one_by_one(ours())),
     }
@@ -81,6 +83,17 @@ def _events() -> Iterator[str]:
         yield "| field | type | meaning |\n|---|---|---|"
         for name, declared, text in docs[kind.__name__]:
             yield f"| `{name}` | {_cell(declared)} | {_cell(text)} |"
+        yield ""
+
+
+def _results() -> Iterator[str]:
+    docs = _attribute_docs(results)
+    parts = ("ContestantResult", "SeedResult", "Trial", "Interval", "Pair", "Base", "Pareto", "Rows")
+    for name in ("Results", *parts):
+        yield f"### {name}\n\n{inspect.getdoc(getattr(results, name))}\n"
+        yield "| field | type | meaning |\n|---|---|---|"
+        for field, declared, text in docs[name]:
+            yield f"| `{field}` | {_cell(declared)} | {_cell(text)} |"
         yield ""
 
 

@@ -10,6 +10,7 @@ import pytest
 from pegbox import __version__
 from pegbox_methods import events
 from pegbox_methods.recipe_file import recipe_from_table
+from pegbox_runs.arena import results
 from tests.house.generated import ROOT, _attribute_docs, blocks, with_block
 
 
@@ -21,6 +22,12 @@ def test_generated_parts_are_fresh(file: str, name: str) -> None:
 
 def test_every_field_of_every_event_says_what_it_means() -> None:
     for kind, fields in _attribute_docs(events).items():
+        for name, _, text in fields:
+            assert len(text) > 5, f"{kind}.{name}"
+
+
+def test_every_field_of_a_comparisons_results_says_what_it_means() -> None:
+    for kind, fields in _attribute_docs(results).items():
         for name, _, text in fields:
             assert len(text) > 5, f"{kind}.{name}"
 

@@ -228,7 +228,8 @@ def test_a_process_whose_runs_giver_died_finds_its_input_at_its_end(tmp_path: Pa
         "folder = RunFolder(Path(sys.argv[2]))\n"
         "turn = supply.next(folder)\n"
         "turn.hand_over(folder)\n"
-        "while not (folder.path / 'pids').exists(): pass\n"
+        "told = folder.path / 'pids'\n"
+        "while not (told.exists() and told.read_text().endswith(chr(10))): pass\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     giver = os.posix_spawn(

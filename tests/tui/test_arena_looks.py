@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from pegbox_runs import event_log
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.results import write_results
 from pegbox_tui.arena import screen
+from pegbox_tui.arena.view import Scene
 from pegbox_tui.shell.look import Look
 from tests.runs.arena.arena_folders import ends, four, made
 from tests.runs.arena.made_up_results import usual
@@ -20,6 +22,8 @@ from tests.tui.arenas import app_of, known
 from tests.tui.dashboards import NOW
 from tests.tui.wizard_steps import rests
 
+PLACE = Path("/home/ada/comparison")
+"""What the card says of the folder, wherever it is."""
 SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)
 
 
@@ -28,6 +32,7 @@ def at_one_moment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let all happen at once, at a known time and place; and let no draw wait for the next."""
     monkeypatch.setattr(screen, "DRAW_SECONDS", 0.0)
     monkeypatch.setattr(screen, "now", lambda: NOW + 2)
+    monkeypatch.setattr(screen, "Scene", lambda watched, view, moment, _: Scene(watched, view, moment, PLACE))
     monkeypatch.setattr(event_log, "now", lambda: NOW)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()

@@ -230,7 +230,7 @@ def test_behind_a_run_that_was_stopped_the_next_gets_a_fresh_process(tmp_path: P
 
 @pytest.mark.slow
 def test_one_whose_giver_was_killed_completes_its_run_and_ends(tmp_path: Path) -> None:
-    folder = run_of(tmp_path, every=1000, max_steps=400, epochs=100.0)
+    folder = run_of(tmp_path, every=1000, max_steps=150, epochs=100.0)
     house = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     giver = subprocess.Popen([sys.executable, "-P", "-c", GIVE, str(folder.path)], env=house)
     wait_for(folder, lambda event: isinstance(event, Step))
@@ -241,7 +241,7 @@ def test_one_whose_giver_was_killed_completes_its_run_and_ends(tmp_path: Path) -
     worker = psutil.Process(told.worker_pid)
     ended = wait_for(folder, lambda event: isinstance(event, Finished))
     assert isinstance(ended, Finished)
-    assert (ended.reason, ended.steps) == ("completed", 400)
+    assert (ended.reason, ended.steps) == ("completed", 150)
     worker.wait(60)
     wait_until(folder.summary.exists)  # by the supervisor that the worker had started for itself
 

@@ -1,4 +1,4 @@
-"""pegbox schema recipe|event|summary"""
+"""pegbox schema recipe|event|summary|results"""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pegbox.answer import say
 from pegbox_methods.events import event_schema
 from pegbox_methods.recipe_file import recipe_schema
 from pegbox_methods.registry import all_cards
+from pegbox_runs.arena.results import results_schema
 from pegbox_runs.summary import summary_schema
 
 
@@ -21,6 +22,7 @@ def run(asked: argparse.Namespace) -> int:
         "recipe": _recipe,
         "event": event_schema,
         "summary": summary_schema,
+        "results": results_schema,
     }
     encoded = msgspec.json.encode(schemas[asked.record]())
     print((encoded if asked.json else msgspec.json.format(encoded, indent=2)).decode())

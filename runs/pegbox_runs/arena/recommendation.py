@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from pegbox_runs.arena.more_evidence import what_would_tell
@@ -25,7 +26,7 @@ COSTS: tuple[Axis, ...] = ("memory", "time", "size")
 def recommendation_of(results: Results, verdict: Verdict) -> str:
     """Say what to take, from results in which all else is filled in."""
     ranked = [one for one in results.contestants if one.loss is not None]
-    said = " ".join(_sentences(ranked, results, verdict))
+    said = " ".join(sentence for sentence in _sentences(ranked, results, verdict) if sentence)
     return said if results.complete or not said else f"So far: {said}"
 
 
@@ -40,52 +41,47 @@ def _sentences(ranked: Sequence[ContestantResult], results: Results, verdict: Ve
             "out ten at least, better a hundred."
         )
         return
-    if not _helped(ranked[0]):
+    tied = [one for one in ranked if one.group == 1]
+    if not any(map(_helped, tied)):
         yield _no_gain(ranked[0], results)
         return
     if len(ranked) == 1:
         yield _alone(ranked[0], results)
         return
-    tied = [one for one in ranked if one.group == 1]
     if results.winner is not None:
-        pick = tied[0]
-        yield _winner(pick, results, verdict)
-    else:
-        pick = _cheapest([one for one in tied if _helped(one)])
-        yield _tie(pick, tied, results, verdict)
+        yield _winner(tied[0], results, verdict)
+        yield from _but(tied[0], ranked, results)
+        return
+    to_take = [one for one in tied if _helped(one)]
+    pick = _cheapest(to_take)
+    pair = _pair(verdict, tied[0].name, (tied[1] if pick is tied[0] else pick).name)
+    yield _tie(pair, tied, results)
+    yield _why_cheapest(pick, to_take)
     yield from _but(pick, ranked, results)
-    if results.winner is None and (more := what_would_tell(verdict, results)):
-        yield more
+    yield what_would_tell(pair, results)
 
 
 def _winner(best: ContestantResult, results: Results, verdict: Verdict) -> str:
     next_one = verdict.order[1]
-    pair = _pair(verdict, best.name, next_one)
-    lower = pair.difference.interval
-    gap = Interval(value=-lower.value, low=_negative(lower.high), high=_negative(lower.low))
-    others = "every other's" if len(verdict.order) > 2 else f"{next_one}'s"
-    than = f"than {next_one}'s, the next, " if len(verdict.order) > 2 else ""
-    return (
-        f"Take {best.name}: its loss on {_evidence(results)}, {_loss(best)}, is lower than {others}, {than}by "
-        f"{together(plain(gap))}."
-    )
+    lower = _pair(verdict, best.name, next_one).difference.interval
+    gap = together(plain(Interval(value=-lower.value, low=_negative(lower.high), high=_negative(lower.low))))
+    said = f"Take {best.name}: its loss on {_evidence(results)} is {_loss(best)}, lower than"
+    if len(verdict.order) == 2:
+        return f"{said} {next_one}'s by {gap}."
+    return f"{said} every other's; that of {next_one}, the next, is higher by {gap}."
 
 
-def _tie(pick: ContestantResult, tied: Sequence[ContestantResult], results: Results, verdict: Verdict) -> str:
-    first, second = tied[0], tied[1]
-    pair = _pair(verdict, first.name, second.name)
-    gap = -pair.difference.value
-    names = _listed([one.name for one in tied])
+def _tie(pair: Compared, tied: Sequence[ContestantResult], results: Results) -> str:
+    gap, chance = -pair.difference.value, pair.difference.reach(pair.level)[1]
+    first = tied[0]
     if gap == 0:
-        seen = f"the losses of {first.name} and {second.name}, {_loss(first)}, are the same"
+        seen = f"the losses of {first.name} and {pair.other} are the same, {_loss(first)}"
     else:
-        chance = pair.difference.reach(pair.level)[1]
-        decimals = 2 if chance >= 1 else 4
         seen = (
-            f"{first.name}'s loss, {_loss(first)}, is lower than {second.name}'s by {number(gap, decimals)}, and up to "
-            f"{number(chance, decimals)} may be chance"
+            f"{first.name}'s loss is the lowest, {_loss(first)}, and {pair.other}'s is higher by {_two_digits(gap)}, "
+            f"where up to {_two_digits(chance)} may be chance"
         )
-    return f"{names} can't be told apart on {_evidence(results)}: {seen}. {_why_cheapest(pick, tied)}"
+    return f"{_listed([one.name for one in tied])} can't be told apart on {_evidence(results)}: {seen}."
 
 
 def _why_cheapest(pick: ContestantResult, tied: Sequence[ContestantResult]) -> str:
@@ -94,8 +90,21 @@ def _why_cheapest(pick: ContestantResult, tied: Sequence[ContestantResult]) -> s
     if not least and (told := _least(pick, tied, "size")):
         least = [told]
     if not least:
-        return f"Nothing that was measured speaks against any of them: take {pick.name}, or the one that you know best."
-    return f"Of them {pick.name} takes the least {' and '.join(least)}: take {pick.name}."
+        return (
+            f"No cost that was measured speaks for another: take {pick.name}, or the one of them that you know best."
+        )
+    other = next(
+        (told for axis in COSTS[:2] for one in tied if one is not pick and (told := _less(one, pick, axis))), ""
+    )
+    return f"Of them {pick.name} takes the least {' and '.join(least)}{other}: take {pick.name}."
+
+
+def _less(one: ContestantResult, pick: ContestantResult, axis: Axis) -> str:
+    """Say that another takes noticeably less of something than the one that is picked; empty: it doesn't."""
+    own, other = figure_on(one, axis), figure_on(pick, axis)
+    if own is None or other is None or other <= AS_CHEAP * own:
+        return ""
+    return f", though {one.name} takes less {_cost(one, axis)}"
 
 
 def _least(pick: ContestantResult, tied: Sequence[ContestantResult], axis: Axis) -> str:
@@ -104,7 +113,7 @@ def _least(pick: ContestantResult, tied: Sequence[ContestantResult], axis: Axis)
     others = [figure for one in tied if one is not pick and (figure := figure_on(one, axis)) is not None]
     if own is None or not others or own > AS_CHEAP * min(others) or max(others) <= AS_CHEAP * own:
         return ""
-    return f"{_cost(pick, axis)}"
+    return _cost(pick, axis)
 
 
 def _cheapest(tied: Sequence[ContestantResult]) -> ContestantResult:
@@ -133,7 +142,7 @@ def _but(pick: ContestantResult, ranked: Sequence[ContestantResult], results: Re
         more = one.loss.value - pick.loss.value if one.loss and pick.loss else 0.0
         gained = -pick.change.value if pick.change else 1.0
         yield (
-            f"Where that counts, {one.name} takes {told}, for a loss that is higher by {number(more, 4)} "
+            f"Where that counts, {one.name} takes {told}, for a loss that is higher by {_two_digits(more)} "
             f"({more / gained:.0%} of what the training gained)."
         )
     kept = [one for one in ranked if one is not pick and one.forgetting is not None]
@@ -179,8 +188,9 @@ def _no_gain(best: ContestantResult, results: Results) -> str:
             f"than that of its base model, {base}, by {change}. A lower learning rate may help."
         )
     return (
-        f"Take none of them yet: none can be told to be better than the base model on {_evidence(results)}. The lowest "
-        f"loss, {best.name}'s, is {_loss(best)}, and training changed it from {base} by {change}."
+        f"Take none of them yet: on {_evidence(results)} the lowest loss, {best.name}'s, {_loss(best)}, can't be told to "
+        f"be better than that of its base model, {base}: training changed it by {change}. More held-out rows or more "
+        "steps may show a gain."
     )
 
 
@@ -235,6 +245,10 @@ def _figure(one: ContestantResult, axis: Axis) -> str:
 def _listed(names: Sequence[str]) -> str:
     shown = list(names) if len(names) <= MOST_NAMES + 1 else [*names[:MOST_NAMES], f"{len(names) - MOST_NAMES} others"]
     return ", ".join(shown[:-1]) + f" and {shown[-1]}"
+
+
+def _two_digits(value: float) -> str:
+    return number(value, min(6, max(0, 1 - math.floor(math.log10(value)))) if value > 0 else 1)
 
 
 def _counted(number_: int, thing: str) -> str:

@@ -28,7 +28,7 @@ def remarks_on(basis: Basis, *, complete: bool) -> Iterator[str]:
     """Say what bears on all contestants."""
     yield from _on_rows(basis)
     yield from _on_seeds(basis)
-    if basis.compared.names and basis.compared.deciding:
+    if basis.compared.names and len(basis.compared.deciding) >= LEAST_ROWS:
         yield (
             "Of each training the weights of its best evaluation were kept, which was chosen on the held-out rows, the "
             "verdict's among them: every loss here is a little lower than it would be on rows that chose nothing."
@@ -60,12 +60,12 @@ def remarks_on_one(name: str, basis: Basis) -> Iterator[str]:
 
 def remark_on_change(one: ContestantResult) -> str | None:
     """Say that a contestant's training didn't help, where that is so; None: it did."""
-    if one.change is None or one.base_loss is None:
+    if one.change is None or one.change.low is None or one.change.high is None:
         return None
     told = together(plain(one.change, sign=True))
     if one.change.value >= 0:
         return f"Its loss isn't below that of its own base model: training changed it by {told}."
-    if one.change.high is None or one.change.high >= 0:
+    if one.change.high >= 0:
         return f"It can't be told to be better than its own base model: training changed its loss by {told}."
     return None
 

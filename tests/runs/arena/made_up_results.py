@@ -90,6 +90,7 @@ def contestant(name: str, loss: float, place: int, group: int, /, **given: Any) 
         "seeds": tuple(seeds(name, loss)),
         "loss": interval(loss, 0.0131),
         "base_loss": 1.9021,
+        "change": interval(loss - 1.9021, 0.019),
         "forgetting": interval(0.031, 0.011),
         "scores": {"exact-match": interval(0.41, 0.06), "rouge-l": interval(0.557, 0.031)},
         "base_scores": {"exact-match": 0.05, "rouge-l": 0.21},
@@ -108,9 +109,9 @@ def results(*contestants: ContestantResult, **given: Any) -> Results:
     ranked = [one for one in contestants if one.loss is not None]
     pairs = tuple(
         Pair(
-            one=one.name,
-            other=ranked[0].name,
-            difference=interval(one.loss.value - ranked[0].loss.value, 0.006),
+            one=ranked[0].name,
+            other=one.name,
+            difference=interval(ranked[0].loss.value - one.loss.value, 0.006),
             told_apart=one.group != 1,
         )
         for one in ranked[1:]
@@ -128,6 +129,7 @@ def results(*contestants: ContestantResult, **given: Any) -> Results:
         "rows_file": "/home/somebody/rows/support.jsonl",
         "rows": Rows(held_out=208, choosing=52, deciding=156, general=64, answered=50),
         "seeds": (1, 2, 3),
+        "compared_seeds": (1, 2, 3),
         "steps": 80,
         "effective_batch": 16,
         "length": 1024,
@@ -182,7 +184,14 @@ def alone() -> Results:
         "lora", 1.43, 1, 1, loss=interval(1.43), training_seconds=interval(8.31), tokens_per_second=interval(88.4),
         seeds=tuple(seeds("lora", 1.43, (1,))), place=None, group=None,
     )  # fmt: skip
-    return results(one, seeds=(1,), groups=(), pareto=None, remarks=("With one contestant nothing is compared.",))
+    return results(
+        one,
+        seeds=(1,),
+        compared_seeds=(1,),
+        groups=(),
+        pareto=None,
+        remarks=("With one contestant nothing is compared.",),
+    )
 
 
 def early() -> Results:
@@ -224,7 +233,7 @@ def many(points: int = 500) -> Results:
         loss = 1.3 + 0.011 * n
         given = {"seeds": tuple(seeds(name, loss, (1, 2, 3, 4, 5), points)), "method": "lora"}
         made.append(contestant(name, loss, n // 5 * 5 + 1, n // 5 + 1, **given))
-    return results(*made, seeds=(1, 2, 3, 4, 5))
+    return results(*made, seeds=(1, 2, 3, 4, 5), compared_seeds=(1, 2, 3, 4, 5))
 
 
 KINDS: dict[str, Callable[[], Results]] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import random
 import time
 from collections.abc import Sequence
@@ -96,7 +95,6 @@ def test_an_orphaned_worker_gets_the_comparison_another_director_that_carries_al
     assert not adopt(entry)
     assert await_end(folder).status == "finished"
     assert whole(folder)
-    assert [type(event).__name__ for event in events_of(entry) if not hasattr(event, "step_seconds")][0] == "Started"
     assert sum(isinstance(event, Started) for event in events_of(entry)) == 1  # the same worker did all of it
     assert sum(isinstance(event, Started) for event in events_of(folder)) == 2
 
@@ -224,7 +222,7 @@ def test_whatever_is_killed_at_whatever_moment(tmp_path: Path, monkeypatch: pyte
     expected = undisturbed(plan_of(tmp_path), seeds=(1, 2))
     plan = plan_of(tmp_path, step_seconds=0.02)
     pretend_everywhere(plan, monkeypatch)
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311  # nothing is kept secret
     folder = made(search=False, seeds=(1, 2))
     start_director(folder)
     for _ in range(6):
@@ -251,7 +249,7 @@ def kill(folder: ComparisonFolder, victims: str) -> None:
     directors = [owner.pid] if owner is not None and owner.lives else []
     for pid in (*(workers if victims != "director" else ()), *(directors if victims != "worker" else ())):
         with contextlib.suppress(psutil.NoSuchProcess):
-            psutil.Process(pid).kill()
+            end_now(pid)
 
 
 def test_who_watches_a_comparison_sees_it_through_another_directors_hands(
@@ -266,4 +264,4 @@ def test_who_watches_a_comparison_sees_it_through_another_directors_hands(
     assert [advance.state.status for advance in follow(folder)][-1] == "lost"
     start_director(folder)
     assert [advance.state.status for advance in follow(folder)][-1] == "finished"
-    assert os.path.exists(folder.summary)
+    assert folder.summary.exists()

@@ -141,7 +141,7 @@ def test_the_difference_to_the_first_is_the_pairs_own_in_either_direction() -> N
             pair,
             one=pair.other,
             other=pair.one,
-            difference=Interval(value=-pair.difference.value, low=-0.0649, high=-0.0529),
+            difference=Interval(value=-pair.difference.value, low=0.0529, high=0.0649),
         )
         for pair in made.pairs
     ]

@@ -98,6 +98,8 @@ def _facts(one: ContestantResult) -> Iterator[tuple[str, str]]:
         yield "Loss", digits.together(digits.plain(one.loss)) + " nats per token"
     if one.base_loss is not None:
         yield "Its base model", f"{digits.loss(one.base_loss)} before the training"
+    if one.change is not None:
+        yield "What training changed", digits.together(digits.plain(one.change, sign=True)) + " nats per token"
     if one.forgetting is not None:
         yield "Forgetting", digits.together(digits.plain(one.forgetting, sign=True)) + " nats per token"
     for metric, score in one.scores.items():

@@ -47,6 +47,7 @@ def _contestant(one: ContestantResult, results: Results) -> dict[str, Value]:
         **_interval("loss", one.loss, "nats_per_token"),
         **_interval("loss_less_the_first", to_the_best(one, results), "nats_per_token"),
         "base_loss_nats_per_token": one.base_loss,
+        **_interval("loss_less_its_base", one.change, "nats_per_token"),
         **_interval("forgetting", one.forgetting, "nats_per_token"),
     }
     for metric in METRICS:

@@ -91,7 +91,7 @@ def how_done(results: Results) -> list[tuple[str, str]]:
         done.append(("Budget", results.budget))
     done += [
         ("Time taken", f"{duration(results.wall_seconds)}, summed over all trainings"),
-        ("Machine", results.machine + (f", on {results.device}" if results.device else "")),
+        ("Machine", ", ".join(said for said in (results.machine, results.device) if said) or "not known"),
         ("Made", f"{date(results.made)} by Pegbox {results.version}"),
     ]
     return done
@@ -155,7 +155,7 @@ def _verdict(results: Results) -> str:
 
 
 def _evidence(results: Results) -> str:
-    seeds = len(results.seeds)
+    seeds = len(results.compared_seeds or results.seeds)
     rows = "these rows" if results.rows is None else _counted(results.rows.deciding, "held-out row")
     return f"{rows} and {_counted(seeds, 'seed')}"
 

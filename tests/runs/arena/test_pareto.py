@@ -1,0 +1,75 @@
+"""Who is beaten by nobody."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from typing import Any
+
+from pegbox_runs.arena.pareto import figure_on, pareto_of
+from pegbox_runs.arena.results import ContestantResult, Interval
+
+
+def contestant(name: str, loss: float, seconds: float = 60.0, peak: int | None = 1000, **fields: Any) -> ContestantResult:
+    given = {"place": 1, "device_peak": peak, **fields}
+    return ContestantResult(
+        name=name,
+        method=name,
+        settings={},
+        standing="done",
+        loss=Interval(value=loss),
+        training_seconds=Interval(value=seconds),
+        **given,
+    )
+
+
+def test_who_is_worse_on_every_axis_is_not_on_the_front():
+    found = pareto_of([contestant("a", 1.0, 100), contestant("b", 1.2, 50), contestant("c", 1.3, 120)])
+    assert found.axes == ("loss", "memory", "time")
+    assert found.front == ("a", "b")
+
+
+def test_a_tie_on_one_axis_is_decided_by_the_others_and_a_tie_on_all_keeps_both():
+    assert pareto_of([contestant("a", 1.0, 100), contestant("b", 1.0, 90)]).front == ("b",)
+    assert pareto_of([contestant("a", 1.0), contestant("b", 1.0)]).front == ("a", "b")
+
+
+def test_one_that_is_tied_with_a_better_one_stays_for_any_advantage():
+    tied = [contestant("a", 1.0, 100, group=1), contestant("b", 1.001, 90, group=1)]
+    assert pareto_of(tied).front == ("a", "b")
+
+
+def test_other_axes_give_another_front():
+    many = [
+        contestant("a", 1.0, adapter_bytes=900, forgetting=Interval(value=0.5)),
+        contestant("b", 1.5, adapter_bytes=100, forgetting=Interval(value=0.1)),
+    ]
+    assert pareto_of(many, ("size", "forgetting")).front == ("b",)
+    assert pareto_of(many, ("loss",)).front == ("a",)
+    assert pareto_of(many, ("loss", "size")).front == ("a", "b")
+
+
+def test_an_axis_without_figures_is_left_out_and_who_lacks_one_is_not_compared():
+    none = [contestant("a", 1.0, peak=None), contestant("b", 1.1, peak=None)]
+    assert pareto_of(none).axes == ("loss", "time")
+    assert pareto_of([*none, contestant("c", 2.0)]).front == ("c",)
+    assert pareto_of([contestant("a", math.nan), contestant("b", 1.0)]).front == ("b",)
+
+
+def test_who_is_not_ranked_is_not_on_the_front():
+    assert pareto_of([contestant("a", 1.0, place=None), contestant("b", 2.0)]).front == ("b",)
+    assert pareto_of([]).front == ()
+    assert pareto_of([contestant("a", 1.0)], ()).front == ()
+
+
+def test_memory_is_the_devices_and_on_a_cpu_the_process():
+    assert figure_on(contestant("a", 1.0, peak=7, process_peak=9), "memory") == 7
+    assert figure_on(contestant("a", 1.0, peak=None, process_peak=9), "memory") == 9
+
+
+def test_a_screen_may_ask_without_numpy():
+    code = "import sys; import pegbox_runs.arena.pareto; sys.exit('numpy' in sys.modules)"
+    paths = [path for path in sys.path if path]
+    done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(paths)}, check=False)
+    assert done.returncode == 0
