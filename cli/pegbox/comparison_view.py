@@ -66,15 +66,18 @@ def leaderboard(results: Results, width: int) -> Table:
     cells = [_cells(one, results) for one in shown]
     widths = {column: max(len(column), *(len(row[column]) for row in cells)) for column in COLUMNS}
     longest = max(map(len, (*names, BASE)))
+    least = min(longest, SHORT_NAME)
     left = list(COLUMNS)
     room = width - PLACE - GAP - sum(widths[column] + GAP for column in left)
     for column in GIVES_WAY:
-        if room < min(longest, SHORT_NAME):
+        if room < least:
             left.remove(column)
             room += widths[column] + GAP
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     table.add_column("", justify="right", no_wrap=True, min_width=PLACE)
-    table.add_column("contestant", no_wrap=True, overflow="ellipsis", width=max(min(longest, room), SHORT_NAME))
+    table.add_column(
+        "contestant", no_wrap=True, overflow="ellipsis", width=max(min(longest, room), min(longest, SHORT_NAME))
+    )
     for column in left:
         table.add_column(column, justify="right", no_wrap=True, min_width=widths[column])
     if results.base is not None:
@@ -89,6 +92,8 @@ COLUMNS = ("loss", "behind", "forgot", "peak", "time", "adapter", "weights", "ra
 GIVES_WAY = ("tokens/s", "seeds", "rate", "weights", "adapter", "forgot", "time", "peak", "behind")
 """What is left out first where there is no room for all."""
 BASE = "base model"
+TINY = 5e-5
+"""A difference that rounds to nothing."""
 GAP, PLACE, SHORT_NAME = 2, 3, 12
 """Characters: between columns, of a place, and to which a name may be cut."""
 
@@ -116,8 +121,9 @@ def _behind(one: ContestantResult, results: Results) -> str:
         if {pair.one, pair.other} == {first, one.name} and one.name != first:
             found = pair.difference
             away = found.value if pair.one == one.name else -found.value
-            half = None if found.low is None or found.high is None else (found.high - found.low) / 2
-            return f"{away:+.4f}" + ("" if half is None or not math.isfinite(half) else f" ±{half:.4f}")
+            said = "0.0000" if abs(away) < TINY else f"{away:+.4f}"
+            half = math.nan if found.low is None or found.high is None else (found.high - found.low) / 2
+            return f"{said} ±{half:.4f}" if math.isfinite(half) else said
     return "-"
 
 
@@ -143,11 +149,12 @@ def show_results(results: Results, folder: ComparisonFolder, console: Console | 
     if results.recommendation:
         console.print(Text(one_line(results.recommendation, LONGEST), "bold"))
     for remark in results.remarks:
-        console.print(Text(one_line(f"Mind: {remark}", LONGEST)))
+        console.print(Text(one_line(f"Mind: {remark}", LONGEST), "dim"))
     there = [name for name in REPORT if (folder.path / name).is_file()]
     if there:
+        what = "The numbers so far" if there == [REPORT[-1]] else "The report"
         beside = f" ({', '.join(there[1:])} beside it)" if len(there) > 1 else ""
-        console.print(Text(printable(f"The report: {folder.path / there[0]}{beside}")), soft_wrap=True)
+        console.print(Text(printable(f"{what}: {folder.path / there[0]}{beside}")), soft_wrap=True)
 
 
 def _legend(results: Results) -> Text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -22,10 +23,13 @@ def checksum(model: nn.Module) -> bytes:
     No weights are copied from a device to the host.
     """
     whole = hashlib.blake2b(digest_size=16)
-    for name, tensor in _tensors_of(model):
+    names, tensors = zip(*_tensors_of(model), strict=True)
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # hashing lets other threads go on
+        contents = list((threads.map if _on_host(tensors[0]) else map)(_content, tensors))
+    for name, tensor, content in zip(names, tensors, contents, strict=True):
         told = (name, tuple(tensor.shape), tensor.stride(), str(tensor.dtype), str(tensor.device))
         whole.update(repr(told).encode())
-        whole.update(_content(tensor))
+        whole.update(content)
     return whole.digest()
 
 

@@ -241,7 +241,7 @@ def test_a_comparison_that_has_ended_is_told_by_its_verdict(
     said = " ".join(capsys.readouterr().out.split())
     assert "Take lora: it is tied with dora for the lowest loss" in said
     assert "full failed for memory: CUDA out of memory" in said
-    assert f"The report: {over.results}" in said
+    assert f"The numbers so far: {over.results}" in said
     assert main(["compare", name, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["winner"] is None
 

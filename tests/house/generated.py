@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -88,6 +88,10 @@ def _events() -> Iterator[str]:
 
 def _results() -> Iterator[str]:
     docs = _attribute_docs(results)
+    for alias in ("Standing", "Axis", "Metric"):
+        values = ", ".join(f'`"{value}"`' for value in get_args(getattr(results, alias)))
+        yield f"- `{alias}` is one of {values}."
+    yield ""
     parts = ("ContestantResult", "SeedResult", "Trial", "Interval", "Pair", "Base", "Pareto", "Rows")
     for name in ("Results", *parts):
         yield f"### {name}\n\n{inspect.getdoc(getattr(results, name))}\n"

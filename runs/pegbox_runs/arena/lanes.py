@@ -21,7 +21,7 @@ from pegbox_runs.arena.entries import Entry
 from pegbox_runs.arena.entry_folder import Ground, entry_folder
 from pegbox_runs.commands import send
 from pegbox_runs.run_folder import RunFolder
-from pegbox_runs.run_state import Status
+from pegbox_runs.run_state import RunState
 from pegbox_runs.supervision.carrier import Carrier
 from pegbox_runs.supervision.ledger import Ledger
 from pegbox_runs.supervision.owner import Ownership
@@ -32,8 +32,6 @@ from pegbox_runs.viewing import state_of
 
 LEAVING_SECONDS = 15.0
 """How long a lane's idle worker has to end."""
-LEFT_RUNNING: frozenset[Status] = frozenset({"running", "paused", "restarting"})
-"""What a run is whose worker outlived its director."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 REMEDY = "Then `pegbox resume` goes on with what isn't done."
 
@@ -136,16 +134,16 @@ class Lane:
         self._supply = self._supply or self._supply_new()
         try:
             place = entry_folder(self._folder, task.entry, task.recipe, task.ground)
-            found = state_of(place).status  # before this process owns it, and so carries it
+            found = state_of(place)  # before this process owns it, and so carries it
             ownership = Ownership.take(place)
         except (OSError, Refusal, UnicodeError) as error:
             return trouble(error, f"beginning {task.entry.id}")
         self._place = place
         carrier = Carrier(place, ownership, self._supply, self._wait, self._restarts)
-        if found == "paused" and not task.paused:
+        if found.status == "paused" and not task.paused:
             self._wishes.append("resume")
         try:
-            came_to = self._carried(place, carrier, left_running=found in LEFT_RUNNING)
+            came_to = self._carried(place, carrier, left_running=_was_left_running(found))
         except Exception:
             if not carrier.has_a_worker:  # else its owner is this process, until that is gone
                 ownership.release()
@@ -189,6 +187,13 @@ class Lane:
             except OSError:
                 self._terminated = self._terminated or command in {"stop", "abort"}
         return self._terminated
+
+
+def _was_left_running(state: RunState) -> bool:
+    """Tell whether a run that was due had a worker which outlived its director, and may have ended it since."""
+    if isinstance(state.ended, Failed):
+        return state.ended.kind != "disk"
+    return state.status in {"running", "paused", "restarting", "finished"}
 
 
 def trouble(error: Exception, where: str) -> Failed:

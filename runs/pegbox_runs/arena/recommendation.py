@@ -90,9 +90,7 @@ def _why_cheapest(pick: ContestantResult, tied: Sequence[ContestantResult]) -> s
     if not least and (told := _least(pick, tied, "size")):
         least = [told]
     if not least:
-        return (
-            f"No cost that was measured speaks for another: take {pick.name}, or the one of them that you know best."
-        )
+        return f"No cost that was measured speaks for another: take {pick.name}, or the one of them that you know best."
     other = next(
         (told for axis in COSTS[:2] for one in tied if one is not pick and (told := _less(one, pick, axis))), ""
     )
@@ -173,7 +171,7 @@ def _much_cheaper(pick: ContestantResult, ranked: Sequence[ContestantResult]) ->
         for axis in COSTS[:2]:
             own, other = figure_on(one, axis), figure_on(pick, axis)
             if own is not None and other is not None and own <= MUCH_CHEAPER * other:
-                told.append(f"{_cost(one, axis)} in place of {_figure(pick, axis)}")
+                told.append(f"{_figure(one, axis)} of {axis} in place of {_figure(pick, axis)}")
         if told:
             return one, " and ".join(told)
     return None
@@ -185,11 +183,11 @@ def _no_gain(best: ContestantResult, results: Results) -> str:
     if best.change is not None and best.change.low is not None and best.change.low > 0:
         return (
             f"Take none of them: on {_evidence(results)} even the lowest loss, {best.name}'s, {_loss(best)}, is higher "
-            f"than that of its base model, {base}, by {change}. A lower learning rate may help."
+            f"than that of its base model, {base}, by {together(plain(best.change))}. A lower learning rate may help."
         )
     return (
-        f"Take none of them yet: on {_evidence(results)} the lowest loss, {best.name}'s, {_loss(best)}, can't be told to "
-        f"be better than that of its base model, {base}: training changed it by {change}. More held-out rows or more "
+        f"Take none of them yet: on {_evidence(results)} the lowest loss, {best.name}'s, {_loss(best)}, can't be told "
+        f"to be better than that of its base model, {base}: training changed it by {change}. More held-out rows or more "
         "steps may show a gain."
     )
 

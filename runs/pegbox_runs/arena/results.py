@@ -83,7 +83,7 @@ class ContestantResult(msgspec.Struct, frozen=True, kw_only=True):
     """A method's, or one that the person gave."""
     method: str
     """Its method's name."""
-    settings: dict[str, object]
+    settings: dict[str, Any]
     """Of the method, as its recipe has them."""
     standing: Standing
     """`part`: some seeds are done; `done`: all; `failed`: it takes no further part."""

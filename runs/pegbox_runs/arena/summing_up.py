@@ -122,13 +122,13 @@ def _contestant(name: str, basis: Basis) -> ContestantResult:
 def _rows(compared: Comparable) -> Rows | None:
     if not compared.names:
         return None
-    after = compared.judged[compared.names[0]][0].after
-    answered = max((len(scores) for scores in after.scores.values()), default=0)
+    looks = [one.after for judged in compared.judged.values() for one in judged]
+    answered = max((len(scores) for look in looks for scores in look.scores.values()), default=0)
     return Rows(
         held_out=compared.held_out,
         choosing=len(compared.choosing),
         deciding=len(compared.deciding),
-        general=None if after.general is None else len(after.general.nats),
+        general=next((len(look.general.nats) for look in looks if look.general is not None), None),
         answered=answered or None,
     )
 

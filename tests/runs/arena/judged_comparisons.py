@@ -45,9 +45,8 @@ def row_losses(
 ) -> RowLosses:
     """Rows around a loss per token: what a row is, is the same for all; how far they are from it hangs on the seed."""
     many = np.array(tokens if tokens is not None else 10 + np.arange(rows) % 30)
-    shared = np.random.default_rng(0).normal(0, 0.3, rows)
-    own = np.random.default_rng(seed).normal(0, spread, rows)
-    nats = many * (level + shared - shared.mean() + own - own.mean())
+    shared, own = np.random.default_rng(0).normal(0, 0.3, rows), np.random.default_rng(seed).normal(0, spread, rows)
+    nats = many * (level + sum(drawn - drawn.sum() / max(1, rows) for drawn in (shared, own)))
     return RowLosses(nats=tuple(float(one) for one in nats), tokens=tuple(int(one) for one in many))
 
 

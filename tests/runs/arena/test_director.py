@@ -279,8 +279,8 @@ def test_an_entry_that_was_stopped_on_its_own_is_begun_again_but_not_for_ever(
     monkeypatch.setattr(carrying, "MOST_BEGINS", 3)
     folder = made(search=False)
     carried = InThisProcess(plan_of(tmp_path, step_seconds=SLOW_STEPS), folder)
+    place = running(folder, "lora.seed-1", steps=1)
     for time in range(3):
-        place = running(folder, "lora.seed-1", steps=1)
         wait_until(lambda time=time: len(told(place, Started)) > time)
         send(place.commands, "stop")
         wait_until(lambda time=time: len(told(place, Finished)) > time)

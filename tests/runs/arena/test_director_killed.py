@@ -8,12 +8,14 @@ import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from pegbox_methods.events import CommandAnswer, Finished, Started
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.arena import lanes
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.directing import start_director
 from pegbox_runs.arena.schedule import all_entries_count
@@ -26,6 +28,7 @@ from pegbox_runs.supervision.owner import read_owner
 from pegbox_runs.viewing import follow, state_of
 from tests.commands import events_of, wait_until
 from tests.runs.arena.directed import (
+    InThisProcess,
     await_end,
     done_losses,
     launched,
@@ -111,6 +114,27 @@ def test_an_orphan_that_ends_before_anybody_comes_is_counted_all_the_same(
     wait_until(lambda: state_of(folder.entry("lora.seed-1")).over)
     start_director(folder)
     assert await_end(folder).status == "finished"
+    assert whole(folder)
+
+
+def test_an_orphan_that_ends_just_as_another_director_comes_is_not_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made("lora", search=False)
+    assert InThisProcess(plan_of(tmp_path), folder).finish()
+    log = folder.entry("lora.seed-1").events
+    end = log.read_bytes().splitlines(keepends=True)[-1]
+    log.write_bytes(log.read_bytes().removesuffix(end))
+    real = lanes.entry_folder
+
+    def ends_now(*arguments: Any) -> RunFolder:
+        place = real(*arguments)
+        with log.open("ab") as file:
+            file.write(end)
+        return place
+
+    monkeypatch.setattr(lanes, "entry_folder", ends_now)
+    assert InThisProcess(plan_of(tmp_path), folder).finish()
     assert whole(folder)
 
 

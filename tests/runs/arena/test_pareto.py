@@ -11,7 +11,9 @@ from pegbox_runs.arena.pareto import figure_on, pareto_of
 from pegbox_runs.arena.results import ContestantResult, Interval
 
 
-def contestant(name: str, loss: float, seconds: float = 60.0, peak: int | None = 1000, **fields: Any) -> ContestantResult:
+def contestant(
+    name: str, loss: float, seconds: float = 60.0, peak: int | None = 1000, **fields: Any
+) -> ContestantResult:
     given = {"place": 1, "device_peak": peak, **fields}
     return ContestantResult(
         name=name,

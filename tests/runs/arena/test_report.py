@@ -94,12 +94,12 @@ def test_the_verdict_says_who_won_who_is_tied_or_that_nothing_can_be_told() -> N
     assert verdict(nothing()) == "Nothing can be told: no contestant came to a result."
     assert verdict(replace(won(), complete=False)).startswith("So far: lora is better")
     untold = results(contestant("a", 1.0, 1, 1, group=None), contestant("b", 1.1, 2, 2, group=None), pairs=())
-    assert verdict(untold) == "No winner can be told: see the remarks."
+    assert verdict(untold) == "No winner can be told."
 
 
 def test_ties_are_said_group_by_group_with_what_they_mean() -> None:
     said = list(ties(usual()))
-    assert said[0] == "lora and dora are tied: 156 held-out rows and 3 seeds can't tell the others apart from lora."
+    assert said[0] == "lora and dora are tied: 156 held-out rows and 3 seeds can't tell them apart."
     assert said[1].startswith("Tied doesn't mean equal.")
     assert next(ties(won())) == "Nothing is tied: each group holds one contestant."
     assert list(ties(early())) == ["Nothing can be said of ties yet."]

@@ -151,7 +151,7 @@ def test_holm_asks_more_of_each_where_many_are_compared():
         drawn = (drawn - drawn.mean()) / drawn.std()
         others[f"c{place:02}"] = drawn + 2.3 / math.sqrt(rows)
     assert judged_rows({"best": best, "c00": others["c00"]}).winner == "best"
-    assert judged_rows({"best": best, **others}).groups[0] == ("best", *others)
+    assert set(judged_rows({"best": best, **others}).groups[0]) == {"best", *others}
 
 
 def test_the_same_again_gives_the_same_bits_and_other_contestants_change_nothing():

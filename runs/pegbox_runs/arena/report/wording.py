@@ -41,7 +41,8 @@ def ties(results: Results) -> Iterator[str]:
     """Say of each group of several what can't be said of its members, and what that means."""
     tied = [group for group in results.groups if len(group) > 1]
     for group in tied:
-        yield f"{listed(group)} are tied: {_evidence(results)} can't tell the others apart from {group[0]}."
+        whom = "them apart" if len(group) == 2 else f"the others apart from {group[0]}"
+        yield f"{listed(group)} are tied: {_evidence(results)} can't tell {whom}."
     if tied:
         yield (
             "Tied doesn't mean equal. It means that the difference is no larger than what chance makes of these rows "
@@ -59,9 +60,9 @@ def ties(results: Results) -> Iterator[str]:
 
 
 def front(results: Results) -> str:
-    """Say who is beaten by nobody on all axes at once; empty: it isn't known."""
+    """Say who is beaten by nobody on all axes at once; empty: it isn't known, or nobody could be."""
     pareto = results.pareto
-    if pareto is None or not pareto.front:
+    if pareto is None or not pareto.front or sum(one.place is not None for one in results.contestants) < 2:
         return ""
     axes = listed([AXES[axis] for axis in pareto.axes])
     return f"Nobody beats {listed(pareto.front)} on {axes} at once."
@@ -151,7 +152,7 @@ def _verdict(results: Results) -> str:
     first = results.groups[0] if results.groups else ()
     if len(first) > 1:
         return f"{listed(first)} are tied for the first place: {_evidence(results)} can't tell them apart."
-    return "No winner can be told: see the remarks."
+    return "No winner can be told."
 
 
 def _evidence(results: Results) -> str:

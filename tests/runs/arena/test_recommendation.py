@@ -1,0 +1,122 @@
+"""What is recommended, and with which figures."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from pegbox_runs.judging.judged import RowLosses
+from tests.runs.arena.judged_comparisons import compared, row_losses
+
+
+def general(rise: float) -> dict[str, Any]:
+    before = row_losses(3.0, 64)
+    rows = row_losses(3.0 + rise, 64, seed=2, spread=0.05)
+    return {"general_before": before, "general_after": RowLosses(nats=rows.nats, tokens=before.tokens)}
+
+
+def test_a_winner_is_told_with_its_loss_its_rows_and_seeds_and_the_lead():
+    said = compared({"lora": 1.2, "dora": 1.0, "ia3": 1.5}).recommendation
+    assert re.fullmatch(
+        r"Take dora: its loss on 100 held-out rows over 3 seeds is 1\.00\d \(0\.\d+ to 1\.\d+\), lower than every "
+        r"other's; that of lora, the next, is higher by 0\.2\d+ \(0\.1\d+ to 0\.2\d+\)\.",
+        said,
+    )
+
+
+def test_of_two_the_other_is_named():
+    assert "lower than lora's by 0.2" in compared({"lora": 1.2, "dora": 1.0}).recommendation
+
+
+def test_of_tied_ones_the_cheapest_is_taken_with_its_costs():
+    said = compared(
+        {"lora": 1.003, "dora": 1.0, "ia3": 1.6},
+        dora={"process_peak": 2 * 2**30, "training_seconds": 120.0},
+    ).recommendation
+    assert "can't be told apart on 100 held-out rows over 3 seeds" in said
+    assert "may be chance" in said
+    assert "Of them lora takes the least memory (1.00 GiB) and time (1 min 00 s): take lora." in said
+
+
+def test_who_takes_less_of_something_else_is_named():
+    said = compared(
+        {"lora": 1.003, "dora": 1.0},
+        dora={"process_peak": 4 * 2**30},
+        lora={"training_seconds": 90.0},
+    ).recommendation
+    assert (
+        "Of them lora takes the least memory (1.00 GiB), though dora takes less time (1 min 00 s): take lora." in said
+    )
+
+
+def test_costs_that_differ_by_no_more_than_they_vary_speak_for_nobody():
+    said = compared({"lora": 1.003, "dora": 1.0}, dora={"training_seconds": 61.0}).recommendation
+    assert "No cost that was measured speaks for another" in said
+
+
+def test_the_gap_that_is_told_is_that_of_the_one_that_is_recommended():
+    said = compared({"a": 1.0, "b": 1.001, "cheap": 1.01}, seeds=(1,), cheap={"training_seconds": 10.0}).recommendation
+    assert "and cheap's is higher by" in said
+    assert "take cheap" in said
+
+
+@pytest.mark.parametrize(("gap", "rows", "words"), [(0.03, 40, "deciding rows"), (0.0004, 60, "far more rows")])
+def test_what_would_tell_the_tied_apart_is_estimated(gap, rows, words):
+    said = compared({"a": 1.0, "b": 1.0 + gap}, rows=rows, seeds=(1,)).recommendation
+    assert words in said
+
+
+def test_identical_ones_are_the_same_and_nothing_more_is_asked_for():
+    said = compared({"a": 1.0, "b": 1.0}, rows=50, **{name: {} for name in "ab"}).recommendation
+    assert "can't be told apart" in said
+
+
+def test_when_none_beats_the_base_none_is_recommended():
+    assert compared({"a": 1.999, "b": 2.0}).recommendation.startswith("Take none of them yet: ")
+    said = compared({"a": 2.3, "b": 2.5}).recommendation
+    assert said.startswith("Take none of them: ")
+    assert "is higher than that of its base model, 1.998" in said
+    assert "by 0.30" in said
+
+
+def test_a_much_cheaper_one_with_a_little_more_loss_is_named():
+    said = compared(
+        {"full": 1.0, "ia3": 1.04}, full={"training_seconds": 600.0, "process_peak": 8 * 2**30}
+    ).recommendation
+    assert said.startswith("Take full")
+    assert "ia3 takes 1.00 GiB of memory in place of 8.00 GiB and 1 min 00 s of time in place of 10 min 00 s" in said
+    assert re.search(r"higher by 0\.0\d+ \(\d% of what the training gained\)", said)
+
+
+def test_one_that_costs_much_of_the_gain_is_not():
+    said = compared({"full": 1.0, "ia3": 1.4}, full={"training_seconds": 600.0}).recommendation
+    assert "ia3 takes" not in said
+
+
+def test_notable_forgetting_is_told_with_both_figures():
+    said = compared({"a": 1.0, "b": 1.3}, a=general(0.6), b=general(0.02)).recommendation
+    assert re.search(
+        r"But it forgets more: its loss on 64 general rows rose by 0\.6\d* \(.*\), where b's changed", said
+    )
+    assert "forgets" not in compared({"a": 1.0, "b": 1.3}, a=general(0.03), b=general(0.02)).recommendation
+
+
+def test_alone_there_is_nothing_to_hold_it_against():
+    assert compared({"a": 1.0}).recommendation.startswith("Only a has a result, so there is nothing to hold it against")
+
+
+def test_many_tied_names_are_shortened():
+    said = compared({f"c{place}": 1.0 for place in range(9)}, rows=30).recommendation
+    assert "and 5 others can't be told apart" in said
+
+
+@pytest.mark.parametrize("seeds", [(1,), (1, 2), (1, 2, 3)])
+@pytest.mark.parametrize("gap", [0.0, 0.001, 0.01, 0.1, 0.9, 1.2])
+def test_no_sentence_is_without_its_figure_or_names_what_is_not_there(gap, seeds):
+    said = compared({"a": 1.0, "b": 1.0 + gap, "c": 1.5}, seeds=seeds, rows=40).recommendation
+    assert 1 <= said.count(". ") + 1 <= 4
+    assert "40 held-out rows" in said
+    assert "None" not in said
+    assert "nan" not in said
