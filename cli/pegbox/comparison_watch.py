@@ -23,6 +23,12 @@ from pegbox_runs.timeline import sentence
 LOST = "lost: nobody carries the comparison any more, and it told no end (a power cut?)"
 DELETED = "deleted: the comparison's folder is gone"
 
+TOLD = (
+    *("state", "why", "diverged", "out_of_memory", "changed"),
+    *("device_peak", "process_peak", "training_seconds", "wall_seconds"),
+)
+"""Of what became of an entry, in JSON; results.json has the rest."""
+
 News = AnyEvent | BadLine | EntryNow
 
 
@@ -119,16 +125,19 @@ def _record(news: News) -> Any:
         return {"event": "bad-line", **msgspec.structs.asdict(news)}
     if not isinstance(news, EntryNow):
         return news
-    outcome = {key: value for key, value in msgspec.to_builtins(news.outcome).items() if key not in {"entry", "judged"}}
     entry = {"id": news.entry.id, **msgspec.to_builtins(news.entry)}
-    return {"event": "entry", **outcome, "entry": entry, "loss": news.loss}
+    return {"event": "entry", "entry": entry, "loss": news.loss, **{key: getattr(news.outcome, key) for key in TOLD}}
 
 
 def _as_lines(folder: ComparisonFolder, *, past: bool) -> RunState:
     state = RunState()
+    directors = 0 if past else 1
     for news, watched in _news(folder, past=past):
         state = watched.state
         line = _line(news, watched)
+        if isinstance(news, Started):
+            directors += 1
+            line = line if directors == 1 else f"comparison {watched.id} is carried on"
         if line:
             say(line)
     return state

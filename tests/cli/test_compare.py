@@ -16,9 +16,10 @@ from pegbox.commands import compare
 from pegbox_hardware.disk import Disk
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena import costs, creating, directing, report
+from pegbox_runs.arena import costs, creating, directing
 from pegbox_runs.arena.budget import Budget
 from pegbox_runs.arena.comparison_folder import ComparisonFolder, all_comparisons, comparisons_root
+from pegbox_runs.arena.report import writing
 from pegbox_runs.arena.spec import read_comparison
 from pegbox_runs.run_folder import RunFolder
 from tests.cli.made_comparisons import COMPLETED, ID, final, made_comparison, run_entry
@@ -322,7 +323,7 @@ def test_the_report_is_written_anew(
     def write(_results: object, folder: ComparisonFolder) -> None:
         (folder.path / "report.html").touch()
 
-    monkeypatch.setattr(report, "write_report", write, raising=False)
+    monkeypatch.setattr(writing, "write_report", write)
     assert main(["compare", "last", "--report", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found == {"comparison": ID, "files": [str(over.path / name) for name in ("report.html", "results.json")]}

@@ -12,11 +12,13 @@ from textual.pilot import Pilot
 
 from pegbox_runs import event_log
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.outcomes import possible_entries
 from pegbox_runs.arena.results import write_results
+from pegbox_runs.arena.spec import read_comparison
 from pegbox_tui.arena import screen
 from pegbox_tui.arena.view import Scene
 from pegbox_tui.shell.look import Look
-from tests.runs.arena.arena_folders import ends, four, made
+from tests.runs.arena.arena_folders import DIVERGED, ends, fails, four, made
 from tests.runs.arena.made_up_results import usual
 from tests.tui.arenas import app_of, known
 from tests.tui.dashboards import NOW
@@ -52,11 +54,17 @@ def searching() -> ComparisonFolder:
 def complete() -> ComparisonFolder:
     """Make one that has all kinds of results, three seeds and a search."""
     record = usual()
-    folder = made(*(one.name for one in record.contestants), seeds=record.seeds, search=True)
+    names = [one.name for one in record.contestants]
+    folder = made(*names, seeds=record.seeds, search=True, rates=dict.fromkeys(names, 2e-4))
     write_results(record, folder)
     for one in record.contestants:
-        for seed in one.seeds:
-            folder.entry(seed.entry).path.mkdir()
+        tries = [id_ for id_ in possible_entries(read_comparison(folder)) if id_.startswith(f"{one.name}.trial-")]
+        known = [trial for trial in tries if "-rate-0.0006" not in trial or "trial-0" in trial]
+        for entry in (*(seed.entry for seed in one.seeds), *(known if one.seeds else ())):
+            folder.entry(entry).path.mkdir()
+        if one.seeds:
+            fails(folder, f"{one.name}.trial-0-rate-0.0006", DIVERGED)
+    fails(folder, "full.trial-0-rate-0.0002")
     return folder
 
 

@@ -166,7 +166,7 @@ def _report(folder: ComparisonFolder, *, json: bool) -> int:
     if results is None:
         raise Refusal(f"{folder.id} has no results yet: nothing of it is done. `pegbox compare {folder.id}` shows it.")
     from pegbox.comparison_view import REPORT
-    from pegbox_runs.arena.report import write_report
+    from pegbox_runs.arena.report.writing import write_report
 
     write_report(results, folder)
     files = [str(folder.path / name) for name in REPORT if (folder.path / name).is_file()]

@@ -219,9 +219,9 @@ class Director:
                 self._folder,
                 self._comparison,
                 self._outcomes,
-                machine=None if self._ground is None else self._ground.environment.machine,
                 device=self._reader.device,
                 complete=self.completed,
+                remarks=self._reader.remarks,
             ),
             report=report,
         )

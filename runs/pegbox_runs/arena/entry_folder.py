@@ -28,7 +28,7 @@ class Ground:
 
         Raises: Refusal: rows or model can't be read. OSError.
         """
-        told = _told(folder)
+        told = first_ground(folder)
         if told is None:
             told = _found(recipe)
             write_whole(folder.environment, msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
@@ -69,7 +69,8 @@ def _has_begun(place: RunFolder) -> bool:
         return False
 
 
-def _told(folder: ComparisonFolder) -> Environment | None:
+def first_ground(folder: ComparisonFolder) -> Environment | None:
+    """Read what a comparison stood on when it was made; None: that isn't there, or isn't whole."""
     try:
         return msgspec.json.decode(folder.environment.read_bytes(), type=Environment)
     except (OSError, *UNDECODABLE):

@@ -162,7 +162,7 @@ class Lane:
             conclude(place)
             return None
         except OSError as error:
-            return trouble(error, f"starting a worker for {task.entry.id}")
+            return trouble(error, f"starting a worker for {place.id}")
         carrier.carry(worker)
         return None
 

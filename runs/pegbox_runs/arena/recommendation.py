@@ -17,6 +17,8 @@ MUCH_CHEAPER = 0.8
 """Share of the memory or time that such a one takes at most."""
 AS_CHEAP = 1.05
 """Memory and time that are this much above the least are as good as the least: they vary by as much of themselves."""
+AS_CHEAP_PROCESS = 1.25
+"""The same for a process' memory: entries share one, and find in it what those before them left."""
 NOTABLE_FORGETTING = 0.05
 """Nats per token of general rows."""
 MOST_NAMES = 4
@@ -100,16 +102,16 @@ def _why_cheapest(pick: ContestantResult, tied: Sequence[ContestantResult]) -> s
 def _less(one: ContestantResult, pick: ContestantResult, axis: Axis) -> str:
     """Say that another takes noticeably less of something than the one that is picked; empty: it doesn't."""
     own, other = figure_on(one, axis), figure_on(pick, axis)
-    if own is None or other is None or other <= AS_CHEAP * own:
+    if own is None or other is None or other <= _as_cheap(one, axis) * own:
         return ""
     return f", though {one.name} takes less {_cost(one, axis)}"
 
 
 def _least(pick: ContestantResult, tied: Sequence[ContestantResult], axis: Axis) -> str:
     """Name what a contestant needs less of than some other does, and not noticeably more than any; empty: nothing."""
-    own = figure_on(pick, axis)
+    own, margin = figure_on(pick, axis), _as_cheap(pick, axis)
     others = [figure for one in tied if one is not pick and (figure := figure_on(one, axis)) is not None]
-    if own is None or not others or own > AS_CHEAP * min(others) or max(others) <= AS_CHEAP * own:
+    if own is None or not others or own > margin * min(others) or max(others) <= margin * own:
         return ""
     return _cost(pick, axis)
 
@@ -125,7 +127,7 @@ def _cheapest(tied: Sequence[ContestantResult]) -> ContestantResult:
         for axis in axes:
             own, known = figure_on(one, axis), [figure_on(other, axis) for other in tied]
             least = min((figure for figure in known if figure is not None and figure > 0), default=None)
-            if own is not None and least is not None and own > AS_CHEAP * least:
+            if own is not None and least is not None and own > _as_cheap(one, axis) * least:
                 product *= own / least
         return product
 
@@ -187,8 +189,8 @@ def _no_gain(best: ContestantResult, results: Results) -> str:
         )
     return (
         f"Take none of them yet: on {_evidence(results)} the lowest loss, {best.name}'s, {_loss(best)}, can't be told "
-        f"to be better than that of its base model, {base}: training changed it by {change}. More held-out rows or more "
-        "steps may show a gain."
+        f"to be better than that of its base model, {base}: training changed it by {change}. More held-out rows "
+        "or more steps may show a gain."
     )
 
 
@@ -225,6 +227,10 @@ def _evidence(results: Results) -> str:
 
 def _loss(one: ContestantResult) -> str:
     return together(plain(one.loss))
+
+
+def _as_cheap(one: ContestantResult, axis: Axis) -> float:
+    return AS_CHEAP_PROCESS if axis == "memory" and one.device_peak is None else AS_CHEAP
 
 
 def _cost(one: ContestantResult, axis: Axis) -> str:

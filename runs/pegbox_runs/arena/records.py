@@ -14,8 +14,10 @@ from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.entries import Outcome
+from pegbox_runs.arena.entry_folder import first_ground
 from pegbox_runs.arena.results import Results, write_results
 from pegbox_runs.arena.spec import Comparison
+from pegbox_runs.figures import gib
 from pegbox_runs.printable import one_line
 
 
@@ -54,27 +56,35 @@ def results_now(
     comparison: Comparison,
     outcomes: Mapping[str, Outcome],
     *,
-    machine: Machine | None,
     device: str | None,
     complete: bool,
+    remarks: tuple[str, ...] = (),
 ) -> Results:
-    """Make the record of what is known by now. `machine`, `device`: where it is trained, as far as that is known."""
+    """Make the record of what is known by now. `device`: where it is trained, as torch names it; None: not known."""
     from pegbox_runs.arena.summing_up import Facts, results_of  # brings numpy, which a director may never need
 
-    recipe = next(iter(comparison.recipes.values()))
+    recipe, ground = next(iter(comparison.recipes.values())), first_ground(folder)
     return results_of(
         comparison,
         outcomes,
         Facts(
             comparison=folder.id,
             complete=complete,
-            machine="" if machine is None else machine.cpu,
+            machine="" if ground is None else _described(ground.machine),
             device=device,
             model=portable(recipe.model.name),
             rows_file=portable(recipe.rows.file),
             version=version("pegbox"),
+            remarks=remarks,
         ),
     )
+
+
+def _described(machine: Machine) -> str:
+    """Name what computes, in a line."""
+    gpus = [gpu.name for gpu in machine.gpus]
+    cores = f"{machine.cores} core{'s' if machine.cores > 1 else ''}"
+    return ", ".join([*gpus, machine.cpu, cores, gib(machine.memory_total)])
 
 
 def _write_report(results: Results, folder: ComparisonFolder) -> None:

@@ -35,12 +35,18 @@ def remarks_on(basis: Basis, *, complete: bool) -> Iterator[str]:
         )
         if all(map(is_packed, basis.comparison.recipes.values())):
             yield "All contestants pack the base model into 4 bits; its own figures are those of the packed one."
+    done = [one for name in basis.compared.names for one in _done(name, basis)]
+    if len(done) > 1 and all(one.device_peak is None for one in done):
+        yield (
+            "Peak memory is that of a process which carries one training after another: a later one finds in it what "
+            "those before it left, so that small differences mean nothing."
+        )
     yield from _on_the_budget(basis)
     if not complete:
         names, seeds = basis.comparison.asked.contestants, basis.comparison.seeds
-        done = sum(len(_done(name, basis)) for name in names)
+        count = sum(len(_done(name, basis)) for name in names)
         wanted = f"{len(names) * len(seeds)} trainings that count"
-        yield f"The comparison isn't complete: {done} of {wanted} {'is' if done == 1 else 'are'} done."
+        yield f"The comparison isn't complete: {count} of {wanted} {'is' if count == 1 else 'are'} done."
 
 
 def remarks_on_one(name: str, basis: Basis) -> Iterator[str]:

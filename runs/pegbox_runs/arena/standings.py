@@ -118,7 +118,7 @@ def told(
         results=results,
         done=done,
         entries=done + unfinished + to_come,
-        left=None if over or share < 1.0 else time_left(part, comparison),
+        left=None if over or share < 1.0 or not (unfinished or to_come) else time_left(part, comparison),
         share=share,
     )
 

@@ -24,6 +24,8 @@ from pegbox_runs.viewing import ALIVE_SECONDS, is_deleted, mark_lost
 __all__ = ["Contestant", "EntryNow", "Watched", "await_more", "follow_comparison", "watched_now"]
 
 POLL_SECONDS = 0.5
+FIRST_BREATH_SECONDS, BREATH_SECONDS = 0.3, 0.05
+"""Between two portions of long logs: keys and drawing have their turn, above all the first frame."""
 PORTION_SECONDS = 0.25
 """Between two words of how far the entries' logs are read, while they are read for the first time."""
 
@@ -41,6 +43,8 @@ def follow_comparison(folder: ComparisonFolder, left: threading.Event | None = N
         for watched in watch.look():
             last = watched.over and watched.share == 1.0
             yield watched
+            if watched.share < 1.0:  # whoever draws it has its turn
+                left.wait(BREATH_SECONDS if watched.share else FIRST_BREATH_SECONDS)
             if left.is_set():
                 return
         if last or (watch.now is not None and watch.now.over):

@@ -29,6 +29,7 @@ OUT_OF_MEMORY = Failed(
     remedy="Take a method that needs less.",
     kind="device-memory",
 )
+DIVERGED = Failed(what="the loss is no number", where="training", remedy="Lower the rate.", kind="diverged")
 ODD = "[red]markup[/red] \x1b[31mescape\x1b[0m [@click=app.quit]x[/]"
 
 

@@ -35,7 +35,7 @@ def interval(value: float, half: float | None = None) -> Interval:
 
 def curve(start: float, end: float, steps: int = 80, points: int = 9) -> tuple[tuple[int, float], ...]:
     """One that falls as curves do."""
-    every = steps / (points - 1)
+    every = max(1.0, steps / (points - 1))
     return tuple(
         (round(n * every), end + (start - end) * math.exp(-5 * n / (points - 1)) + 0.002 * math.sin(7 * n))
         for n in range(points)

@@ -75,6 +75,14 @@ def test_a_contestant_that_is_clearly_worse_is_found_out(seeds):
     assert found.last_apart >= 0.95
 
 
+def test_a_skewed_range_is_held_against_zero_on_the_side_where_zero_is():
+    above = Estimate(value=1.0, down=2.0, up=0.5, rows=100, seeds_error=0.0, seeds_freedom=2)
+    below = Estimate(value=-1.0, down=2.0, up=0.5, rows=100, seeds_error=0.0, seeds_freedom=2)
+    assert not above.is_beyond_chance()
+    assert below.is_beyond_chance()
+    assert (below.interval.low, below.interval.high) == (-3.0, -0.5)
+
+
 def test_the_same_losses_under_two_names_are_tied_and_ranked_as_they_were_named():
     losses = noisy(1.0, 1)
     found = judged_rows({"b": losses, "a": losses.copy(), "worse": losses + 0.5})

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pegbox_methods.events import Failed, Replanned
+from pegbox_methods.events import Replanned
 from pegbox_runs import viewing
 from pegbox_runs.arena import entry_watching, watching
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
@@ -19,6 +19,7 @@ from pegbox_runs.arena.schedule import all_entries_count
 from pegbox_runs.arena.spec import read_comparison, write_comparison
 from pegbox_runs.arena.watching import ComparisonWatch, Watched, await_more, follow_comparison, watched_now
 from tests.runs.arena.arena_folders import (
+    DIVERGED,
     DONE,
     OUT_OF_MEMORY,
     STOPPED,
@@ -33,8 +34,6 @@ from tests.runs.arena.arena_folders import (
 )
 from tests.runs.arena.made_up_comparisons import comparison
 from tests.stories import started
-
-DIVERGED = Failed(what="the loss is no number", where="training", remedy="Lower the rate.", kind="diverged")
 
 
 @pytest.fixture(autouse=True)

@@ -67,7 +67,6 @@ class Pane(Sheet):
 
     def on_resize(self) -> None:
         """Draw for the new size."""
-        super().on_resize()
         if self.scene is not None:
             self.show(self.scene)
 

@@ -92,9 +92,19 @@ class CompareList(ChoiceList):
         option = self.highlighted_option
         return RATES_EXPLAINED if option is not None and option.id == "rates" else SEEDS_EXPLAINED
 
+    def action_select(self) -> None:
+        """Take the chosen line, or leave it out: at once, for the next key may be the start."""
+        option = self.highlighted_option
+        if option is not None and not option.disabled:
+            self._take(option.id)
+
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Take the line, or leave it out."""
-        kind, _, name = (event.option_id or "").partition(":")
+        """Take the line that was clicked, or leave it out."""
+        event.stop()
+        self._take(event.option_id)
+
+    def _take(self, id_: str | None) -> None:
+        kind, _, name = (id_ or "").partition(":")
         if kind == "seeds":
             self.seeds = self.seeds % CLICKED_SEEDS + 1
         elif kind == "rates":

@@ -117,11 +117,6 @@ class CompareScreen(ModalScreen[CheckedComparison | None]):
         event.stop()
         self._say_more()
 
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Let no other screen take it."""
-        event.stop()
-        self._say("")
-
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Start from the field too."""
         event.stop()
@@ -161,7 +156,7 @@ class CompareScreen(ModalScreen[CheckedComparison | None]):
             if sure:
                 self.dismiss(checked)
 
-        plan = "\n".join((*plan_lines(checked), "", "It goes on without this terminal. Start it?"))
+        plan = "\n".join(("Start this comparison? It goes on without this terminal.", "", *plan_lines(checked)))
         self.app.push_screen(ConfirmScreen(plan, yes="Start it", no="Not yet"), answered)
 
     def action_leave(self) -> None:
