@@ -12,13 +12,16 @@ from pegbox.comparison_view import begun, ended, show_results
 from pegbox.run_or_comparison import how_it_goes_on
 from pegbox.terminal import is_terminal
 from pegbox_methods.events import AnyEvent, Failed, Finished, Started
+from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.entry_watching import EntryNow
 from pegbox_runs.arena.results import Results, read_results
+from pegbox_runs.arena.spec import read_comparison
 from pegbox_runs.arena.watching import Watched, follow_comparison
 from pegbox_runs.event_log import BadLine, EventReader
 from pegbox_runs.run_state import RunState
 from pegbox_runs.timeline import sentence
+from pegbox_runs.viewing import is_deleted
 
 LOST = "lost: nobody carries the comparison any more, and it told no end (a power cut?)"
 DELETED = "deleted: the comparison's folder is gone"
@@ -56,6 +59,8 @@ def show_comparison(
 def tell_end(folder: ComparisonFolder, state: RunState, *, json: bool) -> int:
     """Tell what a comparison has come to, and how it goes on. Returns: as `show_comparison`."""
     results = read_results(folder)
+    for fault in _faults(folder, results):
+        say(fault, json=json)
     if json:
         answer_json(_last_word(folder, state, results))
     else:
@@ -70,6 +75,18 @@ def tell_end(folder: ComparisonFolder, state: RunState, *, json: bool) -> int:
     if carried or state.status in {"stopped", "aborted"}:
         return 0
     return 0 if state.status == "finished" and has_verdict(results) else 1
+
+
+def _faults(folder: ComparisonFolder, results: Results | None) -> Iterator[str]:
+    """Say which of a comparison's records can't be read."""
+    if is_deleted(folder):
+        return
+    try:
+        read_comparison(folder)
+    except Refusal as refusal:
+        yield refusal.sentence
+    if results is None and folder.results.exists():
+        yield f"{folder.results}: can't be read, or is of another version of Pegbox."
 
 
 def has_verdict(results: Results | None) -> bool:
@@ -149,7 +166,7 @@ def _line(news: News | None, watched: Watched) -> str | None:
             return None  # the end is told by `tell_end`, with what came of it
         case Started():
             contestants = watched.comparison.asked.contestants if watched.comparison else ()
-            return f"comparison {watched.id}: {', '.join(contestants)}"
+            return f"comparison {watched.id}" + (f": {', '.join(contestants)}" if contestants else "")
         case EntryNow(state="running"):
             return f"[{watched.done}/{watched.entries}] {begun(news.entry)}"
         case EntryNow(state="new"):

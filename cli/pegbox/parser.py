@@ -37,24 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_view(command("demo", "fine-tune the bundled model on the bundled rows, end to end, in about half a minute"))
 
-    train = command("train", "start a run from a recipe, detached, and watch it")
-    train.add_argument(
-        "recipe",
-        metavar="RECIPE",
-        nargs="+",
-        help="a TOML file; `pegbox schema recipe` describes its keys. Several are run one after another",
-    )
-    train.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change one value of each recipe, as in training.epochs=3 (may be repeated)",
-    )
-    view = train.add_mutually_exclusive_group()
-    view.add_argument("--watch", action="store_true", help="watch the run (this is the default)")
-    view.add_argument("--detach", action="store_true", help="start the run, tell its id, and return")
-    _add_view(train)
+    _add_train(command("train", "start a run from a recipe, detached, and watch it"))
 
     runs = command("runs", "list the runs, newest last")
     _add_look(runs, default=argparse.SUPPRESS)
@@ -83,6 +66,26 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_train(train: argparse.ArgumentParser) -> None:
+    train.add_argument(
+        "recipe",
+        metavar="RECIPE",
+        nargs="+",
+        help="a TOML file; `pegbox schema recipe` describes its keys. Several are run one after another",
+    )
+    train.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one value of each recipe, as in training.epochs=3 (may be repeated)",
+    )
+    view = train.add_mutually_exclusive_group()
+    view.add_argument("--watch", action="store_true", help="watch the run (this is the default)")
+    view.add_argument("--detach", action="store_true", help="start the run, tell its id, and return")
+    _add_view(train)
+
+
 def _add_schema(schema: argparse.ArgumentParser) -> None:
     schema.add_argument("record", choices=("recipe", "event", "summary", "results"), help="which one")
 
@@ -92,7 +95,7 @@ def _add_controls(command: Callable[[str, str], argparse.ArgumentParser]) -> Non
 
     def control(name: str, summary: str) -> argparse.ArgumentParser:
         made = command(name, summary)
-        made.add_argument("run", metavar="RUN")
+        made.add_argument("run", metavar="RUN", help="or a comparison's id")
         made.add_argument(
             "--wait",
             type=_seconds,

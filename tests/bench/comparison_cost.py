@@ -3,9 +3,10 @@
 Goals: the comparison takes at most 0.6x their wall time, its final losses are theirs to 1e-4, and a second comparison
 at the same seed gives the same numbers bit for bit.
 
-What a comparison saves is the start of each run: processes, imports, the base model, the rows. So the trainings here are
-the shortest that all four methods work with; the longer they are, the less it can matter. The recipes are those of the comparison's own entries, with the judging of rows, so that both sides do the same work.
-Times go from the command's start to the end that the log tells.
+What a comparison saves is the start of each run: processes, imports, the base model, the rows. So the trainings here
+are the shortest that all four methods work with; the longer they are, the less that matters. The recipes are those of
+the comparison's own entries, with the judging of rows, so that both sides do the same work. Times go from the command's
+start to the end that the log tells.
 """
 
 from __future__ import annotations

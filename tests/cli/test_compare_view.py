@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -150,3 +151,41 @@ def test_on_a_terminal_the_screen_opens_and_leaves_its_last_words(
     assert main(["watch", ID]) == 0
     assert opened == [over]
     assert "Take lora." in capsys.readouterr().out.splitlines()
+
+
+def test_records_that_cannot_be_read_are_named_and_the_rest_is_told(
+    over: ComparisonFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    over.results.write_text("{")
+    over.comparison.write_text("x =")
+    assert main(["compare", ID, "--json"]) == 1
+    told = capsys.readouterr()
+    assert "comparison.toml: can't be read" in told.err
+    assert "results.json: can't be read, or is of another version" in told.err
+    assert json.loads(told.out)["results"] is None
+    assert main(["compare", ID, "--add", "ia3"]) == 2
+    assert "comparison.toml: can't be read" in capsys.readouterr().err
+
+
+def test_a_comparison_that_is_carried_on_says_so_and_names_its_contestants_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = made_comparison(events=[started(attempt=1), COMPLETED])
+    folder.summary.write_text("{}")
+    main(["watch", ID, "--plain"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [f"comparison {ID}: lora, dora", f"comparison {ID} is carried on"]
+
+
+def test_a_comparison_whose_folder_goes_while_it_is_watched_is_deleted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_comparison()
+
+    def goes(folder: ComparisonFolder) -> Iterator[Watched]:
+        shutil.rmtree(folder.path)
+        yield Watched(id=folder.id, state=RunState(status="running", deleted=True))
+
+    monkeypatch.setattr(comparison_watch, "follow_comparison", goes)
+    assert main(["watch", ID]) == 1
+    assert capsys.readouterr().out.splitlines() == ["deleted: the comparison's folder is gone"]

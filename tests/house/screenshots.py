@@ -22,6 +22,7 @@ from pegbox_methods.recipe import Model, RowSource, Split
 from pegbox_runs.drafts import Draft
 from pegbox_runs.models import BUNDLED
 from pegbox_tui.app import WatchApp
+from pegbox_tui.arena.app import ArenaApp
 from pegbox_tui.dashboard.screen import DashboardScreen
 from pegbox_tui.rows.app import RowsApp
 from pegbox_tui.rows.examined_rows import RowsAsked, look_at
@@ -30,6 +31,7 @@ from pegbox_tui.runs_app import RunsApp
 from pegbox_tui.shell.app import PegboxApp
 from pegbox_tui.wizard.machine.screen import MachineStep
 from pegbox_tui.wizard.settings.screen import SettingsStep
+from tests.house.picture_comparison import comparison_so_far
 from tests.house.picture_story import BEGUN, DRAFT, STEP_SECONDS, PictureBench, earlier_runs, live_run, story
 from tests.tui.cardboard import StepApp, drawn
 
@@ -73,11 +75,16 @@ def _history_is_there(app: PegboxApp[Any]) -> bool:
     return isinstance(app.screen, DashboardScreen) and app.screen.state.last_seq >= len(story())
 
 
+def _comparison_is_there(app: PegboxApp[Any]) -> bool:
+    return "rslora seed 7" in drawn(app)
+
+
 PICTURES: dict[str, Picture] = {
     "machine": Picture(lambda: StepApp(MachineStep(Draft(), PictureBench())), lambda app: "bitsandbytes" in drawn(app)),
     "settings": Picture(lambda: StepApp(SettingsStep(DRAFT, PictureBench())), lambda app: "GiB" in drawn(app)),
     "rows": Picture(rows_app, _rows_are_there),
     "dashboard": Picture(lambda: WatchApp(live_run()), _history_is_there),
+    "arena": Picture(lambda: ArenaApp(comparison_so_far()), _comparison_is_there, keys=("down",)),
     "runs": Picture(runs_app, lambda app: "Runs: 6" in drawn(app), keys=("down",)),
 }
 
@@ -126,6 +133,8 @@ def _fixed_surroundings() -> Iterator[None]:
         # A draw that waits for its time would find the picture taken.
         mock.patch("pegbox_tui.dashboard.screen.DRAW_SECONDS", 0.0),
         mock.patch("pegbox_tui.dashboard.screen.CHART_SECONDS", 0.0),
+        mock.patch("pegbox_tui.arena.screen.now", return_value=BEGUN),
+        mock.patch("pegbox_tui.arena.screen.DRAW_SECONDS", 0.0),
         mock.patch("pegbox_tui.runs_list.columns.this_year", return_value=2026),
     ):
         time.tzset()

@@ -54,7 +54,8 @@ def test_no_module_above_the_process_border_loads_anything_heavy(package: str, t
 
 
 def test_looking_at_runs_and_at_this_machine_loads_nothing_that_reads_rows(tmp_path: Path) -> None:
-    commands = ", ".join(f"pegbox.commands.{name}" for name in ("doctor", "methods", "runs", "stop", "watch"))
+    light = ("compare", "doctor", "methods", "runs", "stop", "watch")
+    commands = ", ".join(f"pegbox.commands.{name}" for name in light)
     loaded = loaded_by(f"import {commands}, pegbox_tui.app, pegbox_tui.dashboard.screen", tmp_path)
     assert not loaded & {"numpy", "pyarrow", "tokenizers", "jinja2", "ftfy", "rensa"}
 

@@ -122,7 +122,7 @@ async def test_a_search_shows_the_tries_of_the_chosen_one_with_their_losses() ->
     async with app.run_test() as pilot:
         await known(pilot)
         await pilot.press("2")
-        await shows(pilot, "lora tries: 1 rate 3e-4 2.2000 2 rate 1e-3 1.9000")
+        await shows(pilot, "lora tries, rate and loss: 1 3e-4 2.2000 2 1e-3 1.9000")
         await pilot.press("4")
         await shows(pilot, "try 1", "for 10 steps: loss 2.2000")
 

@@ -225,7 +225,10 @@ async def test_methods_that_cannot_be_used_are_passed_over_and_each_line_explain
 async def test_a_card_that_is_planned_for_is_not_what_it_runs_on(arena: Arena) -> None:
     app = app_of(planned=PlannedCard(gpu="RTX 4090"))
     async with app.run_test(size=(80, 24)) as pilot:
-        await press(pilot, "m", "down", "down", "down", "space", "s", "y")
+        await press(pilot, "m")
+        await pilot.press("down", "down", "down", "space", "s")  # as they come from a person who knows them
+        await settled(pilot)
+        await press(pilot, "y")
         assert app.began == [FOLDER]
     assert arena.wanted[0].gpus == ()
 

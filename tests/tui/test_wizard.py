@@ -30,9 +30,10 @@ from pegbox_runs.viewing import state_of
 from pegbox_tui.shell.confirm import ConfirmScreen
 from pegbox_tui.shell.fields import Field
 from pegbox_tui.wizard import opening
-from pegbox_tui.wizard.app import Parting, WizardApp
+from pegbox_tui.wizard.app import WizardApp
 from pegbox_tui.wizard.broken import BrokenStep
 from pegbox_tui.wizard.messages import RunsBegan
+from pegbox_tui.wizard.parting import Parting
 from pegbox_tui.wizard.runs_line import runs_in_a_line
 from pegbox_tui.wizard.step import StepScreen
 from pegbox_tui.wizard.take_up import TakeUpScreen

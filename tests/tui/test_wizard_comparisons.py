@@ -12,8 +12,9 @@ from pegbox_runs.event_log import EventWriter
 from pegbox_runs.starting import Begun
 from pegbox_tui.arena.screen import ArenaScreen
 from pegbox_tui.dashboard.screen import DashboardScreen
-from pegbox_tui.wizard.app import Parting, WizardApp
+from pegbox_tui.wizard.app import WizardApp
 from pegbox_tui.wizard.messages import StartAsked
+from pegbox_tui.wizard.parting import Parting
 from pegbox_tui.wizard.runs_line import comparisons_in_a_line
 from pegbox_tui.wizard.words import KEPT, NO_COMPARISON, comparison_goes_on
 from tests.cli.made_comparisons import COMPLETED, ID, final, made_comparison, run_entry
@@ -49,7 +50,7 @@ async def test_a_comparison_that_was_started_is_shown_and_goes_on_when_it_is_lef
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("enter")
         begun(app, folder)
-        await until(lambda: isinstance(app.screen, ArenaScreen) and app.screen.watched.contestants)
+        await until(lambda: isinstance(app.screen, ArenaScreen) and app.screen.watched.done)
         await pilot.press("enter")
         await until(lambda: isinstance(app.screen, DashboardScreen))
         await pilot.press("escape")

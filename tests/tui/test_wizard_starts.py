@@ -13,8 +13,9 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.drafts import Draft, draft_file, read_draft, write_draft
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.starting import Begun
-from pegbox_tui.wizard.app import Parting, WizardApp
+from pegbox_tui.wizard.app import WizardApp
 from pegbox_tui.wizard.messages import StartAsked
+from pegbox_tui.wizard.parting import Parting
 from pegbox_tui.wizard.words import BEING_STARTED, KEPT, LEAVES_AFTER_START, START_UNSEEN, goes_on
 from tests.tui.test_wizard import cardboard, finished_run, step, until, wizard
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -31,7 +32,7 @@ from pegbox_runs.supervision.policy import RestartPolicy
 from pegbox_runs.supervision.telling import conclude
 
 POLL_SECONDS = 0.2
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 2.0
 """Between two looks for contestants that were added, while a lane is free."""
 MOST_BEGINS = 4
 """Of one entry by one process, whatever ended it: more might go on for ever."""
@@ -81,6 +82,17 @@ class Director:
 
     def work(self) -> bool:
         """Carry all that is due, until nothing is or it shall end. Returns: whether it ended well."""
+        try:
+            return self._work()
+        except Exception as error:
+            if self._busy:
+                raise  # which is told by nobody better than by the director that a worker gets itself
+            traceback.print_exc()
+            self.completed = False
+            self._trouble = trouble(error, "carrying the comparison")
+            return self._end()
+
+    def _work(self) -> bool:
         while True:
             self._wishes.heed(self._busy, self._done_count)
             news = self._news
@@ -125,6 +137,9 @@ class Director:
             self._outcomes = self._reader.read(self._comparison)
         except (Refusal, OSError) as error:
             self._trouble = self._trouble or trouble(error, "reading the comparison")
+        for id_, one in self._outcomes.items():
+            if one.over:
+                self._begun.pop(id_, None)  # it may be tried again, if somebody wants that
         for remark in self._reader.remarks:
             if remark not in self._remarks:
                 self._remarks.add(remark)
@@ -198,10 +213,10 @@ class Director:
             carried = self._done.get(timeout=POLL_SECONDS)
         except Empty:
             return
+        if carried.fault is not None:
+            raise carried.fault  # its lane still has the entry in hand, and that a worker
         carried.lane.entry = None
         self._news = True
-        if carried.fault is not None:
-            raise carried.fault  # the workers that live get themselves another director
         self._trouble = self._trouble or carried.trouble or self._full_disk(carried.entry)
 
     def _full_disk(self, entry: Entry) -> Failed | None:

@@ -144,10 +144,10 @@ class Lane:
             self._wishes.append("resume")
         try:
             came_to = self._carried(place, carrier, left_running=_was_left_running(found))
-        except Exception:
-            if not carrier.has_a_worker:  # else its owner is this process, until that is gone
-                ownership.release()
-            raise
+        except Exception as error:
+            if carrier.has_a_worker:
+                raise  # its owner is this process, until that is gone
+            came_to = trouble(error, f"carrying {task.entry.id}")
         ownership.release()
         return came_to
 

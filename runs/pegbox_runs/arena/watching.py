@@ -57,15 +57,17 @@ def watched_now(folder: ComparisonFolder) -> Watched:
     return list(ComparisonWatch(folder).look())[-1]
 
 
-def await_more(folder: ComparisonFolder, left: threading.Event) -> bool:
-    """Wait until a comparison that has ended goes on. Returns: False: nobody looks any more, or it is gone."""
-    stamp = _stamp(folder.events)
-    while not left.wait(ALIVE_SECONDS):
+def await_more(folder: ComparisonFolder, seen: Watched, left: threading.Event) -> bool:
+    """Wait until a comparison that has ended tells more than was seen. Returns: False: nobody looks, or it is gone."""
+    reader, state = EventReader(folder.events), RunState()
+    while True:
         if is_deleted(folder):
             return False
-        if _stamp(folder.events) not in {stamp, None}:
+        state = catch_up(reader, state)
+        if state.last_seq > seen.state.last_seq:
             return True
-    return False
+        if left.wait(ALIVE_SECONDS):
+            return False
 
 
 class ComparisonWatch:

@@ -19,11 +19,12 @@ from pegbox_runs.arena.entries import Outcome
 from pegbox_runs.arena.outcomes import read_outcomes
 from pegbox_runs.arena.spec import read_comparison, write_comparison
 from pegbox_runs.launch import WarmSupervisor
+from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState
 from pegbox_runs.supervision import adopting
 from pegbox_runs.supervision.owner import Ownership, read_owner
 from pegbox_runs.viewing import state_of
-from tests.commands import wait_until
+from tests.commands import events_of, wait_until
 from tests.runs.arena import pretended_director
 from tests.runs.arena.made_up_comparisons import comparison
 from tests.stories import environment
@@ -97,6 +98,30 @@ class InThisProcess:
         self._ownership.release()
         assert self.well is not None
         return self.well
+
+
+def carry(folder: ComparisonFolder, plan: str) -> bool:
+    """Carry a comparison in this process. Returns: whether it ended well."""
+    return InThisProcess(plan, folder).finish()
+
+
+def told(folder: RunFolder, kind: type[Any]) -> list[Any]:
+    """Give the events of a kind that a log holds."""
+    return [event for event in events_of(folder) if isinstance(event, kind)]
+
+
+def running(folder: ComparisonFolder, id_: str, steps: int = 2) -> RunFolder:
+    """Wait until an entry has taken some steps."""
+    place = folder.entry(id_)
+    wait_until(lambda: place.events.exists() and len(state_of(place).loss) >= steps)
+    return place
+
+
+def add(folder: ComparisonFolder, name: str) -> None:
+    """Let another contestant join."""
+    known = read_comparison(folder)
+    asked = msgspec.structs.replace(known.asked, contestants=(*known.asked.contestants, name))
+    write_comparison(asked, {**known.recipes, name: next(iter(known.recipes.values()))}, folder)
 
 
 def await_end(folder: ComparisonFolder) -> RunState:

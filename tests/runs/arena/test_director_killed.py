@@ -162,7 +162,7 @@ def test_a_killed_director_is_replaced_by_hand(tmp_path: Path, monkeypatch: pyte
 def test_a_pause_outlives_the_director_and_a_person_who_goes_on_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = plan_of(tmp_path, step_seconds=0.3)
+    plan = plan_of(tmp_path, step_seconds=0.15)
     pretend_everywhere(plan, monkeypatch)
     folder = made(search=False)
     first = launched(plan, folder)

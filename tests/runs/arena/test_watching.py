@@ -212,10 +212,13 @@ def test_following_ends_when_the_folder_goes_and_when_nobody_looks() -> None:
 def test_who_waits_for_more_hears_of_it_and_of_its_going() -> None:
     folder = four(end=True)
     left = threading.Event()
+    seen = watched_now(folder)
     threading.Timer(0.1, lambda: tell(folder, started(method="comparison"))).start()
-    assert await_more(folder, left)
+    assert await_more(folder, seen, left)
+    assert await_more(folder, seen, left)  # though it came before the waiting
+    seen = watched_now(folder)
     threading.Timer(0.1, lambda: shutil.rmtree(folder.path)).start()
-    assert not await_more(folder, left)
+    assert not await_more(folder, seen, left)
 
 
 def test_a_contestant_that_joins_is_seen() -> None:

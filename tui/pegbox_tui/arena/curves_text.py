@@ -135,7 +135,7 @@ def legend(scene: Scene, signs: dict[str, Sign]) -> Text:
 
 def tries_line(chosen: Contestant, tries: Sequence[EntryNow]) -> Text:
     """Tell the tries of the chosen one, by their numbers."""
-    text = Text(f"{chosen.name} tries: ", "bold", no_wrap=True, end="")
+    text = Text(f"{chosen.name} tries, rate and loss: ", "bold", no_wrap=True, end="")
     for number, one in enumerate(tries, start=1):
-        text.append(f"{number % 10}", "bold").append(f" rate {rate(one.entry.rate)} {nats(one.loss)}  ")
+        text.append(f"{number % 10}", "bold").append(f" {rate(one.entry.rate)} {nats(one.loss)}  ")
     return text

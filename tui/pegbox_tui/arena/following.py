@@ -39,7 +39,11 @@ def keep_telling(
         post(ComparisonAdvanced(known, last=True))
         if known.state.deleted:
             return
-        if not await_more(folder, left) and not left.is_set():
+        try:
+            more = await_more(folder, known, left)
+        except OSError:  # it is told above what is wrong
+            continue
+        if not more and not left.is_set():
             known = replace(known, state=msgspec.structs.replace(known.state, deleted=True), left=None)
             post(ComparisonAdvanced(known, last=True))
             return

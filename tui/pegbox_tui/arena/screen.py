@@ -16,7 +16,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.watching import Contestant, EntryNow, Watched
+from pegbox_runs.arena.watching import Watched
 from pegbox_tui.arena.asking import continued, stopped
 from pegbox_tui.arena.board import BoardPane, HeadLines
 from pegbox_tui.arena.explanations import ARENA
@@ -26,7 +26,7 @@ from pegbox_tui.arena.messages import ComparisonAdvanced, ComparisonAnswered, Co
 from pegbox_tui.arena.panes import CardPane, CurvesPane, NotePane, Pane, PlanePane, VerdictPane
 from pegbox_tui.arena.plane_text import TITLES
 from pegbox_tui.arena.rows import IN_WORDS, rows_of
-from pegbox_tui.arena.view import COSTS, SORTS, EntryChoice, Scene, Sort, View
+from pegbox_tui.arena.view import COSTS, SORTS, EntryChoice, Scene, View, behind, entry_to_open, next_seed, standing_of
 from pegbox_tui.arena.words import headline, progress
 from pegbox_tui.shell.app import PegboxApp
 from pegbox_tui.shell.choice_line import ChoiceLine, numbered_pages
@@ -111,13 +111,7 @@ class ArenaScreen(Screen[EntryChoice | None]):
     def on_comparison_advanced(self, message: ComparisonAdvanced) -> None:
         """Draw the newest moment."""
         before, self.watched = self.watched, message.watched
-        watched = message.watched
-        moved_on = (before.state.status, before.results, before.comparison, before.share < 1.0) != (
-            watched.state.status,
-            watched.results,
-            watched.comparison,
-            watched.share < 1.0,
-        )
+        moved_on = standing_of(before) != standing_of(self.watched)
         wait = self._drawn_at + (CALM_SECONDS if self._calm else DRAW_SECONDS) - time.monotonic()
         if moved_on or message.last or wait <= 0:
             self._draw()
@@ -191,18 +185,16 @@ class ArenaScreen(Screen[EntryChoice | None]):
 
     def action_sort(self) -> None:
         """Sort by the next column."""
-        self._show(self.view._replace(sort=SORTS[(SORTS.index(self.view.sort) + 1) % len(SORTS)]))
+        self._show(self.view._replace(sort=behind(self.view.sort, SORTS)))
 
     def action_cost(self) -> None:
         """Hold the loss against the next cost."""
-        self._show(self.view._replace(cost=COSTS[(COSTS.index(self.view.cost) + 1) % len(COSTS)]))
+        self._show(self.view._replace(cost=behind(self.view.cost, COSTS)))
 
     def action_seed(self, by: int) -> None:
         """Look at the next seed alone; behind the last one at all of them."""
         seeds = len(self.watched.comparison.seeds) if self.watched.comparison else 0
-        at = (-1 if self.view.seed is None else self.view.seed) + by
-        at = seeds - 1 if at < -1 else -1 if at >= seeds else at
-        self._show(self.view._replace(seed=None if at < 0 else at))
+        self._show(self.view._replace(seed=next_seed(self.view.seed, by, seeds)))
 
     def action_zoom(self) -> None:
         """Show only the later half of the curves, a quarter, and so on; then all."""
@@ -256,13 +248,11 @@ class ArenaScreen(Screen[EntryChoice | None]):
         for number, (_, title) in enumerate(PAGES):
             yield f"Page: {title}", f"key {number + 1}", partial(self.action_page, number)
         for sort in SORTS:
-            yield f"Sort: {IN_WORDS[sort]}", "the leaderboard (s)", partial(self._sort_by, sort)
+            shown = self.view._replace(sort=sort)
+            yield f"Sort: {IN_WORDS[sort]}", "the leaderboard (s)", partial(self._show, shown)
         for cost in COSTS:
-            yield (
-                f"Costs: loss and {TITLES[cost]}",
-                "who is beaten by nobody (x)",
-                partial(self._show, self.view._replace(cost=cost)),
-            )
+            shown = self.view._replace(cost=cost)
+            yield f"Costs: loss and {TITLES[cost]}", "who is beaten by nobody (x)", partial(self._show, shown)
         yield "Open the training", "its dashboard: the one that runs, or of the chosen seed (Enter)", self.action_open
         if can_stop(self.watched):
             yield "Stop the comparison", "it can go on later (!)", self.action_stop
@@ -272,9 +262,6 @@ class ArenaScreen(Screen[EntryChoice | None]):
     def explanation(self) -> Explanation:
         """Explain the arena as a whole."""
         return ARENA
-
-    def _sort_by(self, sort: Sort) -> None:
-        self._show(self.view._replace(sort=sort))
 
     def _show(self, view: View) -> None:
         self.view = view
@@ -307,10 +294,3 @@ class ArenaScreen(Screen[EntryChoice | None]):
         for pane in self.query(Pane):
             pane.show(scene)
         self.refresh_bindings()  # what can be asked of it may be something else now
-
-
-def entry_to_open(one: Contestant, seed: int | None) -> EntryNow | None:
-    """Pick the chosen seed's training, else what runs, else the first training, else the newest try."""
-    chosen = [entry for entry in one.finals if entry.entry.seed == seed]
-    order = (*chosen, *([one.running] if one.running else ()), *one.finals, *reversed(one.trials))
-    return next(iter(order), None)
