@@ -13,10 +13,10 @@ from pegbox_methods.home import user_path
 from pegbox_methods.recipe import Metric, Recipe
 from pegbox_methods.recipe_file import BUNDLED_GENERAL, read_recipe
 from pegbox_methods.refusal import Refusal, did_you_mean
-from pegbox_runs.arena.budget import Budget
-from pegbox_runs.arena.checking import judged_recipe
-from pegbox_runs.arena.contestants import SEEDS, contestants_named, contestants_of, seeds_of
-from pegbox_runs.arena.creating import Wanted
+from pegbox_runs.arena.asking.budget import Budget
+from pegbox_runs.arena.asking.checking import judged_recipe
+from pegbox_runs.arena.asking.contestants import SEEDS, contestants_named, contestants_of, seeds_of
+from pegbox_runs.arena.asking.creating import Wanted
 from pegbox_runs.arena.spec import MOST_SEEDS
 from pegbox_runs.this_machine import this_machine
 

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.entries import Entry
-from pegbox_runs.arena.entry_watching import EntryNow
 from pegbox_runs.arena.results import ContestantResult, Results
+from pegbox_runs.arena.watching.entry_watching import EntryNow
 from pegbox_runs.figures import count, duration, size
 from pegbox_runs.printable import one_line, printable
 

@@ -14,10 +14,10 @@ from pegbox.terminal import is_terminal
 from pegbox_methods.events import AnyEvent, Failed, Finished, Started
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.entry_watching import EntryNow
 from pegbox_runs.arena.results import Results, read_results
 from pegbox_runs.arena.spec import read_comparison
-from pegbox_runs.arena.watching import Watched, follow_comparison
+from pegbox_runs.arena.watching.entry_watching import EntryNow
+from pegbox_runs.arena.watching.watch import Watched, follow_comparison
 from pegbox_runs.event_log import BadLine, EventReader
 from pegbox_runs.run_state import RunState
 from pegbox_runs.timeline import sentence

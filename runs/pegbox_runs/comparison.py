@@ -12,7 +12,7 @@ from pegbox_methods.home import home
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import read_recipe, recipe_text
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena.fairness import differences
+from pegbox_runs.arena.asking.fairness import differences
 from pegbox_runs.arena.spec import MOST_CONTESTANTS
 from pegbox_runs.printable import one_line
 from pegbox_runs.whole_file import write_whole

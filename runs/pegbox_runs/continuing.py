@@ -13,7 +13,7 @@ from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder, comparison_of
-from pegbox_runs.arena.directing import start_director
+from pegbox_runs.arena.directing.start import start_director
 from pegbox_runs.changes import Revision, add_revision, current_recipe, overrides, revisions
 from pegbox_runs.checkpoints import newest_good
 from pegbox_runs.event_log import EventReader

@@ -16,9 +16,10 @@ from pegbox.commands import compare
 from pegbox_hardware.disk import Disk
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena import costs, creating, directing
-from pegbox_runs.arena.budget import Budget
+from pegbox_runs.arena.asking import costs, creating
+from pegbox_runs.arena.asking.budget import Budget
 from pegbox_runs.arena.comparison_folder import ComparisonFolder, all_comparisons, comparisons_root
+from pegbox_runs.arena.directing import start as directing
 from pegbox_runs.arena.report import writing
 from pegbox_runs.arena.spec import read_comparison
 from pegbox_runs.run_folder import RunFolder

@@ -14,7 +14,7 @@ from pegbox.__main__ import main
 from pegbox.comparison_view import show_results
 from pegbox_methods.events import CommandAnswer, Finished, Notice
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.watching import Watched
+from pegbox_runs.arena.watching.watch import Watched
 from pegbox_runs.run_state import RunState
 from tests.cli.made_comparisons import COMPLETED, ID, final, made_comparison, run_entry
 from tests.runs.arena.made_up_results import KINDS, contestant, failed, results
@@ -137,7 +137,7 @@ def test_who_leaves_is_told_how_to_come_back(
 def test_on_a_terminal_the_screen_opens_and_leaves_its_last_words(
     over: ComparisonFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pegbox_runs.arena.watching import watched_now
+    from pegbox_runs.arena.watching.watch import watched_now
     from pegbox_tui.arena import app
 
     opened: list[ComparisonFolder] = []

@@ -9,7 +9,7 @@ import pytest
 
 from pegbox_methods.recipe import Method, Model, Output, Recipe, Rows, Split, Training
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena.fairness import differences
+from pegbox_runs.arena.asking.fairness import differences
 from pegbox_runs.comparison import add, collected, comparison_folder, forget, take_out
 
 

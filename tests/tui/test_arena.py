@@ -11,10 +11,11 @@ from textual.pilot import Pilot
 
 from pegbox_methods.refusal import Refusal
 from pegbox_runs import viewing
-from pegbox_runs.arena import directing, watching
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.directing import start as directing
 from pegbox_runs.arena.results import Interval
-from pegbox_runs.arena.watching import Watched
+from pegbox_runs.arena.watching import watch as watching
+from pegbox_runs.arena.watching.watch import Watched
 from pegbox_runs.commands import CommandReader, answer
 from pegbox_tui.arena import following, screen
 from pegbox_tui.arena.app import ArenaApp

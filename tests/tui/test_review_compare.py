@@ -13,8 +13,8 @@ from textual.pilot import Pilot
 from pegbox_methods.recipe import Rows
 from pegbox_methods.refusal import Refusal
 from pegbox_runs import comparison
+from pegbox_runs.arena.asking.creating import CheckedComparison, Wanted
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.creating import CheckedComparison, Wanted
 from pegbox_runs.arena.spec import Asked
 from pegbox_runs.drafts import PlannedCard
 from pegbox_tui.shell.confirm import ConfirmScreen

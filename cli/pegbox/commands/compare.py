@@ -100,9 +100,9 @@ def _list(asked: argparse.Namespace) -> int:
 def _start(asked: argparse.Namespace) -> int:
     """Check everything, say what is about to be done, and only then make and start it."""
     from pegbox.asked_comparison import read_wanted
-    from pegbox_runs.arena.creating import check_comparison, create_comparison
-    from pegbox_runs.arena.directing import start_director
-    from pegbox_runs.arena.plan_words import plan_lines, plan_record
+    from pegbox_runs.arena.asking.creating import check_comparison, create_comparison
+    from pegbox_runs.arena.asking.plan_words import plan_lines, plan_record
+    from pegbox_runs.arena.directing.start import start_director
 
     checked = check_comparison(read_wanted(asked))
     for line in plan_lines(checked, whole=asked.dry_run):
@@ -132,9 +132,9 @@ def _go_on(asked: argparse.Namespace, folder: ComparisonFolder) -> int:
 
 
 def _change(asked: argparse.Namespace, folder: ComparisonFolder) -> None:
-    from pegbox_runs.arena.contestants import contestants_named
-    from pegbox_runs.arena.creating import add_contestants, retry_failed
-    from pegbox_runs.arena.directing import start_director
+    from pegbox_runs.arena.asking.contestants import contestants_named
+    from pegbox_runs.arena.asking.creating import add_contestants, retry_failed
+    from pegbox_runs.arena.directing.start import start_director
 
     if asked.add:
         for remark in add_contestants(folder, contestants_named(read_recipe(folder.recipe), asked.add)):

@@ -52,7 +52,7 @@ def _resume_comparison(folder: ComparisonFolder, state: RunState, asked: argpars
     if carried(state):
         return tell_answer(folder, state, "resume", seconds=asked.wait, json=asked.json)
     from pegbox.comparison_watch import goes_on, show_comparison
-    from pegbox_runs.arena.directing import start_director
+    from pegbox_runs.arena.directing.start import start_director
     from pegbox_runs.arena.outcomes import read_outcomes
     from pegbox_runs.arena.schedule import is_over
     from pegbox_runs.arena.spec import read_comparison

@@ -17,7 +17,7 @@ def supervisor_command(*options: str) -> list[str]:
 
 def director_command(*options: str) -> list[str]:
     """Give the command line of a comparison's director; it reads one folder from its standard input."""
-    return [sys.executable, "-P", "-m", "pegbox_runs.arena.director", *options]
+    return [sys.executable, "-P", "-m", "pegbox_runs.arena.directing.director", *options]
 
 
 def start_supervisor(command: Sequence[str], *, receipts: int, gpu: str | None = None) -> subprocess.Popen[bytes]:

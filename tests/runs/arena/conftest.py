@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pegbox_runs.arena import carrying, records
+from pegbox_runs.arena.directing import carrying, records
 
 Kept = list[tuple[int, bool, bool]]
 

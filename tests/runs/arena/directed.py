@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from pegbox_methods.recipe_file import write_recipe
-from pegbox_runs.arena import directing
-from pegbox_runs.arena.carrying import Director
 from pegbox_runs.arena.comparison_folder import ComparisonFolder, comparisons_root
+from pegbox_runs.arena.directing import start as directing
+from pegbox_runs.arena.directing.carrying import Director
 from pegbox_runs.arena.entries import Outcome
 from pegbox_runs.arena.outcomes import read_outcomes
 from pegbox_runs.arena.spec import read_comparison, write_comparison

@@ -12,7 +12,7 @@ from pegbox_runs.arena.entries import Entry, Outcome
 from pegbox_runs.arena.results import Results
 from pegbox_runs.arena.schedule import due
 from pegbox_runs.arena.spec import Comparison
-from pegbox_runs.arena.summing_up import Facts, results_of
+from pegbox_runs.arena.verdict.summing_up import Facts, results_of
 from pegbox_runs.judging.judged import Judged, Judgement, RowLosses
 from tests.runs.arena.made_up_comparisons import comparison
 

@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from pegbox_runs.arena.director import direct
-from pegbox_runs.arena.lanes import LaneSupply
+from pegbox_runs.arena.directing.director import direct
+from pegbox_runs.arena.directing.lanes import LaneSupply
 from pegbox_runs.supervision.intake import Intake
 from pegbox_runs.supervision.policy import RestartPolicy
 from pegbox_runs.supervision.workers import WorkerSupply

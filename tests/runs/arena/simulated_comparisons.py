@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pegbox_runs.arena.chance import Floats, SameRows
-from pegbox_runs.arena.remarks import SEED_SHARE
-from pegbox_runs.arena.verdict import Verdict, verdict_of
+from pegbox_runs.arena.verdict.chance import Floats, SameRows
+from pegbox_runs.arena.verdict.groups import Verdict, verdict_of
+from pegbox_runs.arena.verdict.remarks import SEED_SHARE
 
 SEED_SPREADS = 0.004, 0.022
 """Standard deviations of a seed's effect, as shares of the gain: the least and most that were measured."""

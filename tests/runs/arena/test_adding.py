@@ -12,16 +12,16 @@ from pegbox_methods.events import Failed
 from pegbox_methods.recipe import Recipe, Split, Training
 from pegbox_methods.recipe_file import read_recipe, write_recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena import adding
-from pegbox_runs.arena.budget import Budget
-from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.creating import (
+from pegbox_runs.arena.asking import adding
+from pegbox_runs.arena.asking.budget import Budget
+from pegbox_runs.arena.asking.creating import (
     add_contestants,
     check_comparison,
     contestants_named,
     create_comparison,
     retry_failed,
 )
+from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.entries import Entry, Outcome, entry_recipe
 from pegbox_runs.arena.outcomes import read_outcomes
 from pegbox_runs.arena.schedule import due

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena.budget import LEAST_STEPS, LONGEST_TRY, Budget, steps_for
+from pegbox_runs.arena.asking.budget import LEAST_STEPS, LONGEST_TRY, Budget, steps_for
 from pegbox_runs.arena.schedule import total_steps
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from pegbox_methods.recipe import Method, Model, Recipe, Rows, Seeds, Training
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena.contestants import contestants_named, contestants_of, seeds_of
+from pegbox_runs.arena.asking.contestants import contestants_named, contestants_of, seeds_of
 from pegbox_runs.arena.spec import NAME
 
 RECIPE = Recipe(

@@ -15,10 +15,9 @@ from pegbox_hardware.disk import Disk
 from pegbox_methods.recipe import Judging, Method, Model, Output, Recipe, Rows, Seeds, Split, Training
 from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena import checking, costs, creating
-from pegbox_runs.arena.budget import Budget
-from pegbox_runs.arena.comparison_folder import all_comparisons, comparisons_root, find_comparison
-from pegbox_runs.arena.creating import (
+from pegbox_runs.arena.asking import checking, costs, creating
+from pegbox_runs.arena.asking.budget import Budget
+from pegbox_runs.arena.asking.creating import (
     CheckedComparison,
     Wanted,
     check_comparison,
@@ -26,6 +25,7 @@ from pegbox_runs.arena.creating import (
     contestants_of,
     create_comparison,
 )
+from pegbox_runs.arena.comparison_folder import all_comparisons, comparisons_root, find_comparison
 from pegbox_runs.arena.schedule import due
 from pegbox_runs.arena.spec import read_comparison
 from pegbox_runs.environment import Environment

@@ -11,7 +11,7 @@ import pytest
 from pegbox_methods.events import Failed, Finished
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.directing import start_director
+from pegbox_runs.arena.directing.start import start_director
 from pegbox_runs.continuing import continue_run
 from pegbox_runs.process_mark import process_mark
 from pegbox_runs.supervision.owner import Ownership, read_owner

@@ -13,8 +13,8 @@ import pytest
 
 from pegbox_methods.events import Failed, Finished, Notice, Phase, Started
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena import carrying, director, entry_folder, purse, records
-from pegbox_runs.arena.adding import retry_failed
+from pegbox_runs.arena.asking.adding import retry_failed
+from pegbox_runs.arena.directing import carrying, director, entry_folder, purse, records
 from pegbox_runs.arena.schedule import all_entries_count
 from pegbox_runs.arena.spec import read_comparison, read_paced
 from pegbox_runs.event_log import EventReader

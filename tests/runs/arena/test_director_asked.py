@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pegbox_methods.events import CommandAnswer, Failed, Finished, Paused, Started
-from pegbox_runs.arena import carrying
+from pegbox_runs.arena.directing import carrying
 from pegbox_runs.commands import send
 from pegbox_runs.viewing import state_of
 from tests.commands import events_of, wait_until

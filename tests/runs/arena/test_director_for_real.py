@@ -10,10 +10,10 @@ import pytest
 
 from pegbox_methods.events import Resumed, Started
 from pegbox_methods.recipe_file import recipe_from_table
+from pegbox_runs.arena.asking.contestants import contestants_named
+from pegbox_runs.arena.asking.creating import Wanted, check_comparison, create_comparison
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.contestants import contestants_named
-from pegbox_runs.arena.creating import Wanted, check_comparison, create_comparison
-from pegbox_runs.arena.directing import start_director
+from pegbox_runs.arena.directing.start import start_director
 from pegbox_runs.arena.results import read_results
 from pegbox_runs.commands import send
 from pegbox_runs.supervision.owner import read_owner

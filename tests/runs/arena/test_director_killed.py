@@ -15,9 +15,9 @@ import pytest
 
 from pegbox_methods.events import CommandAnswer, Finished, Started
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena import lanes
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.directing import start_director
+from pegbox_runs.arena.directing import lanes
+from pegbox_runs.arena.directing.start import start_director
 from pegbox_runs.arena.schedule import all_entries_count
 from pegbox_runs.arena.spec import read_comparison
 from pegbox_runs.commands import send

@@ -20,7 +20,7 @@ from pegbox_methods.recipe import (
     Training,
 )
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena.fairness import differences, on_the_same_commits, refuse_unlike
+from pegbox_runs.arena.asking.fairness import differences, on_the_same_commits, refuse_unlike
 
 PLAIN = Recipe(model=Model(name="bundled"), rows=Rows(file="/rows.jsonl"))
 

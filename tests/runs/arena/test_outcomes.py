@@ -23,8 +23,8 @@ from pegbox_methods.events import (
     WorkerEnded,
 )
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.directing.entry_folder import Ground, entry_folder
 from pegbox_runs.arena.entries import Entry, Outcome
-from pegbox_runs.arena.entry_folder import Ground, entry_folder
 from pegbox_runs.arena.outcomes import OutcomeReader, possible_entries, read_outcomes
 from pegbox_runs.arena.schedule import due
 from pegbox_runs.arena.spec import Paced, read_comparison, write_paced

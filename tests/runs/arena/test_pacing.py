@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pegbox_runs.arena.directing.pacing import pace, seconds_left, seconds_needed, seeds_that_fit
 from pegbox_runs.arena.entries import Entry, Outcome
-from pegbox_runs.arena.pacing import pace, seconds_left, seconds_needed, seeds_that_fit
 from pegbox_runs.arena.schedule import due
 from pegbox_runs.arena.spec import Comparison, Paced
 from tests.runs.arena.made_up_comparisons import comparison, done, failed, losses

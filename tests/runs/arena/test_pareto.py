@@ -7,8 +7,8 @@ import subprocess
 import sys
 from typing import Any
 
-from pegbox_runs.arena.pareto import figure_on, pareto_of
 from pegbox_runs.arena.results import ContestantResult, Interval
+from pegbox_runs.arena.verdict.pareto import figure_on, pareto_of
 
 
 def contestant(
@@ -71,7 +71,7 @@ def test_memory_is_the_devices_and_on_a_cpu_the_process():
 
 
 def test_a_screen_may_ask_without_numpy():
-    code = "import sys; import pegbox_runs.arena.pareto; sys.exit('numpy' in sys.modules)"
+    code = "import sys; import pegbox_runs.arena.verdict.pareto; sys.exit('numpy' in sys.modules)"
     paths = [path for path in sys.path if path]
     done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(paths)}, check=False)
     assert done.returncode == 0

@@ -16,7 +16,7 @@ from pegbox_methods.recipe import Model
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card, method_names, origin_of
 from pegbox_methods.setting import resolve_settings
-from pegbox_runs.arena.rank_budget import NEAR, sized
+from pegbox_runs.arena.asking.rank_budget import NEAR, sized
 from pegbox_runs.models import find_model
 
 CARDS = tuple(find_card(name) for name in method_names() if origin_of(name).startswith("pegbox "))

@@ -8,8 +8,8 @@ import os
 import pytest
 
 from pegbox_methods.events import Notice
-from pegbox_runs.arena import records
-from pegbox_runs.arena.records import Records
+from pegbox_runs.arena.directing import records
+from pegbox_runs.arena.directing.records import Records
 from pegbox_runs.arena.results import Results, read_results
 from tests.runs.arena.directed import made
 

@@ -12,7 +12,7 @@ from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.entries import Entry, Outcome
 from pegbox_runs.arena.results import Results, read_results, write_results
 from pegbox_runs.arena.schedule import LEAST_ROWS_TO_PART, due
-from pegbox_runs.arena.summing_up import results_of
+from pegbox_runs.arena.verdict.summing_up import results_of
 from pegbox_runs.judging.judged import RowLosses
 from tests.runs.arena.judged_comparisons import (
     FIGURES,

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from pegbox_runs.arena.chance import Estimate, SameRows, t_quantile
-from pegbox_runs.arena.verdict import Verdict, verdict_of
+from pegbox_runs.arena.verdict.chance import Estimate, SameRows, t_quantile
+from pegbox_runs.arena.verdict.groups import Verdict, verdict_of
 from tests.runs.arena.simulated_comparisons import Design, rates, simulate, varied
 
 

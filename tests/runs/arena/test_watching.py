@@ -12,12 +12,13 @@ import pytest
 
 from pegbox_methods.events import Replanned
 from pegbox_runs import viewing
-from pegbox_runs.arena import entry_watching, watching
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.outcomes import read_outcomes
 from pegbox_runs.arena.schedule import all_entries_count
 from pegbox_runs.arena.spec import read_comparison, write_comparison
-from pegbox_runs.arena.watching import ComparisonWatch, Watched, await_more, follow_comparison, watched_now
+from pegbox_runs.arena.watching import entry_watching
+from pegbox_runs.arena.watching import watch as watching
+from pegbox_runs.arena.watching.watch import ComparisonWatch, Watched, await_more, follow_comparison, watched_now
 from tests.runs.arena.arena_folders import (
     DIVERGED,
     DONE,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.watching import Watched
+from pegbox_runs.arena.watching.watch import Watched
 from pegbox_runs.run_state import RunState
 from pegbox_tui.arena.screen import ArenaScreen
 from pegbox_tui.arena.view import EntryChoice

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pegbox_methods.recipe import Recipe
 from pegbox_runs.arena.results import ContestantResult, Interval
-from pegbox_runs.arena.watching import Contestant, EntryNow
+from pegbox_runs.arena.watching.watch import Contestant, EntryNow
 from pegbox_runs.figures import count, size
 from pegbox_runs.printable import one_line, printable
 from pegbox_tui.arena.figures import nats, rate, short_time

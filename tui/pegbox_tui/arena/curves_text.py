@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from rich.text import Text
 
-from pegbox_runs.arena.watching import Contestant, EntryNow
+from pegbox_runs.arena.watching.watch import Contestant, EntryNow
 from pegbox_runs.curve import Curve
 from pegbox_tui.arena.figures import nats, rate
 from pegbox_tui.arena.letters import Sign, signs_of

@@ -10,7 +10,7 @@ import msgspec
 from textual.message import Message
 
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.watching import Watched, await_more, follow_comparison
+from pegbox_runs.arena.watching.watch import Watched, await_more, follow_comparison
 from pegbox_tui.arena.messages import ComparisonAdvanced, ComparisonUnreadable
 
 TRY_AGAIN_SECONDS = 5.0

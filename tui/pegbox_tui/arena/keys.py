@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
-from pegbox_runs.arena.watching import Watched
+from pegbox_runs.arena.watching.watch import Watched
 
 PAGES = (("board", "Board"), ("curves", "Curves"), ("plane", "Costs"), ("card", "Contestant"), ("verdict", "Verdict"))
 """The pane that has the keys on each page, and what the page is called."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import string
 from typing import NamedTuple
 
-from pegbox_runs.arena.watching import Watched
+from pegbox_runs.arena.watching.watch import Watched
 
 COLORS = ("cyan", "yellow", "green", "magenta", "blue", "red", "bright_cyan", "bright_yellow", "bright_magenta")
 """Names of ANSI's: the terminal's theme decides what they look like."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
-from pegbox_runs.arena.watching import Watched
+from pegbox_runs.arena.watching.watch import Watched
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pegbox_runs.arena.results import ContestantResult, Interval, Results
-from pegbox_runs.arena.watching import Contestant, Watched
+from pegbox_runs.arena.watching.watch import Contestant, Watched
 from pegbox_tui.arena.letters import Sign, signs_of
 from pegbox_tui.arena.view import Sort
 

@@ -16,7 +16,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.watching import Watched
+from pegbox_runs.arena.watching.watch import Watched
 from pegbox_tui.arena.asking import continued, stopped
 from pegbox_tui.arena.board import BoardPane, HeadLines
 from pegbox_tui.arena.explanations import ARENA

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar, get_args
 
 from pegbox_runs.arena.results import Axis
-from pegbox_runs.arena.watching import Contestant, EntryNow, Watched
+from pegbox_runs.arena.watching.watch import Contestant, EntryNow, Watched
 from pegbox_runs.run_folder import RunFolder
 
 Choice = TypeVar("Choice")

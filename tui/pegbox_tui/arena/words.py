@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pegbox_runs.arena.watching import Watched
+from pegbox_runs.arena.watching.watch import Watched
 from pegbox_runs.figures import duration
 from pegbox_runs.printable import one_line
 from pegbox_tui.arena.figures import rate

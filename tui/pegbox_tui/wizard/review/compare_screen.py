@@ -16,8 +16,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena.creating import CheckedComparison
-from pegbox_runs.arena.plan_words import plan_lines
+from pegbox_runs.arena.asking.creating import CheckedComparison
+from pegbox_runs.arena.asking.plan_words import plan_lines
 from pegbox_runs.comparison import Compared
 from pegbox_runs.method_offers import Offers
 from pegbox_runs.printable import printable

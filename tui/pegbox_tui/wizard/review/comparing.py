@@ -9,7 +9,7 @@ from typing import Any
 from textual import work
 
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena.creating import CheckedComparison
+from pegbox_runs.arena.asking.creating import CheckedComparison
 from pegbox_runs.comparison import Compared, add, collected, is_among, take_out
 from pegbox_runs.drafts import Draft
 from pegbox_runs.method_offers import Offers, offers

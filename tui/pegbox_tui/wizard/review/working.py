@@ -12,10 +12,10 @@ import msgspec
 from pegbox_hardware.forecast.memory import Forecast
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena.budget import Budget
-from pegbox_runs.arena.contestants import contestants_named, contestants_of, seeds_of
-from pegbox_runs.arena.creating import CheckedComparison, Wanted, check_comparison, create_comparison
-from pegbox_runs.arena.directing import start_director
+from pegbox_runs.arena.asking.budget import Budget
+from pegbox_runs.arena.asking.contestants import contestants_named, contestants_of, seeds_of
+from pegbox_runs.arena.asking.creating import CheckedComparison, Wanted, check_comparison, create_comparison
+from pegbox_runs.arena.directing.start import start_director
 from pegbox_runs.comparison import Compared, forget
 from pegbox_runs.drafts import Draft, draft_of
 from pegbox_runs.figures import size

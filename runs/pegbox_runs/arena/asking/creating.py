@@ -13,9 +13,9 @@ import msgspec
 from pegbox_methods.advice.walk import LOOKS
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena.adding import add_contestants, retry_failed
-from pegbox_runs.arena.budget import LEAST_STEPS, MOST_STEPS, Budget, steps_for
-from pegbox_runs.arena.checking import (
+from pegbox_runs.arena.asking.adding import add_contestants, retry_failed
+from pegbox_runs.arena.asking.budget import LEAST_STEPS, MOST_STEPS, Budget, steps_for
+from pegbox_runs.arena.asking.checking import (
     checked_recipes,
     judged_recipe,
     least_steps,
@@ -24,9 +24,8 @@ from pegbox_runs.arena.checking import (
     sized_recipes,
     without_tokens,
 )
-from pegbox_runs.arena.comparison_folder import ComparisonFolder, comparisons_root
-from pegbox_runs.arena.contestants import contestants_named, contestants_of, seeds_of
-from pegbox_runs.arena.costs import (
+from pegbox_runs.arena.asking.contestants import contestants_named, contestants_of, seeds_of
+from pegbox_runs.arena.asking.costs import (
     Seconds,
     cost_of,
     machine_for,
@@ -36,7 +35,8 @@ from pegbox_runs.arena.costs import (
     total_seconds,
     walked,
 )
-from pegbox_runs.arena.fairness import refuse_unlike
+from pegbox_runs.arena.asking.fairness import refuse_unlike
+from pegbox_runs.arena.comparison_folder import ComparisonFolder, comparisons_root
 from pegbox_runs.arena.schedule import all_entries_count
 from pegbox_runs.arena.spec import MOST_SEEDS, Asked, Comparison, write_comparison
 from pegbox_runs.environment import Environment

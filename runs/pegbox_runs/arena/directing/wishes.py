@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from pegbox_methods.events import Continued, Paused
-from pegbox_runs.arena.answering import Situation, reply
-from pegbox_runs.arena.lanes import Lane
+from pegbox_runs.arena.directing.answering import Situation, reply
+from pegbox_runs.arena.directing.lanes import Lane
 from pegbox_runs.supervision import replies
 from pegbox_runs.supervision.ledger import Ledger
 from pegbox_runs.supervision.mailbox import Mailbox

@@ -8,8 +8,8 @@ import msgspec
 
 from pegbox_methods.events import Notice
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.directing.pacing import pace, seconds_left, seconds_needed, seeds_that_fit
 from pegbox_runs.arena.entries import Entry
-from pegbox_runs.arena.pacing import pace, seconds_left, seconds_needed, seeds_that_fit
 from pegbox_runs.arena.schedule import Outcomes
 from pegbox_runs.arena.spec import Comparison, write_paced
 

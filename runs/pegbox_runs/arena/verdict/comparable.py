@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pegbox_methods.recipe import Metric
-from pegbox_runs.arena.chance import Floats
 from pegbox_runs.arena.entries import Outcome
 from pegbox_runs.arena.schedule import Outcomes, choice_rows, finals_of, out_of
 from pegbox_runs.arena.spec import Comparison
+from pegbox_runs.arena.verdict.chance import Floats
 from pegbox_runs.judging.judged import Judged, Judgement, RowLosses
 
 OTHER_ROWS = (

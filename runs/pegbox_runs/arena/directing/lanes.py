@@ -17,8 +17,8 @@ from pegbox_methods.events import Failed
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.directing.entry_folder import Ground, entry_folder
 from pegbox_runs.arena.entries import Entry
-from pegbox_runs.arena.entry_folder import Ground, entry_folder
 from pegbox_runs.commands import send
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState

@@ -13,8 +13,8 @@ from pegbox_methods.events import Event, Notice
 from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.directing.entry_folder import first_ground
 from pegbox_runs.arena.entries import Outcome
-from pegbox_runs.arena.entry_folder import first_ground
 from pegbox_runs.arena.results import Results, write_results
 from pegbox_runs.arena.spec import Comparison
 from pegbox_runs.figures import gib
@@ -61,7 +61,7 @@ def results_now(
     remarks: tuple[str, ...] = (),
 ) -> Results:
     """Make the record of what is known by now. `device`: where it is trained, as torch names it; None: not known."""
-    from pegbox_runs.arena.summing_up import Facts, results_of  # brings numpy, which a director may never need
+    from pegbox_runs.arena.verdict.summing_up import Facts, results_of  # brings numpy, which a director may never need
 
     recipe, ground = next(iter(comparison.recipes.values())), first_ground(folder)
     return results_of(

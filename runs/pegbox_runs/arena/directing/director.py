@@ -1,6 +1,6 @@
 """The process that owns a comparison: carries its entries one by one until none is left, whatever was killed before.
 
-Started as `python -P -m pegbox_runs.arena.director`. It reads the comparison's folder from its standard input, a line,
+Started as `python -P -m pegbox_runs.arena.directing.director`. It reads the folder from its standard input, a line,
 and answers on its standard output whether it took it. With `--adopt` it takes the place of one that was killed.
 """
 
@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena.carrying import Director, SupplyFor
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.lanes import LaneSupply
+from pegbox_runs.arena.directing.carrying import Director, SupplyFor
+from pegbox_runs.arena.directing.lanes import LaneSupply
 from pegbox_runs.arena.outcomes import read_outcomes
 from pegbox_runs.arena.schedule import due
 from pegbox_runs.arena.spec import read_comparison

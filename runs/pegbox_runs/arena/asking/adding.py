@@ -12,7 +12,7 @@ import msgspec
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.arena.checking import (
+from pegbox_runs.arena.asking.checking import (
     checked_recipes,
     judged_recipe,
     least_steps,
@@ -20,10 +20,10 @@ from pegbox_runs.arena.checking import (
     sized_recipes,
     without_tokens,
 )
+from pegbox_runs.arena.asking.costs import cost_of, machine_for, refuse_short_of_disk, short_of_memory, walked
+from pegbox_runs.arena.asking.fairness import on_the_same_commits, refuse_unlike
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.costs import cost_of, machine_for, refuse_short_of_disk, short_of_memory, walked
 from pegbox_runs.arena.entries import Outcome
-from pegbox_runs.arena.fairness import on_the_same_commits, refuse_unlike
 from pegbox_runs.arena.outcomes import read_outcomes
 from pegbox_runs.arena.spec import Asked, Comparison, read_comparison, write_comparison
 from pegbox_runs.run_folder import RunFolder

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pegbox_runs.arena.entry_watching import EntryNow, of_seed, of_trial
 from pegbox_runs.arena.results import ContestantResult, Results, Standing
 from pegbox_runs.arena.schedule import out_of
 from pegbox_runs.arena.spec import Comparison
-from pegbox_runs.arena.still_to_come import steps_to_come, time_left
+from pegbox_runs.arena.watching.entry_watching import EntryNow, of_seed, of_trial
+from pegbox_runs.arena.watching.still_to_come import steps_to_come, time_left
 from pegbox_runs.run_state import RunState
 from pegbox_runs.time_left import TimeLeft
 

@@ -12,11 +12,11 @@ import msgspec
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.entries import Entry
-from pegbox_runs.arena.entry_watching import EntryNow, EntryWatch
 from pegbox_runs.arena.outcomes import possible_entries
 from pegbox_runs.arena.results import Results, read_results
 from pegbox_runs.arena.spec import Comparison, read_comparison
-from pegbox_runs.arena.standings import Contestant, Watched, known_by_results, told
+from pegbox_runs.arena.watching.entry_watching import EntryNow, EntryWatch
+from pegbox_runs.arena.watching.standings import Contestant, Watched, known_by_results, told
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.run_state import RunState, catch_up
 from pegbox_runs.viewing import ALIVE_SECONDS, is_deleted, mark_lost

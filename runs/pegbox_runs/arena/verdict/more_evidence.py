@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from pegbox_runs.arena.chance import LEAST_SEEDS, LEVEL, t_quantile
 from pegbox_runs.arena.results import Results
-from pegbox_runs.arena.verdict import Compared
+from pegbox_runs.arena.verdict.chance import LEAST_SEEDS, LEVEL, t_quantile
+from pegbox_runs.arena.verdict.groups import Compared
 
 SEEDS_TO_TRY = (5, 8, 12, 20)
 MOST_ROWS = 10

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from pegbox_runs.arena.chance import Floats, SameRows
-from pegbox_runs.arena.comparable import Comparable, comparable, scores_of
-from pegbox_runs.arena.contestant_figures import Basis, contestant_result
 from pegbox_runs.arena.entries import Outcome
-from pegbox_runs.arena.pareto import pareto_of
-from pegbox_runs.arena.recommendation import recommendation_of
-from pegbox_runs.arena.remarks import SEED_SHARE, is_packed, remark_on_change, remarks_on, remarks_on_one
 from pegbox_runs.arena.results import Base, ContestantResult, Pair, Results, Rows
 from pegbox_runs.arena.schedule import Outcomes, choice_rows, finals_of, loss_of, trials_of
 from pegbox_runs.arena.spec import Asked, Comparison
-from pegbox_runs.arena.verdict import Verdict, verdict_of
+from pegbox_runs.arena.verdict.chance import Floats, SameRows
+from pegbox_runs.arena.verdict.comparable import Comparable, comparable, scores_of
+from pegbox_runs.arena.verdict.contestant_figures import Basis, contestant_result
+from pegbox_runs.arena.verdict.groups import Verdict, verdict_of
+from pegbox_runs.arena.verdict.pareto import pareto_of
+from pegbox_runs.arena.verdict.recommendation import recommendation_of
+from pegbox_runs.arena.verdict.remarks import SEED_SHARE, is_packed, remark_on_change, remarks_on, remarks_on_one
 from pegbox_runs.figures import duration
 from pegbox_runs.judging.judged import Judgement
 

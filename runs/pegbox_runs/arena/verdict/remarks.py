@@ -8,13 +8,13 @@ from pegbox_methods.abilities import packs_base
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
-from pegbox_runs.arena.chance import LEAST_ROWS, LEAST_SEEDS
-from pegbox_runs.arena.comparable import is_done
-from pegbox_runs.arena.contestant_figures import Basis
 from pegbox_runs.arena.entries import Outcome
 from pegbox_runs.arena.report.digits import plain, together
 from pegbox_runs.arena.results import ContestantResult
 from pegbox_runs.arena.schedule import LEAST_ROWS_TO_PART, finals_of
+from pegbox_runs.arena.verdict.chance import LEAST_ROWS, LEAST_SEEDS
+from pegbox_runs.arena.verdict.comparable import is_done
+from pegbox_runs.arena.verdict.contestant_figures import Basis
 from pegbox_runs.printable import one_line
 
 FEW_ROWS = 10

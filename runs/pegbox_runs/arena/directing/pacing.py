@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from pegbox_runs.arena.budget import LEAST_STEPS
+from pegbox_runs.arena.asking.budget import LEAST_STEPS
 from pegbox_runs.arena.entries import Entry, Outcome
 from pegbox_runs.arena.schedule import Outcomes, due, out_of
 from pegbox_runs.arena.spec import Comparison, Paced

@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pegbox_runs.arena.chance import LEAST_SEEDS, LEVEL, SameRows, t_quantile
-from pegbox_runs.arena.comparable import Comparable, done_of, general_losses, is_done, is_finite, scores_of
 from pegbox_runs.arena.entries import Outcome
 from pegbox_runs.arena.report.names import recipe_name
 from pegbox_runs.arena.results import ContestantResult, Interval, SeedResult, Standing, Trial
 from pegbox_runs.arena.schedule import Outcomes, choice_rows, chosen_rate, finals_of, loss_of, out_of, trials_of
 from pegbox_runs.arena.spec import Comparison
-from pegbox_runs.arena.verdict import Verdict
+from pegbox_runs.arena.verdict.chance import LEAST_SEEDS, LEVEL, SameRows, t_quantile
+from pegbox_runs.arena.verdict.comparable import Comparable, done_of, general_losses, is_done, is_finite, scores_of
+from pegbox_runs.arena.verdict.groups import Verdict
 from pegbox_runs.judging.judged import Judged
 
 RateBy = Literal["recipe", "search", "search-edge"]

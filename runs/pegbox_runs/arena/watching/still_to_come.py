@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from pegbox_runs.arena.entry_watching import EntryNow
 from pegbox_runs.arena.schedule import FACTORS, KEPT
 from pegbox_runs.arena.spec import Comparison
+from pegbox_runs.arena.watching.entry_watching import EntryNow
 from pegbox_runs.time_left import TimeLeft
 
 KNOWN_SPREAD, GUESSED_SPREAD = 0.15, 0.6

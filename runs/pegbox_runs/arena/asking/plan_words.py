@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from pegbox_methods.recipe import Recipe
-from pegbox_runs.arena.creating import CheckedComparison
+from pegbox_runs.arena.asking.creating import CheckedComparison
 from pegbox_runs.arena.schedule import FACTORS, KEPT, choice_rows
 from pegbox_runs.figures import duration, size
 from pegbox_runs.printable import one_line

@@ -12,7 +12,7 @@ from pegbox_methods.abilities import inabilities
 from pegbox_methods.recipe import Method, Recipe
 from pegbox_methods.refusal import Refusal, did_you_mean
 from pegbox_methods.registry import find_card, method_names
-from pegbox_runs.arena.fairness import refuse_unlike
+from pegbox_runs.arena.asking.fairness import refuse_unlike
 from pegbox_runs.arena.spec import MOST_CONTESTANTS, MOST_SEEDS, NAME
 from pegbox_runs.printable import one_line
 

@@ -14,16 +14,16 @@ import psutil
 from pegbox_methods.events import Failed, Finished, Notice
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.directing.entry_folder import Ground
+from pegbox_runs.arena.directing.lanes import REMEDY, Carried, Lane, LaneSupply, Task, trouble
+from pegbox_runs.arena.directing.life import comparison_ended, director_started, entry_begins
+from pegbox_runs.arena.directing.purse import Purse
+from pegbox_runs.arena.directing.records import Records, results_now
+from pegbox_runs.arena.directing.wishes import Wishes
 from pegbox_runs.arena.entries import Entry
-from pegbox_runs.arena.entry_folder import Ground
-from pegbox_runs.arena.lanes import REMEDY, Carried, Lane, LaneSupply, Task, trouble
-from pegbox_runs.arena.life import comparison_ended, director_started, entry_begins
 from pegbox_runs.arena.outcomes import OutcomeReader
-from pegbox_runs.arena.purse import Purse
-from pegbox_runs.arena.records import Records, results_now
 from pegbox_runs.arena.schedule import due, is_over
 from pegbox_runs.arena.spec import read_comparison
-from pegbox_runs.arena.wishes import Wishes
 from pegbox_runs.supervision import replies
 from pegbox_runs.supervision.ledger import Ledger
 from pegbox_runs.supervision.mailbox import Mailbox

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pegbox_runs.arena.chance import LEAST_ROWS, LEVEL, Estimate, SameRows
+from pegbox_runs.arena.verdict.chance import LEAST_ROWS, LEVEL, Estimate, SameRows
 
 ROUNDING = 1e-6
 """Share of a loss below which two differ by no more than the order in which they were added up."""

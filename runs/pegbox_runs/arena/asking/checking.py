@@ -11,7 +11,7 @@ from pegbox_methods.fence import one_line_of
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import BUNDLED_GENERAL
 from pegbox_methods.refusal import Fault, Refusal
-from pegbox_runs.arena.rank_budget import sized
+from pegbox_runs.arena.asking.rank_budget import sized
 from pegbox_runs.arena.schedule import FACTORS, LEAST_ROWS_TO_PART
 from pegbox_runs.arena.spec import MOST_CONTESTANTS, NAME
 from pegbox_runs.judging.general import refuse_bad_general

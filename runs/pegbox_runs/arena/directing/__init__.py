@@ -1,0 +1,1 @@
+"""Carrying a comparison to its end, whatever is killed."""

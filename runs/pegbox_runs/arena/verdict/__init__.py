@@ -1,0 +1,1 @@
+"""What may be said of the contestants, and how sure that is."""
