@@ -42,9 +42,10 @@ def _came(now: EntryNow) -> Iterator[str]:
     outcome = now.outcome
     if now.loss is not None:
         yield f"loss {now.loss:.4f} in {duration(outcome.wall_seconds)}"
-        peak = outcome.process_peak if outcome.device_peak is None else outcome.device_peak
-        if peak is not None:
-            yield f"peak {size(peak)}"
+        if outcome.device_peak is not None:
+            yield f"peak {size(outcome.device_peak)}"
+        elif outcome.process_peak is not None:
+            yield f"peak at most {size(outcome.process_peak)}"
     elif outcome.diverged:
         yield "its loss blew up"
     elif outcome.state == "failed":
@@ -99,12 +100,11 @@ GAP, PLACE, SHORT_NAME = 2, 3, 12
 
 
 def _cells(one: ContestantResult, results: Results) -> dict[str, str]:
-    peak = one.process_peak if one.device_peak is None else one.device_peak
     return {
         "loss": "" if one.loss is None else f"{one.loss.value:.4f}",
         "behind": _behind(one, results),
         "forgot": "-" if one.forgetting is None else f"{one.forgetting.value:+.3f}",
-        "peak": size(peak, brief=True),
+        "peak": _peak(one),
         "time": "-" if one.training_seconds is None else duration(one.training_seconds.value),
         "adapter": size(one.adapter_bytes, brief=True),
         "weights": "-" if one.trainable_weights is None else count(one.trainable_weights),
@@ -112,6 +112,13 @@ def _cells(one: ContestantResult, results: Results) -> dict[str, str]:
         "tokens/s": "-" if one.tokens_per_second is None else f"{one.tokens_per_second.value:,.0f}",
         "seeds": f"{len(one.seeds)} of {len(results.seeds)}",
     }
+
+
+def _peak(one: ContestantResult) -> str:
+    """Write the peak on the device; on a CPU that of the process, which is an upper bound."""
+    if one.device_peak is None and one.process_peak is not None:
+        return f"<= {size(one.process_peak, brief=True)}"
+    return size(one.device_peak, brief=True)
 
 
 def _behind(one: ContestantResult, results: Results) -> str:

@@ -63,7 +63,8 @@ class SeedResult(msgspec.Struct, frozen=True, kw_only=True):
     device_peak: int | None = None
     """Most bytes reserved on the device; None on a CPU."""
     process_peak: int | None = None
-    """Most resident bytes of the process."""
+    """Most resident bytes of the process: an upper bound of what this training took. One process carries many, and what
+    libraries kept of those before counts too."""
     training_seconds: float
     """Sum of the steps' seconds."""
     wall_seconds: float
@@ -118,7 +119,7 @@ class ContestantResult(msgspec.Struct, frozen=True, kw_only=True):
     device_peak: int | None = None
     """Highest of its seeds. Bytes."""
     process_peak: int | None = None
-    """Highest of its seeds. Bytes."""
+    """Highest of its seeds. Bytes. An upper bound only, which hangs on the order of the trainings."""
     training_seconds: Interval | None = None
     """Of one training."""
     tokens_per_second: Interval | None = None
@@ -161,7 +162,8 @@ class Pareto(msgspec.Struct, frozen=True, kw_only=True):
     """Those that no other beats on all axes at once."""
 
     axes: tuple[Axis, ...]
-    """What they are compared on."""
+    """What they are compared on: loss, memory and time where all who are ranked have a `device_peak`, else loss, time
+    and size."""
     front: tuple[str, ...]
     """Contestants' names."""
 

@@ -70,6 +70,17 @@ def test_memory_is_the_devices_and_on_a_cpu_the_process():
     assert figure_on(contestant("a", 1.0, peak=None, process_peak=9), "memory") == 9
 
 
+def test_memory_that_is_only_an_upper_bound_is_no_axis_unless_it_is_asked_for():
+    small = contestant("small", 1.5, peak=None, process_peak=1, adapter_bytes=9)
+    others = [contestant("a", 1.0, peak=None, process_peak=9, adapter_bytes=9), contestant("b", 1.2, adapter_bytes=5)]
+    found = pareto_of([*others, small])
+    assert found.axes == ("loss", "time", "size")
+    assert found.front == ("a", "b")
+    assert "small" in pareto_of([*others, small], ("loss", "memory")).front
+    unranked = contestant("late", 1.0, place=None, peak=None)
+    assert pareto_of([contestant("a", 1.0), unranked]).axes == ("loss", "memory", "time")
+
+
 def test_a_screen_may_ask_without_numpy():
     code = "import sys; import pegbox_runs.arena.verdict.pareto; sys.exit('numpy' in sys.modules)"
     paths = [path for path in sys.path if path]

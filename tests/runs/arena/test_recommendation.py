@@ -33,7 +33,8 @@ def test_of_two_the_other_is_named():
 def test_of_tied_ones_the_cheapest_is_taken_with_its_costs():
     said = compared(
         {"lora": 1.003, "dora": 1.0, "ia3": 1.6},
-        dora={"process_peak": 2 * 2**30, "training_seconds": 120.0},
+        lora={"device_peak": 2**30},
+        dora={"device_peak": 2 * 2**30, "training_seconds": 120.0},
     ).recommendation
     assert "can't be told apart on 100 held-out rows over 3 seeds" in said
     assert "may be chance" in said
@@ -43,8 +44,8 @@ def test_of_tied_ones_the_cheapest_is_taken_with_its_costs():
 def test_who_takes_less_of_something_else_is_named():
     said = compared(
         {"lora": 1.003, "dora": 1.0},
-        dora={"process_peak": 4 * 2**30},
-        lora={"training_seconds": 90.0},
+        dora={"device_peak": 4 * 2**30},
+        lora={"device_peak": 2**30, "training_seconds": 90.0},
     ).recommendation
     assert (
         "Of them lora takes the least memory (1.00 GiB), though dora takes less time (1 min 00 s): take lora." in said
@@ -56,14 +57,22 @@ def test_costs_that_differ_by_no_more_than_they_vary_speak_for_nobody():
     assert "No cost that was measured speaks for another" in said
 
 
-def test_a_process_memory_must_differ_by_more_to_speak_for_anybody():
-    levels, more = {"lora": 1.003, "dora": 1.0}, 1.2 * 2**30
-    on_a_cpu = compared(levels, dora={"process_peak": int(more)})
+def test_the_memory_of_a_process_speaks_for_nobody():
+    levels, more = {"lora": 1.003, "dora": 1.0}, 4 * 2**30
+    on_a_cpu = compared(levels, dora={"process_peak": more})
     assert "No cost that was measured" in on_a_cpu.recommendation
-    assert any("a process which carries one training after another" in remark for remark in on_a_cpu.remarks)
-    on_a_gpu = compared(levels, lora={"device_peak": 2**30}, dora={"device_peak": int(more)})
+    assert "GiB" not in on_a_cpu.recommendation
+    assert on_a_cpu.pareto is not None
+    assert on_a_cpu.pareto.axes == ("loss", "time", "size")
+    assert sum("as an upper bound" in remark for remark in on_a_cpu.remarks) == 1
+    on_a_gpu = compared(levels, lora={"device_peak": 2**30}, dora={"device_peak": more})
     assert "Of them lora takes the least memory" in on_a_gpu.recommendation
-    assert not any("a process which carries" in remark for remark in on_a_gpu.remarks)
+    assert not any("upper bound" in remark for remark in on_a_gpu.remarks)
+
+
+def test_one_device_peak_that_lacks_keeps_memory_out_of_it():
+    said = compared({"lora": 1.003, "dora": 1.0}, lora={"device_peak": 2**20}, dora={"process_peak": 2**40})
+    assert "memory" not in said.recommendation
 
 
 def test_the_gap_that_is_told_is_that_of_the_one_that_is_recommended():
@@ -92,8 +101,11 @@ def test_when_none_beats_the_base_none_is_recommended():
 
 
 def test_a_much_cheaper_one_with_a_little_more_loss_is_named():
+    dear, cheap = {"training_seconds": 600.0}, 2**30
+    on_a_cpu = compared({"full": 1.0, "ia3": 1.04}, full={**dear, "process_peak": 8 * cheap}).recommendation
+    assert "ia3 takes 1 min 00 s of time in place of 10 min 00 s" in on_a_cpu
     said = compared(
-        {"full": 1.0, "ia3": 1.04}, full={"training_seconds": 600.0, "process_peak": 8 * 2**30}
+        {"full": 1.0, "ia3": 1.04}, full={**dear, "device_peak": 8 * cheap}, ia3={"device_peak": cheap}
     ).recommendation
     assert said.startswith("Take full")
     assert "ia3 takes 1.00 GiB of memory in place of 8.00 GiB and 1 min 00 s of time in place of 10 min 00 s" in said

@@ -12,7 +12,7 @@ from pegbox_runs.arena.results import ContestantResult, Interval
 from pegbox_runs.arena.watching.watch import Contestant, EntryNow
 from pegbox_runs.figures import count, size
 from pegbox_runs.printable import one_line, printable
-from pegbox_tui.arena.figures import nats, rate, short_time
+from pegbox_tui.arena.figures import brief_memory, nats, rate, short_time
 from pegbox_tui.arena.rows import difference, memory_of
 from pegbox_tui.arena.view import Scene
 
@@ -99,7 +99,9 @@ def _result(result: ContestantResult, scene: Scene) -> Iterator[Text]:
         yield _fact(metric, _ranged(score) + ("" if base is None else f"; its base model {nats(base)}"))
     if result.forgetting is not None:
         yield _fact("forgot", f"{_ranged(result.forgetting, sign=True)} nats on general rows")
-    costs = [f"memory {size(memory_of(result))}"]
+    memory = memory_of(result)
+    bound = "at most " if memory is not None and result.device_peak is None else ""
+    costs = [f"memory {bound}{size(memory)}"]
     if result.training_seconds is not None:
         costs.append(f"a training {short_time(result.training_seconds.value)}")
     if result.tokens_per_second is not None:
@@ -117,14 +119,19 @@ def _seeds(one: Contestant, scene: Scene) -> Iterator[Text]:
     for entry in one.finals:
         seed = results.get(entry.entry.seed)
         speed = seed.tokens_per_second if seed else None
-        memory = entry.outcome.device_peak or entry.outcome.process_peak
+        at_most = entry.outcome.device_peak is None
+        memory = entry.outcome.process_peak if at_most else entry.outcome.device_peak
         line = Text(no_wrap=True)
         line.append(f"{entry.entry.seed:>8} {nats(entry.loss):>8} {seed.kept_step if seed else '-':>9} ")
-        line.append(f"{size(memory, brief=True):>9} {short_time(entry.outcome.training_seconds or None):>9} ")
-        line.append(f"{'-' if speed is None else count(speed):>9}  {_state(entry)}")
+        line.append(
+            f"{brief_memory(memory, at_most=at_most):>9} {short_time(entry.outcome.training_seconds or None):>9} "
+        )
+        line.append(f"{'-' if speed is None else count(speed):>9}  {entry.doing or entry.state}")
         if entry.entry.seed == scene.seed:
             line.stylize("bold reverse")
         yield line
+        if entry.state == "running":
+            yield _fact("", _state(entry))  # behind the figures 80 columns have no room for it
 
 
 def _state(entry: EntryNow) -> str:

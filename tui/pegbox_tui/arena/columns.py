@@ -11,7 +11,7 @@ from rich.text import Text
 from pegbox_runs.arena.results import Base
 from pegbox_runs.figures import count, size
 from pegbox_runs.printable import one_line
-from pegbox_tui.arena.figures import nats, short_time
+from pegbox_tui.arena.figures import brief_memory, nats, short_time
 from pegbox_tui.arena.rows import Row
 from pegbox_tui.arena.view import Sort
 from pegbox_tui.shell.progress_bar import bar
@@ -22,6 +22,8 @@ BAR_CELLS = 4
 SHORTEST_NAME, LONGEST_NAME = 6, 16
 """Cells that names get at least where there is no room for them, and before figures give way to them."""
 BASE = "base model"
+STEPPING = {"training", "evaluating"}
+"""What an entry is at while its steps go on."""
 
 
 class Column(NamedTuple):
@@ -55,6 +57,8 @@ def state_in_words(row: Row) -> str:
     """Say what a contestant is at, with a bar where one of its entries is being trained."""
     one = row.contestant
     running = one.running
+    if running is not None and running.doing not in STEPPING:
+        return f"● {running.doing}"  # its steps stand still meanwhile
     if running is not None:
         return f"● {bar(running.share, BAR_CELLS)} {100 * running.share:3.0f} %"
     return STATES[one.standing][0]
@@ -112,9 +116,10 @@ DIFFERENCE = Column(
 )
 MEMORY = Column(
     "memory",
-    8,
-    lambda row: size(row.memory, brief=True),
-    "Its highest peak: of the device, or of the process on a CPU.",
+    9,
+    lambda row: brief_memory(row.memory, at_most=row.at_most),
+    "Its highest peak on the device. On a CPU ≤ stands before it: at most, since trainings share a process, which keeps "
+    "some memory of those before.",
     "memory",
 )
 TIME = Column(

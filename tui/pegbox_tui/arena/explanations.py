@@ -53,7 +53,8 @@ PANES = {
         "Each contestant by its letter: the lower, the better it guesses; the further left, the less it costs. Those "
         "in brackets are beaten by nobody both ways, and the dots between them show where a better one would have to "
         "lie. Whoever isn't among them is worse than another one in both. x takes the next cost: peak memory, training "
-        "time, adapter's size, forgetting.",
+        "time, adapter's size, forgetting. On a CPU memory is an upper bound: trainings share a process, and who takes "
+        "less can't be told from it.",
         "the front of Pareto: what can't be bettered in one without loss in the other",
     ),
     "card": Explanation(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from pegbox_runs.figures import size
 from pegbox_tui.chart.scale import brief
 
 
@@ -12,6 +13,11 @@ def nats(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "-"
     return f"{value:.4f}" if abs(value) < 10 else brief(value)
+
+
+def brief_memory(number: int | None, *, at_most: bool) -> str:
+    """Write peak bytes in at most 9 characters; a dash for none. `at_most`: it is an upper bound."""
+    return f"{'≤ ' if at_most and number is not None else ''}{size(number, brief=True)}"
 
 
 def short_time(seconds: float | None) -> str:

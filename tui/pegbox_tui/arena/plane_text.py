@@ -66,7 +66,14 @@ def plane_title(scene: Scene) -> str:
     """Say what is held against what."""
     points = points_of(scene, scene.view.cost)
     unit = unit_of(scene.view.cost, points)
-    return f"loss by {TITLES[scene.view.cost]}, {unit.name} · x: other costs"
+    bound = "at most, " if is_bound(scene) else ""
+    return f"loss by {TITLES[scene.view.cost]}, {bound}{unit.name} · x: other costs"
+
+
+def is_bound(scene: Scene) -> bool:
+    """Tell whether what the loss is held against is an upper bound: the memory on a CPU."""
+    rows = rows_of(scene.watched, "place")
+    return scene.view.cost == "memory" and any(row.at_most and row.memory is not None for row in rows)
 
 
 def plane_lines(scene: Scene, width: int, height: int, *, ascii: bool) -> list[Text]:  # noqa: A002 - Look's own word
@@ -77,7 +84,8 @@ def plane_lines(scene: Scene, width: int, height: int, *, ascii: bool) -> list[T
         return [Text(""), Text(_nothing(scene), "dim")]
     unit = unit_of(axis, points)
     names = ", ".join(one.name for one in front(points))
-    said = Text(f"( ) nobody is better on both: {names}", no_wrap=True)
+    how = "nobody is better on both by these upper bounds" if is_bound(scene) else "nobody is better on both"
+    said = Text(f"( ) {how}: {names}", no_wrap=True)
     said.truncate(width, overflow="ellipsis")
     return [said, *drawn_plane(points, width, height - 1, ascii=ascii, unit=unit.divisor)]
 

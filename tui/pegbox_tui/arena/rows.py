@@ -39,6 +39,8 @@ class Row:
     difference: str = ""
     """To the best: `best`, `tied`, `+0.0123`."""
     memory: int | None = None
+    at_most: bool = False
+    """Whether the memory is an upper bound: that of a process which carried other trainings too."""
     seconds: float | None = None
     speed: float | None = None
     size: int | None = None
@@ -69,6 +71,7 @@ def _row(one: Contestant, sign: Sign, results: Results | None) -> Row:
         interval=known,
         difference=difference(result, results) if result and results else "",
         memory=memory_of(result),
+        at_most=result is not None and result.device_peak is None,
         seconds=result.training_seconds.value if result and result.training_seconds else None,
         speed=result.tokens_per_second.value if result and result.tokens_per_second else None,
         size=result.adapter_bytes if result else None,
@@ -77,8 +80,10 @@ def _row(one: Contestant, sign: Sign, results: Results | None) -> Row:
 
 
 def memory_of(result: ContestantResult | None) -> int | None:
-    """Give the peak on the device, or on a CPU that of the process."""
-    return None if result is None else result.device_peak or result.process_peak
+    """Give the peak on the device, or on a CPU that of the process, which is an upper bound."""
+    if result is None:
+        return None
+    return result.process_peak if result.device_peak is None else result.device_peak
 
 
 def difference(result: ContestantResult, results: Results) -> str:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from pegbox_runs.arena.report import digits
 from pegbox_runs.arena.report.charts.search_chart import search_chart
-from pegbox_runs.arena.report.leaderboard import on_device, place
+from pegbox_runs.arena.report.leaderboard import memory_of, place
 from pegbox_runs.arena.report.wording import METRICS, STANDINGS, rate_by, setting
 from pegbox_runs.arena.results import ContestantResult, Results, SeedResult
 
@@ -60,7 +60,7 @@ def seed_row(seed: SeedResult, results: Results) -> SeedRow:
         loss=digits.loss(seed.loss),
         loss_all=digits.loss(seed.loss_all),
         kept_step=f"{seed.kept_step:,}",
-        memory=digits.memory(seed.device_peak if on_device(results) else seed.process_peak),
+        memory=memory_of(seed, results),
         seconds=digits.seconds_once(seed.training_seconds),
         recipe=seed.recipe,
         changed=seed.changed,
@@ -109,7 +109,7 @@ def _facts(one: ContestantResult) -> Iterator[tuple[str, str]]:
     if one.device_peak is not None:
         yield "Peak memory of the GPU", digits.memory(one.device_peak)
     if one.process_peak is not None:
-        yield "Peak memory of the process", digits.memory(one.process_peak)
+        yield "Peak memory of the process", digits.memory_at_most(one.process_peak)
     if one.training_seconds is not None:
         yield "Training time", digits.together(digits.seconds(one.training_seconds))
     if one.tokens_per_second is not None:

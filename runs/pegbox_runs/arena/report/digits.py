@@ -78,6 +78,11 @@ def memory(number: int | None) -> str:
     return bytes_(number)
 
 
+def memory_at_most(number: int | None) -> str:
+    """Write peak bytes of a process that carried other trainings too: an upper bound."""
+    return NO_FIGURE if number is None else f"≤ {memory(number)}"
+
+
 def bytes_(number: int | None) -> str:
     """Write bytes in the unit that fits."""
     return NO_FIGURE if number is None else size(number)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pegbox_methods.recipe import Metric
 from pegbox_runs.arena.report import digits
 from pegbox_runs.arena.report.wording import METRICS, STANDINGS
-from pegbox_runs.arena.results import ContestantResult, Interval, Results
+from pegbox_runs.arena.results import ContestantResult, Interval, Results, SeedResult
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ def to_the_best(one: ContestantResult, results: Results) -> Interval | None:
     return None
 
 
-def memory_of(one: ContestantResult, results: Results) -> int | None:
-    """Give the peak memory that the report tells: the device's where any is known, else the process's. Bytes."""
-    return one.device_peak if on_device(results) else one.process_peak
+def memory_of(one: ContestantResult | SeedResult, results: Results) -> str:
+    """Write the peak memory that the report tells: the device's where any is known, else the most of the process."""
+    return digits.memory(one.device_peak) if on_device(results) else digits.memory_at_most(one.process_peak)
 
 
 def on_device(results: Results) -> bool:
@@ -126,8 +126,8 @@ def _columns(results: Results) -> Iterator[tuple[Column, str, _Filler]]:
     yield Column("Loss", "nats per token"), "loss", lambda one: _loss(one)
     if results.pairs:
         yield Column("More than the first", "nats per token"), "", lambda one: _difference(one, results)
-    memory = Column("Peak memory", "of the GPU" if on_device(results) else "of the process")
-    yield memory, "", lambda one: Cell(digits.memory(memory_of(one, results)))
+    memory = Column("Peak memory", "of the GPU" if on_device(results) else "of the process, at most")
+    yield memory, "", lambda one: Cell(memory_of(one, results))
     yield Column("Training time"), "", lambda one: Cell(*digits.seconds(one.training_seconds))
     yield Column("Tokens", "per second"), "", lambda one: Cell(*digits.rate(one.tokens_per_second))
     yield Column("Adapter"), "", lambda one: Cell(digits.bytes_(one.adapter_bytes))

@@ -7,19 +7,25 @@ from collections.abc import Sequence
 
 from pegbox_runs.arena.results import Axis, ContestantResult, Interval, Pareto
 
-DEFAULT_AXES: tuple[Axis, ...] = ("loss", "memory", "time")
+ON_DEVICE: tuple[Axis, ...] = ("loss", "memory", "time")
+"""What is compared where each one's memory is known."""
+WITHOUT_MEMORY: tuple[Axis, ...] = ("loss", "time", "size")
+"""The same on a CPU, where a process' peak is only the most that a training may have taken."""
 
 
-def pareto_of(contestants: Sequence[ContestantResult], axes: Sequence[Axis] = DEFAULT_AXES) -> Pareto:
+def pareto_of(contestants: Sequence[ContestantResult], axes: Sequence[Axis] | None = None) -> Pareto:
     """Find those that no other beats: is as good on each axis, and better on one.
 
     Figures count as they were measured, the loss too: who can't be told apart from a better one by chance isn't equal
     to it, and stays on the front for any advantage it has shown. So nobody is taken off it without a figure, and some
     may be on it by luck. Two that are alike on all axes are both on it.
+    `axes`: None: loss, memory and time where memory is known of all, else loss, time and size.
     Axes on which nobody has a figure are left out; who lacks one on an axis that is left isn't compared.
     Returns: the axes that were compared on, and the front in the contestants' order.
     """
     ranked = [one for one in contestants if one.place is not None]
+    if axes is None:
+        axes = ON_DEVICE if knows_memory(ranked) else WITHOUT_MEMORY
     told = tuple(axis for axis in dict.fromkeys(axes) if any(figure_on(one, axis) is not None for one in ranked))
     points: dict[str, tuple[float, ...]] = {}
     for one in ranked:
@@ -45,8 +51,13 @@ def figure_on(contestant: ContestantResult, axis: Axis) -> float | None:
 
 
 def memory_of(contestant: ContestantResult) -> int | None:
-    """Give the bytes that decide where it fits: the device's, and on a CPU the process'."""
+    """Give the peak on the device, and on a CPU that of the process, which is an upper bound."""
     return contestant.process_peak if contestant.device_peak is None else contestant.device_peak
+
+
+def knows_memory(contestants: Sequence[ContestantResult]) -> bool:
+    """Tell whether memory can be held against each other: a device's is each one's own, a process' is an upper bound."""
+    return all(one.device_peak is not None for one in contestants)
 
 
 def _beats(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -9,7 +9,7 @@ from pegbox_runs.arena.report.digits import bytes_, memory, number, plain, secon
 from pegbox_runs.arena.results import Axis, ContestantResult, Interval, Results
 from pegbox_runs.arena.verdict.groups import Compared, Verdict
 from pegbox_runs.arena.verdict.more_evidence import what_would_tell
-from pegbox_runs.arena.verdict.pareto import figure_on, pareto_of
+from pegbox_runs.arena.verdict.pareto import figure_on, knows_memory, pareto_of
 
 SMALL_LOSS = 0.05
 """Share of what the best one gained that a cheaper one may lose, and still be worth a word."""
@@ -17,12 +17,9 @@ MUCH_CHEAPER = 0.8
 """Share of the memory or time that such a one takes at most."""
 AS_CHEAP = 1.05
 """Memory and time that are this much above the least are as good as the least: they vary by as much of themselves."""
-AS_CHEAP_PROCESS = 1.25
-"""The same for a process' memory: entries share one, and find in it what those before them left."""
 NOTABLE_FORGETTING = 0.05
 """Nats per token of general rows."""
 MOST_NAMES = 4
-COSTS: tuple[Axis, ...] = ("memory", "time", "size")
 
 
 def recommendation_of(results: Results, verdict: Verdict) -> str:
@@ -88,36 +85,35 @@ def _tie(pair: Compared, tied: Sequence[ContestantResult], results: Results) -> 
 
 def _why_cheapest(pick: ContestantResult, tied: Sequence[ContestantResult]) -> str:
     """Say what speaks for one of those that are tied."""
-    least = [told for axis in COSTS[:2] if (told := _least(pick, tied, axis))]
+    axes = _costs(tied)
+    least = [told for axis in axes if (told := _least(pick, tied, axis))]
     if not least and (told := _least(pick, tied, "size")):
         least = [told]
     if not least:
         return f"No cost that was measured speaks for another: take {pick.name}, or the one of them that you know best."
-    other = next(
-        (told for axis in COSTS[:2] for one in tied if one is not pick and (told := _less(one, pick, axis))), ""
-    )
+    other = next((told for axis in axes for one in tied if one is not pick and (told := _less(one, pick, axis))), "")
     return f"Of them {pick.name} takes the least {' and '.join(least)}{other}: take {pick.name}."
 
 
 def _less(one: ContestantResult, pick: ContestantResult, axis: Axis) -> str:
     """Say that another takes noticeably less of something than the one that is picked; empty: it doesn't."""
     own, other = figure_on(one, axis), figure_on(pick, axis)
-    if own is None or other is None or other <= _as_cheap(one, axis) * own:
+    if own is None or other is None or other <= AS_CHEAP * own:
         return ""
     return f", though {one.name} takes less {_cost(one, axis)}"
 
 
 def _least(pick: ContestantResult, tied: Sequence[ContestantResult], axis: Axis) -> str:
     """Name what a contestant needs less of than some other does, and not noticeably more than any; empty: nothing."""
-    own, margin = figure_on(pick, axis), _as_cheap(pick, axis)
+    own = figure_on(pick, axis)
     others = [figure for one in tied if one is not pick and (figure := figure_on(one, axis)) is not None]
-    if own is None or not others or own > margin * min(others) or max(others) <= margin * own:
+    if own is None or not others or own > AS_CHEAP * min(others) or max(others) <= AS_CHEAP * own:
         return ""
     return _cost(pick, axis)
 
 
 def _cheapest(tied: Sequence[ContestantResult]) -> ContestantResult:
-    """Give the one whose memory and time, as shares of the least, have the smallest product.
+    """Give the one whose costs (memory where it is known, and time), as shares of the least, have the smallest product.
 
     The adapter's size and then the loss decide where that is no more than what such figures vary by.
     """
@@ -127,11 +123,17 @@ def _cheapest(tied: Sequence[ContestantResult]) -> ContestantResult:
         for axis in axes:
             own, known = figure_on(one, axis), [figure_on(other, axis) for other in tied]
             least = min((figure for figure in known if figure is not None and figure > 0), default=None)
-            if own is not None and least is not None and own > _as_cheap(one, axis) * least:
+            if own is not None and least is not None and own > AS_CHEAP * least:
                 product *= own / least
         return product
 
-    return min(tied, key=lambda one: (costs(one, COSTS[:2]), costs(one, COSTS[2:]), one.loss.value if one.loss else 0))
+    axes = _costs(tied)
+    return min(tied, key=lambda one: (costs(one, axes), costs(one, ["size"]), one.loss.value if one.loss else 0))
+
+
+def _costs(some: Sequence[ContestantResult]) -> tuple[Axis, ...]:
+    """Give the costs that speak for or against some: memory only where it is known, and not an upper bound."""
+    return ("memory", "time") if knows_memory(some) else ("time",)
 
 
 def _but(pick: ContestantResult, ranked: Sequence[ContestantResult], results: Results) -> Iterator[str]:
@@ -170,7 +172,7 @@ def _much_cheaper(pick: ContestantResult, ranked: Sequence[ContestantResult]) ->
         if not 0 < one.loss.value - pick.loss.value <= SMALL_LOSS * -pick.change.value:
             continue
         told = []
-        for axis in COSTS[:2]:
+        for axis in _costs((one, pick)):
             own, other = figure_on(one, axis), figure_on(pick, axis)
             if own is not None and other is not None and own <= MUCH_CHEAPER * other:
                 told.append(f"{_figure(one, axis)} of {axis} in place of {_figure(pick, axis)}")
@@ -227,10 +229,6 @@ def _evidence(results: Results) -> str:
 
 def _loss(one: ContestantResult) -> str:
     return together(plain(one.loss))
-
-
-def _as_cheap(one: ContestantResult, axis: Axis) -> float:
-    return AS_CHEAP_PROCESS if axis == "memory" and one.device_peak is None else AS_CHEAP
 
 
 def _cost(one: ContestantResult, axis: Axis) -> str:

@@ -36,10 +36,10 @@ def remarks_on(basis: Basis, *, complete: bool) -> Iterator[str]:
         if all(map(is_packed, basis.comparison.recipes.values())):
             yield "All contestants pack the base model into 4 bits; its own figures are those of the packed one."
     done = [one for name in basis.compared.names for one in _done(name, basis)]
-    if len(done) > 1 and all(one.device_peak is None for one in done):
+    if any(one.device_peak is None for one in done):
         yield (
-            "Peak memory is that of a process which carries one training after another: a later one finds in it what "
-            "those before it left, so that small differences mean nothing."
+            "Memory is told as an upper bound, and decides nothing: on a CPU trainings share a process, which keeps some "
+            "memory of those before, so that the same training may show more or less by its place in the order."
         )
     yield from _on_the_budget(basis)
     if not complete:

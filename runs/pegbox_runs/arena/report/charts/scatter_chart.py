@@ -11,7 +11,7 @@ from pegbox_runs.arena.report import digits
 from pegbox_runs.arena.report.charts.frame import across_title, axes_picture
 from pegbox_runs.arena.report.charts.scales import Scale, drawable, linear, logarithmic, without_far_ones
 from pegbox_runs.arena.report.charts.svg import Look, layer, line, path, percent, sign, tag
-from pegbox_runs.arena.report.leaderboard import memory_of, on_device
+from pegbox_runs.arena.report.leaderboard import on_device
 from pegbox_runs.arena.results import ContestantResult, Interval, Results
 from pegbox_runs.figures import duration
 
@@ -45,17 +45,27 @@ class _Point:
 
 
 def costs(results: Results) -> tuple[Cost, ...]:
-    """Give what the report holds against the loss: memory and time."""
-    where = "GPU" if on_device(results) else "process"
+    """Give what the report holds against the loss: memory and time; on a CPU time and the adapter's size.
+
+    There memory is known as an upper bound only, by which nobody can be said to beat another.
+    """
     unit, divisor, letters = _time_unit(results)
+    memory = Cost(
+        "memory",
+        "Loss against memory",
+        lambda one: None if one.device_peak is None else one.device_peak / 2**30,
+        "peak memory of the GPU, GiB",
+        lambda gib: digits.memory(round(gib * 2**30)),
+    )
+    size = Cost(
+        "size",
+        "Loss against the adapter's size",
+        lambda one: None if one.adapter_bytes is None else one.adapter_bytes / 2**20,
+        "adapter on the disk, MiB",
+        lambda mib: digits.bytes_(round(mib * 2**20)),
+    )
     return (
-        Cost(
-            "memory",
-            "Loss against memory",
-            lambda one: None if (known := memory_of(one, results)) is None else known / 2**30,
-            f"peak memory of the {where}, GiB",
-            lambda gib: digits.memory(round(gib * 2**30)),
-        ),
+        memory if on_device(results) else size,
         Cost(
             "time",
             "Loss against time",
