@@ -53,6 +53,12 @@ def test_the_base_model_is_row_zero_and_what_failed_stands_below(capsys: pytest.
     assert "Mind: rslora has 2 of 3 seeds." in lines
 
 
+def test_the_memory_of_a_process_is_told_as_an_upper_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    on_a_cpu = results(contestant("lora", 1.4312, 1, 1, device_peak=None))
+    show_results(on_a_cpu, made_comparison(), Console(width=100))
+    assert "<= 2.0 GiB" in capsys.readouterr().out
+
+
 @pytest.fixture
 def over() -> ComparisonFolder:
     """One in which one contestant came to a loss and the other broke."""

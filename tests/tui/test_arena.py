@@ -257,6 +257,21 @@ async def test_every_page_sort_and_cost_can_be_reached_by_keys() -> None:
         assert len(list(arena(app).commands())) > 15
 
 
+@pytest.mark.parametrize(("look", "sign"), [(Look(), "≤ 2.0 GiB"), (Look(ascii=True), "<=2.0 GiB")])
+async def test_the_memory_of_a_process_is_told_as_an_upper_bound(look: Look, sign: str) -> None:
+    folder = made("lora", "dora")
+    made_up = (contestant("lora", 1.4, 1, 1, device_peak=None), contestant("dora", 1.5, 2, 2, device_peak=None))
+    write_results(results(*made_up), folder)
+    app = app_of(folder, look)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await known(pilot)
+        await shows(pilot, sign)
+        await pilot.press("4")
+        await shows(pilot, "memory at most 2.00 GiB")
+        await pilot.press("3")
+        await shows(pilot, "loss by peak memory, at most, GiB", "by these upper bounds")
+
+
 async def test_tab_turns_pages_where_one_pane_is_seen_and_else_moves_the_keys() -> None:
     app = app_of(four())
     async with app.run_test() as pilot:

@@ -53,7 +53,8 @@ class SeedResult(msgspec.Struct, frozen=True, kw_only=True):
     loss: float
     """On the rows of the verdict, in nats per token, of the weights that were kept."""
     loss_all: float
-    """On all held-out rows: what the run's own evaluation told."""
+    """On all held-out rows: the run's own evaluation of the same weights, added up in another order, so that the two
+    agree to about a millionth, not to the bit."""
     kept_step: int
     """After which optimizer step the kept weights were."""
     general: float | None = None
@@ -117,13 +118,13 @@ class ContestantResult(msgspec.Struct, frozen=True, kw_only=True):
     base_scores: dict[Metric, float] = {}
     """The same of its own base model, before the training."""
     device_peak: int | None = None
-    """Highest of its seeds. Bytes."""
+    """Bytes. Highest of the seeds that are compared; of all that are done where it isn't compared."""
     process_peak: int | None = None
-    """Highest of its seeds. Bytes. An upper bound only, which hangs on the order of the trainings."""
+    """Bytes. Highest of the same seeds. An upper bound only, which hangs on the order of the trainings."""
     training_seconds: Interval | None = None
-    """Of one training."""
+    """Of one training, over the same seeds."""
     tokens_per_second: Interval | None = None
-    """Trained on, without padding, in a second of training."""
+    """Trained on, without padding, in a second of training, over the same seeds."""
     adapter_bytes: int | None = None
     """What its adapter takes on the disk."""
     trainable_weights: int | None = None
@@ -159,7 +160,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pareto(msgspec.Struct, frozen=True, kw_only=True):
-    """Those that no other beats on all axes at once."""
+    """Those that no other beats on all axes at once, of those that are better than their own base model."""
 
     axes: tuple[Axis, ...]
     """What they are compared on: loss, memory and time where all who are ranked have a `device_peak`, else loss, time
@@ -209,7 +210,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     seeds: tuple[int, ...]
     """Each contestant is trained once with each."""
     compared_seeds: tuple[int, ...] = ()
-    """Those that all who are ranked have done: the means and ranges of their losses are over these."""
+    """Those that all who are ranked have done: the means and ranges of their losses are over these, and
+    so are those of their time, tokens per second and memory."""
     steps: int | None = None
     """Of each training that counts."""
     effective_batch: int
@@ -234,7 +236,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     winner: str | None = None
     """Who is better than every other, if it can be told."""
     pareto: Pareto | None = None
-    """None: nobody is ranked yet."""
+    """None: nobody is ranked yet, or nobody is better than its own base model."""
     recommendation: str = ""
     """One or a few sentences that say what they rest on."""
     remarks: tuple[str, ...] = ()

@@ -143,7 +143,15 @@ def test_the_leaderboard_leaves_out_columns_that_nobody_fills() -> None:
     assert {column.title for column in leaderboard(usual()).columns} >= {"Forgetting", "Exact match", "ROUGE-L"}
     assert not {column.title for column in leaderboard(won()).columns} & {"Forgetting", "Exact match", "Token F1"}
     (memory,) = (column for column in leaderboard(won()).columns if column.title == "Peak memory")
-    assert memory.unit == "of the process"
+    assert memory.unit == "of the process, at most"
+
+
+def test_the_memory_of_a_process_is_told_as_an_upper_bound_and_held_against_no_loss() -> None:
+    assert memory_of(won().contestants[0], won()).startswith("≤ ")
+    assert memory_of(usual().contestants[0], usual()) == "1.35 GiB"
+    assert dict(cards(won())[0].facts)["Peak memory of the process"].startswith("≤ ")
+    assert [cost.key for cost in costs(won())] == ["size", "time"]
+    assert [cost.key for cost in costs(usual())] == ["memory", "time"]
 
 
 def test_the_difference_to_the_first_is_the_pairs_own_in_either_direction() -> None:

@@ -85,9 +85,14 @@ def plane_lines(scene: Scene, width: int, height: int, *, ascii: bool) -> list[T
     unit = unit_of(axis, points)
     names = ", ".join(one.name for one in front(points))
     how = "nobody is better on both by these upper bounds" if is_bound(scene) else "nobody is better on both"
-    said = Text(f"( ) {how}: {names}", no_wrap=True)
+    said = Text(f"( ) {how}: {names}" if len(points) > 1 else _alone(scene, names), no_wrap=True)
     said.truncate(width, overflow="ellipsis")
     return [said, *drawn_plane(points, width, height - 1, ascii=ascii, unit=unit.divisor)]
+
+
+def _alone(scene: Scene, name: str) -> str:
+    alone = len(scene.watched.contestants) == 1
+    return f"{name} is {'the only contestant' if alone else 'alone so far'}: one point compares nothing"
 
 
 def _nothing(scene: Scene) -> str:

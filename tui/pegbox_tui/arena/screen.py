@@ -68,6 +68,8 @@ class ArenaScreen(Screen[EntryChoice | None]):
         self._folder = folder
         self._leave_at_end = leave_at_end
         self._back = back
+        self.went_back = False
+        """Whether it was left by Escape."""
         self._left = threading.Event()
         self._drawn_at = float("-inf")
         self._later: Timer | None = None
@@ -151,8 +153,9 @@ class ArenaScreen(Screen[EntryChoice | None]):
         self.dismiss(None)
 
     def action_back(self) -> None:
-        """Leave as `q` does."""
-        self.action_leave()
+        """Go back to where it was opened from."""
+        self.went_back = True
+        self.dismiss(None)
 
     def action_page(self, number: int) -> None:
         """Show a page, counted from 0."""

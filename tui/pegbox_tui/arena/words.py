@@ -5,6 +5,7 @@ from __future__ import annotations
 from pegbox_runs.arena.watching.watch import Watched
 from pegbox_runs.figures import duration
 from pegbox_runs.printable import one_line
+from pegbox_tui.arena.columns import STEPPING
 from pegbox_tui.arena.figures import rate
 from pegbox_tui.shell.clock import clock
 from pegbox_tui.shell.progress_bar import bar
@@ -41,6 +42,12 @@ def doing(watched: Watched) -> str:
         return "deleted"
     if state.status == "running":
         return "running"
+    if state.status == "paused" and any(
+        one.state == "running" and one.doing != "paused"
+        for contestant in watched.contestants
+        for one in (*contestant.finals, *contestant.trials)
+    ):
+        return "pausing"
     return {"new": "starting", "finished": "finished"}.get(state.status, state.status)
 
 
@@ -56,14 +63,24 @@ def progress(watched: Watched, width: int, now: float) -> str:
     left = watched.left
     if left is not None:
         span = duration(left.likely) if width < NARROW else f"{duration(left.low)} to {duration(left.high)}"
-        said.append(f"{span} left, until {clock(now + left.likely, now)}")
+        judged = any(
+            one.state == "done"
+            for contestant in watched.contestants
+            for one in (*contestant.finals, *contestant.trials)
+        )
+        more = "" if judged else ", judging not counted yet"
+        said.append(f"{span} left, until {clock(now + left.likely, now)}{more}")
     for one in watched.contestants:
         running = one.running
         if running is not None:
             entry = running.entry
             what = f"seed {entry.seed}" if entry.rung is None else f"try {rate(entry.rate)}"
-            phase = "" if width < NARROW else f" {running.doing}"
-            said.append(f"{one.name} {what},{phase} {running.steps_done:,}/{entry.steps:,}")
+            at = f"{running.steps_done:,}/{entry.steps:,}"
+            if running.doing not in STEPPING:
+                at = running.doing  # its steps stand still meanwhile
+            elif width >= NARROW:
+                at = f"{running.doing} {at}"
+            said.append(f"{one.name} {what}, {at}")
     state = watched.state
     if watched.over and state.first_time:
         said.append(f"{duration(state.last_time - state.first_time)} since its start")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pegbox_tui.shell.app import PegboxApp
 from pegbox_tui.wizard.parting import Parting
 from pegbox_tui.wizard.words import NO_COMPARISON
 
 if TYPE_CHECKING:
+    from textual.screen import Screen
+
     from pegbox_runs.arena.comparison_folder import ComparisonFolder
     from pegbox_runs.run_state import RunState
     from pegbox_tui.arena.screen import ArenaScreen
@@ -22,11 +25,14 @@ Then = Callable[["RunState"], None]
 class AppWithComparisons(PegboxApp[Parting]):
     """The part of the wizard that is about comparisons. One goes on whatever happens here."""
 
-    def watch_comparison(self, folder: ComparisonFolder, then: Then) -> None:
-        """Show a comparison; Enter opens a training of it, from which one comes back."""
+    def watch_comparison(self, folder: ComparisonFolder, then: Then, back_to: Then | None = None) -> None:
+        """Show a comparison; Enter opens a training of it, from which one comes back.
+
+        `back_to`: what is done instead of `then` where it is left by Escape.
+        """
         from pegbox_tui.arena.screen import ArenaScreen
 
-        self._show(ArenaScreen(folder, back=True), folder, then)
+        self._show(ArenaScreen(folder, back=True), folder, then, back_to or then)
 
     def watch_newest(self) -> None:
         """Show the comparison that was made last, and come back from it."""
@@ -38,10 +44,16 @@ class AppWithComparisons(PegboxApp[Parting]):
         else:
             self.notify(NO_COMPARISON, markup=False)
 
-    def _show(self, arena: ArenaScreen, folder: ComparisonFolder, then: Then) -> None:
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer no list over a comparison: it would be opened over nothing that it came from."""
+        if action in {"runs", "comparison"} and self.screen_stack and _is_arena(self.screen):
+            return False
+        return super().check_action(action, parameters)
+
+    def _show(self, arena: ArenaScreen, folder: ComparisonFolder, then: Then, back_to: Then) -> None:
         def taken(choice: EntryChoice | None) -> None:
             if choice is None:
-                then(arena.watched.state)
+                (back_to if arena.went_back else then)(arena.watched.state)
             else:
                 from pegbox_tui.dashboard.screen import DashboardScreen
 
@@ -51,6 +63,12 @@ class AppWithComparisons(PegboxApp[Parting]):
             from pegbox_tui.arena.screen import ArenaScreen
 
             again = ArenaScreen(folder, back=True, view=arena.view, watched=arena.watched)
-            self._show(again, folder, then)
+            self._show(again, folder, then, back_to)
 
         self.push_screen(arena, taken)
+
+
+def _is_arena(screen: Screen[Any]) -> bool:
+    """Tell it without importing the arena, which the first screen doesn't need."""
+    loaded = sys.modules.get("pegbox_tui.arena.screen")
+    return loaded is not None and isinstance(screen, loaded.ArenaScreen)

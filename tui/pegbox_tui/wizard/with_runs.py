@@ -86,7 +86,11 @@ class AppWithRuns(AppWithComparisons):
             said = comparison_goes_on if isinstance(begun, ComparisonFolder) else goes_on
             self.exit(self._parting(said(begun.id)))
         elif isinstance(begun, ComparisonFolder):
-            self.watch_comparison(begun, lambda state: self.exit(self._parting(comparison_left_as(begun.id, state))))
+            self.watch_comparison(
+                begun,
+                lambda state: self.exit(self._parting(comparison_left_as(begun.id, state))),
+                lambda _state: self.take_as_draft(self.draft),
+            )
         else:
             self._watch(begun, self._leave_run)
 

@@ -52,8 +52,8 @@ def contestants_of(recipes: Sequence[tuple[Recipe, str]]) -> dict[str, Recipe]:
         raise Refusal(f"{len(recipes)} recipes are given, and a comparison has from 1 to {MOST_CONTESTANTS}.")
     refuse_unlike([(file, recipe) for recipe, file in recipes])
     found: dict[str, Recipe] = {}
-    for recipe, file in recipes:
-        found[_free(_name_of(recipe, file), found)] = recipe
+    for name, (recipe, _) in zip(_told_apart(recipes), recipes, strict=True):
+        found[_free(name, found)] = recipe
     return found
 
 
@@ -101,6 +101,22 @@ def _unpacked_where_needed(recipe: Recipe) -> Recipe:
     if any(fault.key == "model.quantization" for fault in inabilities(recipe, card, file="")):
         return msgspec.structs.replace(recipe, model=msgspec.structs.replace(recipe.model, quantization="auto"))
     return recipe
+
+
+def _told_apart(recipes: Sequence[tuple[Recipe, str]]) -> list[str]:
+    """Name each; those of one name by their ranks, where each has another, else by the numbers of their files."""
+    names = [_name_of(recipe, file) for recipe, file in recipes]
+    told = []
+    for name, (recipe, file) in zip(names, recipes, strict=True):
+        alike = [one for other, (one, _) in zip(names, recipes, strict=True) if other == name]
+        ranks = [str(one.method.settings.get("rank", "")) for one in alike]
+        numbered = re.fullmatch(rf"\d\d-{re.escape(name)}", Path(file).stem.lower())
+        if len(alike) > 1 and all(rank.isdecimal() for rank in ranks) and len(set(ranks)) == len(ranks):
+            tail = f"-rank-{recipe.method.settings['rank']}"
+            told.append(name[: 40 - len(tail)] + tail)
+        else:
+            told.append(Path(file).stem.lower()[:40].rstrip("-") if len(alike) > 1 and numbered else name)
+    return told
 
 
 def _name_of(recipe: Recipe, file: str) -> str:

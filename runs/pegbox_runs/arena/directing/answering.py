@@ -21,8 +21,14 @@ class Reply(NamedTuple):
 
 STOPS = "what runs saves a checkpoint and ends; nothing else begins, and the comparison can be continued"
 ABORTS = "what runs ends at once, and what it hasn't saved is lost; what is done stays"
-PAUSES = "what runs is paused with its memory kept, and nothing else begins"
-RELEASES = "what runs saves a checkpoint and lets go of its memory, and nothing else begins"
+PAUSES = (
+    "what runs pauses at the next step's end, with its memory kept; what is loaded or judged meanwhile goes on, and "
+    "nothing else begins"
+)
+RELEASES = (
+    "what runs saves a checkpoint at the next step's end and lets go of its memory; what is loaded or judged meanwhile "
+    "goes on, and nothing else begins"
+)
 ENDING = "the comparison is ending"
 TEXTS: dict[tuple[Situation, str], tuple[str, bool, Effect | None]] = {
     ("running", "stop"): (STOPS, True, "stop"),

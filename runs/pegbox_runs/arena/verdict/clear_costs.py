@@ -15,9 +15,7 @@ CLEAR_TIME_ALONE = 1.5
 CLEAR_SIZE = 1.01
 """Adapters are measured to the byte; what their files' heads differ by is nobody's merit."""
 CLEAR_MEMORY = 1.05
-"""Memory that is this much above another's is as good as the other's: it varies by as much of itself."""
-CLEAR_MEMORY_PROCESS = 1.25
-"""The same for a process' memory: entries share one, and find in it what those before them left."""
+"""Memory on a device that is this much above another's is as good as the other's: it varies by as much of itself."""
 
 
 def is_clearly_more(one: ContestantResult, other: ContestantResult, axis: Axis, results: Results) -> bool:
@@ -27,9 +25,7 @@ def is_clearly_more(one: ContestantResult, other: ContestantResult, axis: Axis, 
         return False
     if axis == "time":
         return _is_clearly_slower(one, other, results)
-    if axis == "memory":
-        return own > theirs * (CLEAR_MEMORY_PROCESS if one.device_peak is None else CLEAR_MEMORY)
-    return own > theirs * CLEAR_SIZE
+    return own > theirs * (CLEAR_MEMORY if axis == "memory" else CLEAR_SIZE)
 
 
 def _is_clearly_slower(one: ContestantResult, other: ContestantResult, results: Results) -> bool:

@@ -47,6 +47,7 @@ def contestant_result(name: str, basis: Basis, remarks: Sequence[str]) -> Contes
     recipe = comparison.recipes[name]
     finals = [one for one in finals_of(name, comparison, outcomes) if is_done(one)]
     seeds = tuple(_seed(one, one.judged, comparison) for one in finals if one.judged and _has_loss(one.judged))
+    costed = _costed(name, finals, basis)
     trials = tuple(_trials(name, outcomes)) if comparison.asked.search else ()
     group = next((place for place, group in enumerate(basis.verdict.groups, 1) if name in group), None)
     failed = _failed(name, comparison, outcomes)
@@ -63,16 +64,22 @@ def contestant_result(name: str, basis: Basis, remarks: Sequence[str]) -> Contes
         rate_by=_rate_by(name, comparison, outcomes),
         trials=trials,
         seeds=seeds,
-        device_peak=max((one.device_peak for one in finals if one.device_peak is not None), default=None),
-        process_peak=max((one.process_peak for one in finals if one.process_peak is not None), default=None),
-        training_seconds=_over_seeds([one.training_seconds for one in finals]),
-        tokens_per_second=_over_seeds([_tokens_per_second(one) for one in finals]),
+        device_peak=max((one.device_peak for one in costed if one.device_peak is not None), default=None),
+        process_peak=max((one.process_peak for one in costed if one.process_peak is not None), default=None),
+        training_seconds=_over_seeds([one.training_seconds for one in costed]),
+        tokens_per_second=_over_seeds([_tokens_per_second(one) for one in costed]),
         adapter_bytes=_newest([one.adapter_bytes for one in finals]),
         trainable_weights=_newest([one.trainable_weights for one in finals]),
         remarks=tuple(remarks),
         **_of_the_rows(name, basis),
         **_beside_the_loss(name, basis),
     )
+
+
+def _costed(name: str, finals: Sequence[Outcome], basis: Basis) -> list[Outcome]:
+    """Give the trainings whose costs count: of the seeds over which losses are compared, so that costs are too."""
+    compared = name in basis.compared.names
+    return [one for one in finals if not compared or one.entry.seed in basis.compared.seeds]
 
 
 def _of_the_rows(name: str, basis: Basis) -> dict[str, Any]:

@@ -16,9 +16,10 @@ WITHOUT_MEMORY: tuple[Axis, ...] = ("loss", "time", "size")
 def pareto_of(contestants: Sequence[ContestantResult], axes: Sequence[Axis] | None = None) -> Pareto:
     """Find those that no other beats: is as good on each axis, and better on one.
 
-    Figures count as they were measured, the loss too: who can't be told apart from a better one by chance isn't equal
-    to it, and stays on the front for any advantage it has shown. So nobody is taken off it without a figure, and some
-    may be on it by luck. Two that are alike on all axes are both on it.
+    Who can't be told to be better than its own base model isn't on it, and beats nobody: it is cheap for nothing.
+    Else figures count as they were measured, the loss too: who can't be told apart from a better one by chance isn't equal
+    to it, and stays on the front for any advantage it has shown. So nobody else is taken off it without a figure, and
+    some may be on it by luck. Two that are alike on all axes are both on it.
     `axes`: None: loss, memory and time where memory is known of all, else loss, time and size.
     Axes on which nobody has a figure are left out; who lacks one on an axis that is left isn't compared.
     Returns: the axes that were compared on, and the front in the contestants' order.
@@ -28,7 +29,7 @@ def pareto_of(contestants: Sequence[ContestantResult], axes: Sequence[Axis] | No
         axes = ON_DEVICE if knows_memory(ranked) else WITHOUT_MEMORY
     told = tuple(axis for axis in dict.fromkeys(axes) if any(figure_on(one, axis) is not None for one in ranked))
     points: dict[str, tuple[float, ...]] = {}
-    for one in ranked:
+    for one in filter(is_better_than_base, ranked):
         figures = [figure for axis in told if (figure := figure_on(one, axis)) is not None]
         if told and len(figures) == len(told):
             points[one.name] = tuple(figures)
@@ -50,13 +51,19 @@ def figure_on(contestant: ContestantResult, axis: Axis) -> float | None:
     return figure if figure is not None and math.isfinite(figure) else None
 
 
+def is_better_than_base(contestant: ContestantResult) -> bool:
+    """Tell whether its training made it better than its own base model, beyond chance."""
+    change = contestant.change
+    return change is not None and change.high is not None and change.high < 0
+
+
 def memory_of(contestant: ContestantResult) -> int | None:
     """Give the peak on the device, and on a CPU that of the process, which is an upper bound."""
     return contestant.process_peak if contestant.device_peak is None else contestant.device_peak
 
 
 def knows_memory(contestants: Sequence[ContestantResult]) -> bool:
-    """Tell whether memory can be held against each other: a device's is each one's own, a process' is an upper bound."""
+    """Tell whether memory can be held against each other: a device's is each one's own, a process' a bound."""
     return all(one.device_peak is not None for one in contestants)
 
 

@@ -7,16 +7,17 @@ from collections.abc import Iterator, Sequence
 
 from pegbox_runs.arena.report.digits import bytes_, memory, number, plain, seconds, together
 from pegbox_runs.arena.results import Axis, ContestantResult, Interval, Results
+from pegbox_runs.arena.verdict.clear_costs import is_clearly_more
 from pegbox_runs.arena.verdict.groups import Compared, Verdict
 from pegbox_runs.arena.verdict.more_evidence import what_would_tell
-from pegbox_runs.arena.verdict.pareto import figure_on, knows_memory, pareto_of
+from pegbox_runs.arena.verdict.pareto import figure_on, is_better_than_base, knows_memory, pareto_of
 
 SMALL_LOSS = 0.05
 """Share of what the best one gained that a cheaper one may lose, and still be worth a word."""
+AS_CHEAP = 1.05
+"""Times the least: who takes no more than that may be said to take the least."""
 MUCH_CHEAPER = 0.8
 """Share of the memory or time that such a one takes at most."""
-AS_CHEAP = 1.05
-"""Memory and time that are this much above the least are as good as the least: they vary by as much of themselves."""
 NOTABLE_FORGETTING = 0.05
 """Nats per token of general rows."""
 MOST_NAMES = 4
@@ -41,7 +42,7 @@ def _sentences(ranked: Sequence[ContestantResult], results: Results, verdict: Ve
         )
         return
     tied = [one for one in ranked if one.group == 1]
-    if not any(map(_helped, tied)):
+    if not any(map(is_better_than_base, tied)):
         yield _no_gain(ranked[0], results)
         return
     if len(ranked) == 1:
@@ -51,11 +52,11 @@ def _sentences(ranked: Sequence[ContestantResult], results: Results, verdict: Ve
         yield _winner(tied[0], results, verdict)
         yield from _but(tied[0], ranked, results)
         return
-    to_take = [one for one in tied if _helped(one)]
-    pick = _cheapest(to_take)
+    to_take = [one for one in tied if is_better_than_base(one)]
+    pick = _cheapest(to_take, results)
     pair = _pair(verdict, tied[0].name, (tied[1] if pick is tied[0] else pick).name)
     yield _tie(pair, tied, results)
-    yield _why_cheapest(pick, to_take)
+    yield _why_cheapest(pick, to_take, results)
     yield from _but(pick, ranked, results)
     yield what_would_tell(pair, results)
 
@@ -83,52 +84,53 @@ def _tie(pair: Compared, tied: Sequence[ContestantResult], results: Results) -> 
     return f"{_listed([one.name for one in tied])} can't be told apart on {_evidence(results)}: {seen}."
 
 
-def _why_cheapest(pick: ContestantResult, tied: Sequence[ContestantResult]) -> str:
-    """Say what speaks for one of those that are tied."""
-    axes = _costs(tied)
-    least = [told for axis in axes if (told := _least(pick, tied, axis))]
-    if not least and (told := _least(pick, tied, "size")):
+def _why_cheapest(pick: ContestantResult, to_take: Sequence[ContestantResult], results: Results) -> str:
+    """Say what speaks for one of those that are tied, where anything does."""
+    if len(to_take) == 1:
+        return f"Of them only {pick.name} can be told to be better than its own base model: take {pick.name}."
+    axes = _costs(to_take)
+    least = [told for axis in axes if (told := _least(pick, to_take, axis, results))]
+    if not least and (told := _least(pick, to_take, "size", results)):
         least = [told]
     if not least:
-        return f"No cost that was measured speaks for another: take {pick.name}, or the one of them that you know best."
-    other = next((told for axis in axes for one in tied if one is not pick and (told := _less(one, pick, axis))), "")
+        which = "those that are better than their base model" if len(to_take) < _tied_count(results) else "them"
+        return f"No cost that was measured clearly speaks for one of {which}: take the one that you know best."
+    less = ((axis, one) for axis in axes for one in to_take if is_clearly_more(pick, one, axis, results))
+    other = next((f", though {one.name} takes less {_cost(one, axis)}" for axis, one in less), "")
     return f"Of them {pick.name} takes the least {' and '.join(least)}{other}: take {pick.name}."
 
 
-def _less(one: ContestantResult, pick: ContestantResult, axis: Axis) -> str:
-    """Say that another takes noticeably less of something than the one that is picked; empty: it doesn't."""
-    own, other = figure_on(one, axis), figure_on(pick, axis)
-    if own is None or other is None or other <= AS_CHEAP * own:
-        return ""
-    return f", though {one.name} takes less {_cost(one, axis)}"
+def _tied_count(results: Results) -> int:
+    return len(results.groups[0])
 
 
-def _least(pick: ContestantResult, tied: Sequence[ContestantResult], axis: Axis) -> str:
-    """Name what a contestant needs less of than some other does, and not noticeably more than any; empty: nothing."""
+def _least(pick: ContestantResult, to_take: Sequence[ContestantResult], axis: Axis, results: Results) -> str:
+    """Name what a contestant needs clearly less of than some other does, and hardly more than any; empty: nothing."""
     own = figure_on(pick, axis)
-    others = [figure for one in tied if one is not pick and (figure := figure_on(one, axis)) is not None]
-    if own is None or not others or own > AS_CHEAP * min(others) or max(others) <= AS_CHEAP * own:
+    known = [figure for one in to_take if (figure := figure_on(one, axis)) is not None]
+    if own is None or own > AS_CHEAP * min(known):
         return ""
-    return _cost(pick, axis)
+    return _cost(pick, axis) if any(is_clearly_more(one, pick, axis, results) for one in to_take) else ""
 
 
-def _cheapest(tied: Sequence[ContestantResult]) -> ContestantResult:
+def _cheapest(to_take: Sequence[ContestantResult], results: Results) -> ContestantResult:
     """Give the one whose costs (memory where it is known, and time), as shares of the least, have the smallest product.
 
-    The adapter's size and then the loss decide where that is no more than what such figures vary by.
+    What isn't clearly more than the least counts as the least. Then the adapter's size decides, and then the loss.
     """
 
     def costs(one: ContestantResult, axes: Sequence[Axis]) -> float:
         product = 1.0
         for axis in axes:
-            own, known = figure_on(one, axis), [figure_on(other, axis) for other in tied]
-            least = min((figure for figure in known if figure is not None and figure > 0), default=None)
-            if own is not None and least is not None and own > AS_CHEAP * least:
+            known = [(figure, other) for other in to_take if (figure := figure_on(other, axis)) is not None]
+            least, cheapest = min(known, key=lambda pair: pair[0], default=(0.0, one))
+            own = figure_on(one, axis)
+            if own is not None and least > 0 and is_clearly_more(one, cheapest, axis, results):
                 product *= own / least
         return product
 
-    axes = _costs(tied)
-    return min(tied, key=lambda one: (costs(one, axes), costs(one, ["size"]), one.loss.value if one.loss else 0))
+    axes = _costs(to_take)
+    return min(to_take, key=lambda one: (costs(one, axes), costs(one, ["size"]), one.loss.value if one.loss else 0))
 
 
 def _costs(some: Sequence[ContestantResult]) -> tuple[Axis, ...]:
@@ -138,7 +140,7 @@ def _costs(some: Sequence[ContestantResult]) -> tuple[Axis, ...]:
 
 def _but(pick: ContestantResult, ranked: Sequence[ContestantResult], results: Results) -> Iterator[str]:
     """Say what speaks against it."""
-    cheaper = _much_cheaper(pick, ranked)
+    cheaper = _much_cheaper(pick, ranked, results)
     if cheaper is not None:
         one, told = cheaper
         more = one.loss.value - pick.loss.value if one.loss and pick.loss else 0.0
@@ -157,13 +159,15 @@ def _but(pick: ContestantResult, ranked: Sequence[ContestantResult], results: Re
     if pick.forgetting.low > max(0.0, least.forgetting.high) and apart >= NOTABLE_FORGETTING:
         rows = results.rows.general if results.rows and results.rows.general else 0
         yield (
-            f"But it forgets more: its loss on {_counted(rows, 'general row')} rose by "
+            f"But {pick.name} forgets more: its loss on {_counted(rows, 'general row')} rose by "
             f"{together(plain(pick.forgetting))}, where {least.name}'s changed by "
             f"{together(plain(least.forgetting, sign=True))}."
         )
 
 
-def _much_cheaper(pick: ContestantResult, ranked: Sequence[ContestantResult]) -> tuple[ContestantResult, str] | None:
+def _much_cheaper(
+    pick: ContestantResult, ranked: Sequence[ContestantResult], results: Results
+) -> tuple[ContestantResult, str] | None:
     """Find who needs far less memory or time for a little more loss, and say how much less."""
     front = pareto_of(ranked).front
     for one in ranked:
@@ -174,7 +178,8 @@ def _much_cheaper(pick: ContestantResult, ranked: Sequence[ContestantResult]) ->
         told = []
         for axis in _costs((one, pick)):
             own, other = figure_on(one, axis), figure_on(pick, axis)
-            if own is not None and other is not None and own <= MUCH_CHEAPER * other:
+            much = own is not None and other is not None and own <= MUCH_CHEAPER * other
+            if much and is_clearly_more(pick, one, axis, results):
                 told.append(f"{_figure(one, axis)} of {axis} in place of {_figure(pick, axis)}")
         if told:
             return one, " and ".join(told)
@@ -211,11 +216,6 @@ def _why_nothing(results: Results) -> str:
     if results.rows is not None and results.rows.deciding == 0:
         return "there are no held-out rows"
     return "no contestant came to a result that can be compared"
-
-
-def _helped(one: ContestantResult) -> bool:
-    """Tell whether its training made it better than its own base model, beyond chance."""
-    return one.change is not None and one.change.high is not None and one.change.high < 0
 
 
 def _pair(verdict: Verdict, first: str, other: str) -> Compared:

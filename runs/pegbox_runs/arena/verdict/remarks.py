@@ -38,8 +38,8 @@ def remarks_on(basis: Basis, *, complete: bool) -> Iterator[str]:
     done = [one for name in basis.compared.names for one in _done(name, basis)]
     if any(one.device_peak is None for one in done):
         yield (
-            "Memory is told as an upper bound, and decides nothing: on a CPU trainings share a process, which keeps some "
-            "memory of those before, so that the same training may show more or less by its place in the order."
+            "Memory is told as an upper bound, and decides nothing: on a CPU trainings share a process, which keeps "
+            "some memory of those before, so that the same training may show more or less by its place in the order."
         )
     yield from _on_the_budget(basis)
     if not complete:

@@ -16,8 +16,8 @@ KNOWN_SPREAD, GUESSED_SPREAD = 0.15, 0.6
 
 class _Pace(NamedTuple):
     step_seconds: float
-    beside: float
-    """Seconds of an entry outside its steps: loading, evaluating, judging."""
+    beside: float | None
+    """Seconds of an entry outside its steps: loading, evaluating, judging. None: none has ended yet."""
 
 
 def steps_to_come(entries: Sequence[EntryNow], comparison: Comparison) -> list[int]:
@@ -46,20 +46,28 @@ def time_left(contestants: Mapping[str, Sequence[EntryNow]], comparison: Compari
     paces = {name: pace for name, entries in contestants.items() if (pace := _pace(entries)) is not None}
     if not paces:
         return None
-    usual = _Pace(_mean(one.step_seconds for one in paces.values()), _mean(one.beside for one in paces.values()))
+    known = [one.beside for one in paces.values() if one.beside is not None]
+    usual_beside = _mean(known)
+    usual = _Pace(_mean(one.step_seconds for one in paces.values()), usual_beside)
     likely = low = high = 0.0
     for name, entries in contestants.items():
         pace, spread = paces.get(name, usual), KNOWN_SPREAD if name in paces else GUESSED_SPREAD
+        beside = usual_beside if pace.beside is None else pace.beside
         for steps in steps_to_come(entries, comparison):
-            seconds = steps * pace.step_seconds + pace.beside
+            seconds = steps * pace.step_seconds + beside
             likely, low, high = likely + seconds, low + seconds * (1 - spread), high + seconds * (1 + spread)
         for one in entries:
             if one.outcome.over:
                 continue
-            left = one.left
-            if left is None:
-                seconds = (one.entry.steps - one.steps_done) * pace.step_seconds + pace.beside
-                left = TimeLeft(likely=seconds, low=seconds * (1 - spread), high=seconds * (1 + spread))
+            # Its own forecast knows nothing of the judging behind the last step; those that have ended do.
+            spent = max(0.0, one.outcome.wall_seconds - one.outcome.training_seconds)
+            seconds = max(0, one.entry.steps - one.steps_done) * pace.step_seconds + max(0.0, beside - spent)
+            left = TimeLeft(likely=seconds, low=seconds * (1 - spread), high=seconds * (1 + spread))
+            if one.left is not None:
+                own = one.left
+                left = TimeLeft(
+                    likely=max(own.likely, seconds), low=max(own.low, left.low), high=max(own.high, left.high)
+                )
             likely, low, high = likely + left.likely, low + left.low, high + left.high
     lanes = max(1, len(comparison.asked.gpus))
     return TimeLeft(likely=likely / lanes, low=low / lanes, high=high / lanes)
@@ -72,7 +80,8 @@ def _pace(entries: Sequence[EntryNow]) -> _Pace | None:
         return None
     step_seconds = _mean(one.outcome.training_seconds / one.steps_done for one in timed)
     ended = [one.outcome for one in timed if one.state == "done"]
-    return _Pace(step_seconds, _mean(max(0.0, one.wall_seconds - one.training_seconds) for one in ended))
+    beside = [max(0.0, one.wall_seconds - one.training_seconds) for one in ended]
+    return _Pace(step_seconds, _mean(beside) if beside else None)
 
 
 def _mean(values: Iterable[float]) -> float:

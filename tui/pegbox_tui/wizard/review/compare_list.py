@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -48,6 +49,9 @@ class CompareList(ChoiceList):
         Binding("left", "count(-1)", "Fewer", show=False),
         Binding("right", "count(1)", "More", show=False),
     ]
+
+    class Changed(Message):
+        """Something else is chosen."""
 
     def __init__(self, chosen: Sequence[str], collected: Sequence[Compared]) -> None:
         super().__init__(id="compare-list", markup=False)
@@ -114,6 +118,7 @@ class CompareList(ChoiceList):
         elif kind == "method":
             self.chosen.append(name)
         self._write()
+        self.post_message(self.Changed())
 
     def action_count(self, by: int) -> None:
         """Train each more often, or less."""
@@ -123,6 +128,7 @@ class CompareList(ChoiceList):
         elif option is not None and option.id == "rates":
             self.search = not self.search
         self._write()
+        self.post_message(self.Changed())
 
     def _offer(self) -> Offer | None:
         option = self.highlighted_option

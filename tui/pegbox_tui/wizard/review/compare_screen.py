@@ -64,6 +64,8 @@ class Looked(Message, bubble=False):
 class BudgetField(Field):
     """Explains itself."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "Start", key_display="↵")]
+
     def explanation(self) -> Explanation | None:
         """Explain what may be typed."""
         return BUDGET_EXPLAINED
@@ -117,6 +119,15 @@ class CompareScreen(ModalScreen[CheckedComparison | None]):
         event.stop()
         self._say_more()
 
+    def on_compare_list_changed(self) -> None:
+        """Let go of what was said of another choice."""
+        if not self._looking:
+            self._say("")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - as the base class
+        """Offer no letter as a key where it is typed."""
+        return not (action == "begin" and isinstance(self.focused, BudgetField))
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Start from the field too."""
         event.stop()
@@ -148,7 +159,7 @@ class CompareScreen(ModalScreen[CheckedComparison | None]):
         """Say what would be refused, or what is about to be done, and ask."""
         self._looking = False
         checked = message.checked
-        self._say(f"! {message.trouble}" if checked is None else "")
+        self._say(f"! {_in_our_words(message.trouble)}" if checked is None else "")
         if checked is None:
             return
 
@@ -174,3 +185,8 @@ class CompareScreen(ModalScreen[CheckedComparison | None]):
         said = self.query_one("#compare-said", Static)
         said.update(Text(printable(sentence)))
         said.display = bool(sentence)
+
+
+def _in_our_words(trouble: str) -> str:
+    """Name the field, where a refusal names the option of the command line."""
+    return f"Budget {trouble.removeprefix('--budget ')}" if trouble.startswith("--budget ") else trouble
