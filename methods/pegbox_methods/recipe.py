@@ -153,6 +153,14 @@ class Evaluation(Part, frozen=True):
             "checkpoints. The last step has both too. Default: a quarter of the run."
         ),
     ] = None
+    keep: Annotated[
+        Literal["best", "last"],
+        Meta(
+            description="Which weights the run ends with. 'best': those of its lowest evaluation. 'last': those of its "
+            "last step, as a comparison has them: whoever picks the best of several looks at the held-out rows is "
+            "flattered by them, and the more so the more it wanders between looks."
+        ),
+    ] = "best"
     micro_batch: Annotated[
         BatchRows | None,
         Meta(

@@ -190,7 +190,7 @@ def _finish(hands: Hands, start: Start, trainer: MeasuredTrainer, sampler: Sampl
 
     A run that is stopped while they are judged can go on there: it isn't completed without its judgement.
     """
-    kept, step = trainer.keep_best(), trainer.state.global_step
+    kept, step = trainer.keep_best(last=start.recipe.evaluation.keep == "last"), trainer.state.global_step
     hands.reporter.tell_gain()
     with chance_put_aside():
         sampler.ask(trainer.model, step, hands.writer)

@@ -53,8 +53,11 @@ class ResumableTrainer(SavingTrainer):
             self._count_late()
         return metrics
 
-    def keep_best(self) -> int:
-        """At the run's end, take back the weights of the best evaluation. Returns: its step."""
+    def keep_best(self, *, last: bool = False) -> int:
+        """At the run's end, evaluate it, and take back the weights of the best evaluation. Returns: its step.
+
+        `last`: leave those of the last step, whatever its evaluation.
+        """
         step = self.state.global_step
         if self.args.eval_strategy == "no":
             return step
@@ -62,7 +65,7 @@ class ResumableTrainer(SavingTrainer):
             self.evaluation_is_extra = self._owed_at != step
             self.evaluate()
             self.evaluation_is_extra = False
-        best = self._best
+        best = None if last else self._best
         if best is None or self._evaluated is None or best.step == step or self._evaluated.loss < best.loss:
             return step
         try:

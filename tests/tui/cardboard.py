@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ from pegbox_tui.wizard.starter import RunStarter
 from pegbox_tui.wizard.step import StepScreen
 from pegbox_tui.wizard.workbench import Workbench
 from tests.methods.advice_situations import PROFILES, model_8b, rows
+
+PATIENCE_SECONDS = 20.0
+QUIET_LOOKS = 3
+"""So often must the app be found at rest, one look after the other."""
 
 
 class CardboardBench(Workbench):
@@ -106,11 +111,26 @@ def move_to(form: SettingsForm, key: str) -> None:
 
 
 async def settled(pilot: Pilot[Any]) -> None:
-    """Wait until no thread of the app works any more, and what they said was taken."""
-    await pilot.app.workers.wait_for_complete()
-    await pilot.pause()
-    await pilot.app.workers.wait_for_complete()
-    await pilot.pause()
+    """Wait until no thread of the app works any more, what they said was taken, and what came of it is drawn.
+
+    One look at rest may be early: what a message sends on, or begins, is only found by the next.
+    """
+    seen, alike = "", 0
+    until = time.monotonic() + PATIENCE_SECONDS
+    while alike < QUIET_LOOKS:
+        assert time.monotonic() < until, f"it never came to rest:\n{drawn(pilot.app)}"
+        await pilot.app.workers.wait_for_complete()
+        await pilot.pause(0)
+        now = drawn(pilot.app)
+        alike = alike + 1 if now == seen and _rests(pilot.app) else 0
+        seen = now
+
+
+def _rests(app: PegboxApp[Any]) -> bool:
+    """Tell whether nothing works, and no screen or widget, seen or covered, has a message to take."""
+    pumps = [app, *(node for screen in app.screen_stack for node in screen.walk_children(with_self=True))]
+    working = any(not worker.is_finished for worker in app.workers)
+    return not working and all(pump.is_running and not pump.message_queue_size for pump in pumps)
 
 
 def drawn(app: PegboxApp[Any]) -> str:

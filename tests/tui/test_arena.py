@@ -9,11 +9,12 @@ import msgspec
 import pytest
 from textual.pilot import Pilot
 
+from pegbox_methods.events import Paused, Phase
 from pegbox_methods.refusal import Refusal
 from pegbox_runs import viewing
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.directing import start as directing
-from pegbox_runs.arena.results import Interval
+from pegbox_runs.arena.results import Interval, write_results
 from pegbox_runs.arena.watching import watch as watching
 from pegbox_runs.arena.watching.watch import Watched
 from pegbox_runs.commands import CommandReader, answer
@@ -40,7 +41,7 @@ from tests.runs.arena.arena_folders import (
     tell,
     trains,
 )
-from tests.runs.arena.made_up_results import many
+from tests.runs.arena.made_up_results import contestant, many, results
 from tests.stories import started
 from tests.tui.arenas import app_of, arena, known, order, said
 from tests.tui.wizard_steps import drawn, reaches, rests, shows, words_of
@@ -112,7 +113,56 @@ async def test_a_running_entry_has_a_bar_and_a_loss_that_is_only_so_far() -> Non
         await shows(pilot, "50 %", "dora seed 1, 40/80")
         assert order(app) == ["dora", "lora"]
         assert "~1.7030" in said(app, "#board")
-        await shows(pilot, "left, until")
+        await shows(pilot, "and judging left")
+
+
+def judges(folder: ComparisonFolder, entry: str) -> None:
+    trains(folder, entry, done=80)
+    tell(folder.entry(entry), Phase(phase="judging", detail="the weights of step 80"))
+
+
+async def test_judging_is_said_where_its_steps_would_stand_still() -> None:
+    folder = made("lora", "dora", search=False)
+    judges(folder, "dora.seed-1")
+    app = app_of(folder)
+    async with app.run_test() as pilot:
+        await shows(pilot, "● judging", "dora seed 1, judging")
+        assert "100 %" not in said(app, "#board")
+
+
+@pytest.mark.parametrize(("last", "shown"), [(None, "pausing"), (Paused(step=40, memory="kept"), "paused")])
+async def test_a_pause_holds_once_what_runs_has_paused(last: Paused | None, shown: str) -> None:
+    folder = made("lora", search=False)
+    trains(folder, "lora.seed-1", done=40)
+    tell(folder, Paused(step=0, memory="kept"))
+    if last is not None:
+        tell(folder.entry("lora.seed-1"), last)
+    app = app_of(folder)
+    async with app.run_test() as pilot:
+        await known(pilot)
+        await rests(pilot)
+        assert said(app, "#headline").startswith(shown)
+
+
+async def test_what_a_running_seed_is_at_is_whole_on_80_columns() -> None:
+    folder = made("lora", search=False)
+    trains(folder, "lora.seed-1", done=40)
+    app = app_of(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await known(pilot)
+        await pilot.press("4")
+        await shows(pilot, "training, step 40 of 80, loss ", " left")
+
+
+async def test_one_point_compares_nothing() -> None:
+    folder = made("lora", search=False)
+    ends(folder, "lora.seed-1")
+    found(folder, stands("lora", 1.5, 1))
+    app = app_of(folder)
+    async with app.run_test() as pilot:
+        await known(pilot)
+        await pilot.press("3")
+        await shows(pilot, "lora is the only contestant: one point compares nothing")
 
 
 async def test_a_search_shows_the_tries_of_the_chosen_one_with_their_losses() -> None:
@@ -257,7 +307,7 @@ async def test_every_page_sort_and_cost_can_be_reached_by_keys() -> None:
         assert len(list(arena(app).commands())) > 15
 
 
-@pytest.mark.parametrize(("look", "sign"), [(Look(), "≤ 2.0 GiB"), (Look(ascii=True), "<=2.0 GiB")])
+@pytest.mark.parametrize(("look", "sign"), [(Look(), "≤2.0 GiB"), (Look(ascii=True), "<2.0 GiB")])
 async def test_the_memory_of_a_process_is_told_as_an_upper_bound(look: Look, sign: str) -> None:
     folder = made("lora", "dora")
     made_up = (contestant("lora", 1.4, 1, 1, device_peak=None), contestant("dora", 1.5, 2, 2, device_peak=None))

@@ -19,6 +19,7 @@ from pegbox_runs.arena.spec import Asked
 from pegbox_runs.drafts import PlannedCard
 from pegbox_tui.shell.confirm import ConfirmScreen
 from pegbox_tui.shell.explaining import explained
+from pegbox_tui.shell.key_line import parts_of
 from pegbox_tui.wizard.review import screen, working
 from pegbox_tui.wizard.review.compare_list import CompareList
 from pegbox_tui.wizard.review.compare_screen import CompareScreen
@@ -111,6 +112,7 @@ def test_collected_recipes_to_compare_are_drawn(snap_compare: Any, arena: Arena)
 async def test_methods_are_chosen_by_keys_and_compared_after_a_look_at_the_plan(arena: Arena) -> None:
     app = app_of(values={"training.epochs": 5.0})
     async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
         await press(pilot, "m", "right", "right", "down", "enter", "down", "down", "down")
         assert chosen_line(app) == "method:dora"
         await press(pilot, "space", "tab", *"500", "shift+tab", "s")
@@ -136,6 +138,7 @@ async def test_methods_are_chosen_by_keys_and_compared_after_a_look_at_the_plan(
 async def test_methods_are_chosen_by_mouse(arena: Arena) -> None:
     app = app_of()
     async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
         await press(pilot, "m")
         for line in (0, 1, 4):
             await pilot.click(CompareList, offset=(6, line))
@@ -150,9 +153,15 @@ async def test_methods_are_chosen_by_mouse(arena: Arena) -> None:
 async def test_one_method_is_nothing_to_compare(arena: Arena) -> None:
     app = app_of()
     async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
         await press(pilot, "m", "s")
         assert "! Choose two methods at least" in words(app)
         assert isinstance(app.screen, CompareScreen)
+        await press(pilot, "tab")
+        offered = [(part.key, part.does) for part in parts_of(app.screen) if part.does == "Start"]
+        assert offered == [("enter", "Start")], "s is a letter there"
+        await press(pilot, "shift+tab", "down", "down", "down", "space")
+        assert "Choose two methods" not in words(app)
         await press(pilot, "escape")
         assert isinstance(app.screen, ReviewStep)
     assert arena.wanted == []
@@ -162,12 +171,13 @@ async def test_what_would_be_refused_is_said_and_the_choice_stays(arena: Arena) 
     arena.refuses = "the budget \x1b[2J is too small."
     app = app_of()
     async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
         await press(pilot, "m", "down", "down", "down", "space", "tab", *"5", "enter")
         assert "! the budget \\x1b[2J is too small." in words(app)
         found = app.screen.query_one(CompareList)
         assert found.chosen == ["lora", "adalora"]
         await press(pilot, "backspace", *"soon", "enter")
-        assert "--budget soon: expected a time" in words(app)
+        assert "! Budget soon: expected a time" in words(app)
         arena.refuses = ""
         await press(pilot, *["backspace"] * 4, "enter", "n")
         assert isinstance(app.screen, CompareScreen)
@@ -179,6 +189,7 @@ async def test_a_second_start_waits_for_the_first_look(arena: Arena) -> None:
     arena.go_on.clear()
     app = app_of()
     async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
         await press(pilot, "m", "down", "down", "down", "space")
         await pilot.press("s", "s", "s")
         await pilot.pause()
@@ -193,6 +204,7 @@ async def test_a_director_that_does_not_take_it_is_said_and_trying_again_works(a
     arena.refuses_start = "no process can be started."
     app = app_of()
     async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
         for _ in range(2):
             await press(pilot, "m", "down", "down", "down", "space", "s", "y")
             if arena.refuses_start:
@@ -205,6 +217,7 @@ async def test_a_director_that_does_not_take_it_is_said_and_trying_again_works(a
 async def test_methods_that_cannot_be_used_are_passed_over_and_each_line_explains_itself(arena: Arena) -> None:
     app = app_of(values={"model.quantization": "nf4"})
     async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
         await press(pilot, "m")
         found = app.screen.query_one(CompareList)
         cannot = [option for option in found.options if option.disabled]
@@ -225,6 +238,7 @@ async def test_methods_that_cannot_be_used_are_passed_over_and_each_line_explain
 async def test_a_card_that_is_planned_for_is_not_what_it_runs_on(arena: Arena) -> None:
     app = app_of(planned=PlannedCard(gpu="RTX 4090"))
     async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
         await press(pilot, "m")
         await pilot.press("down", "down", "down", "space", "s")  # as they come from a person who knows them
         await settled(pilot)

@@ -43,7 +43,9 @@ def test_not_one_byte_above_ascii_reaches_a_terminal_without_unicode(home: Path)
     with InTerminal(pegbox_command("--ascii"), {"PEGBOX_HOME": str(home)}) as wizard:
         wizard.wait_for("Commands")
         shown = "What is here"
-        for keys, seen in ((b"?", "Esc closes"), (b"\x1b", shown), (b"\x10", "Colors"), (b"\x1b", shown)):
+        last, found = "forget the draft; runs go on", "background; remembered"  # of what fits, and what lies below it
+        palette = ((b"\x10", last), (b"colors", found), (b"\x1b", shown))
+        for keys, seen in ((b"?", "Esc closes"), (b"\x1b", shown), *palette):
             wizard.type(keys)
             wizard.wait_for(seen)
         wizard.resize(50, 15)

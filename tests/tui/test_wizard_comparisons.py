@@ -12,6 +12,8 @@ from pegbox_runs.event_log import EventWriter
 from pegbox_runs.starting import Begun
 from pegbox_tui.arena.screen import ArenaScreen
 from pegbox_tui.dashboard.screen import DashboardScreen
+from pegbox_tui.shell.help import keys_of
+from pegbox_tui.shell.key_line import parts_of
 from pegbox_tui.wizard.app import WizardApp
 from pegbox_tui.wizard.messages import StartAsked
 from pegbox_tui.wizard.parting import Parting
@@ -60,6 +62,29 @@ async def test_a_comparison_that_was_started_is_shown_and_goes_on_when_it_is_lef
         await pilot.press("q")
     assert app.return_value == Parting((comparison_goes_on(ID), KEPT))
     assert read_draft() == draft
+
+
+@pytest.mark.parametrize("ends_draft", [False, True])
+async def test_escape_leads_back_to_the_wizard_from_a_comparison_that_was_started(
+    draft: Draft, folder: ComparisonFolder, ends_draft: bool
+) -> None:
+    app = wizard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("enter")
+        app.screen.post_message(StartAsked(app.screen, lambda: Begun([folder], lambda: None), ends_draft=ends_draft))
+        await until(lambda: isinstance(app.screen, ArenaScreen) and app.screen.watched.done)
+        offered = {part.does for part in parts_of(app.screen)} | {does for _, does in keys_of(app.screen)}
+        assert offered.isdisjoint({"Runs", "Comparison"}), "they do nothing here"
+        assert "Back" in offered
+        await pilot.press("enter")
+        await until(lambda: isinstance(app.screen, DashboardScreen))
+        await pilot.press("escape")
+        await until(lambda: isinstance(app.screen, ArenaScreen))
+        await pilot.press("escape")
+        await until(lambda: not isinstance(app.screen, ArenaScreen))
+        await until(lambda: step(app) == ("machine" if ends_draft else "review"))
+        assert "Runs" in {part.does for part in parts_of(app.screen)}
+        assert app.return_value is None
 
 
 async def test_the_newest_comparison_is_opened_by_a_key_and_left_for_the_step(

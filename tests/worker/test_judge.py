@@ -72,7 +72,7 @@ class Ran:
 
 
 def new_run(
-    judging: Judging, method: str = "lora", *, rows: dict[str, Any] | None = None, **training: Any
+    judging: Judging, method: str = "lora", *, rows: dict[str, Any] | None = None, keep: Any = "best", **training: Any
 ) -> RunFolder:
     asked = Recipe(
         model=Model(name="bundled"),
@@ -89,7 +89,7 @@ def new_run(
                 **training,
             }
         ),
-        evaluation=Evaluation(every=2, samples=0, sample_tokens=6),
+        evaluation=Evaluation(every=2, keep=keep, samples=0, sample_tokens=6),
         judging=judging,
     )
     checked = check(asked, file="recipe.toml")
@@ -156,6 +156,13 @@ def test_the_kept_weights_are_judged_though_they_are_not_the_last() -> None:
     assert kept < 6
     assert ran.judged.after.held_out.mean == pytest.approx(ran.losses[kept], rel=1e-5)
     assert ran.judged.after.held_out.mean != pytest.approx(ran.losses[6], rel=1e-2)
+
+
+def test_the_last_weights_are_kept_and_judged_where_the_recipe_says_so() -> None:
+    ran = run(ROWS, keep="last", learning_rate=0.3, max_steps=6)
+    assert ran.judged.kept_step == ran.told(Finished)[0].kept_step == 6
+    assert min(ran.losses, key=ran.losses.__getitem__) < 6, "or there was nothing to choose"
+    assert ran.judged.after.held_out.mean == pytest.approx(ran.losses[6], rel=1e-5)
 
 
 def test_each_row_is_judged_in_the_rows_own_order_and_with_no_one_elses_loss(whole: Ran) -> None:

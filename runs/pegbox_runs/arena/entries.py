@@ -75,10 +75,11 @@ def entry_recipe(entry: Entry, recipe: Recipe) -> Recipe:
     """
     training = msgspec.structs.replace(recipe.training, max_steps=entry.steps, learning_rate=entry.rate)
     judging = msgspec.structs.replace(recipe.judging, rows=True)
-    evaluation = recipe.evaluation
+    # The best of several looks at the rows that judge would favour whoever wanders most between them.
+    evaluation = msgspec.structs.replace(recipe.evaluation, keep="last")
     if entry.rung is not None:
         judging = msgspec.structs.replace(judging, general=None, metrics=())
-        evaluation = Evaluation(every=entry.steps, micro_batch=evaluation.micro_batch, samples=0)
+        evaluation = Evaluation(every=entry.steps, keep="last", micro_batch=evaluation.micro_batch, samples=0)
     return msgspec.structs.replace(
         recipe,
         training=training,

@@ -51,7 +51,7 @@ class SeedResult(msgspec.Struct, frozen=True, kw_only=True):
     recipe: str
     """A file in the comparison's folder from which `pegbox train` repeats it."""
     loss: float
-    """On the rows of the verdict, in nats per token, of the weights that were kept."""
+    """On the rows of the verdict, in nats per token, after the last step."""
     loss_all: float
     """On all held-out rows: the run's own evaluation of the same weights, added up in another order, so that the two
     agree to about a millionth, not to the bit."""

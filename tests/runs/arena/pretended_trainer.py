@@ -62,7 +62,7 @@ class Trainer(Pretender):
             time.sleep(self.step_seconds)
             self.step += 1
             self.writer.emit(step(self.step))
-            self.saved.write_text(str(self.step))
+            self.save()
         self.heed()
         after = losses(self.recipe)
         self.writer.emit(
@@ -75,6 +75,12 @@ class Trainer(Pretender):
             judged = Judged(before=before, after=Judgement(held_out=after), kept_step=self.step, seconds=0.1)
             write_judged(judged, self.folder.path)
         self.finish("completed")
+
+    def save(self) -> None:
+        """Keep the step, whole or not at all: it may be killed in here, as a real worker in saving a checkpoint."""
+        new = self.saved.with_suffix(".new")
+        new.write_text(str(self.step))
+        new.replace(self.saved)
 
     def go_wrong(self, deed: str, what: Any) -> None:
         """Do what the plan has."""

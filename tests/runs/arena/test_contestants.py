@@ -81,8 +81,22 @@ def test_recipes_are_named_by_their_files_or_by_their_method() -> None:
             (RECIPE, f"other/{'x' * 60}.toml"),
         ]
     )
-    assert [*found] == ["fast-one", "lora", "dora", "dora-2", "x" * 40, f"{'x' * 38}-2"]
+    assert [*found] == ["fast-one", "lora", "dora", "03-dora", "x" * 40, f"{'x' * 38}-2"]
     assert all(NAME.fullmatch(name) for name in found)
+
+
+def test_collected_recipes_of_one_method_are_told_apart_by_rank_or_number() -> None:
+    eight, sixteen = (
+        msgspec.structs.replace(RECIPE, method=Method(name="lora", settings={"rank": rank})) for rank in (8, 16)
+    )
+    by_rank = contestants_of([(eight, "01-lora.toml"), (sixteen, "02-lora.toml")])
+    assert [(name, one.method.settings["rank"]) for name, one in by_rank.items()] == [
+        ("lora-rank-8", 8),
+        ("lora-rank-16", 16),
+    ]
+    assert [*contestants_of([(eight, "01-lora.toml"), (eight, "02-lora.toml")])] == ["01-lora", "02-lora"]
+    assert [*contestants_of([(eight, "01-lora.toml")])] == ["lora"]
+    assert all(NAME.fullmatch(name) for name in (*by_rank, "01-lora"))
 
 
 def test_recipes_that_are_not_alike_are_refused_by_file() -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from pegbox_runs.arena.results import ContestantResult, Interval
 from pegbox_runs.arena.verdict.pareto import figure_on, pareto_of
 
@@ -14,7 +16,8 @@ from pegbox_runs.arena.verdict.pareto import figure_on, pareto_of
 def contestant(
     name: str, loss: float, seconds: float = 60.0, peak: int | None = 1000, **fields: Any
 ) -> ContestantResult:
-    given = {"place": 1, "device_peak": peak, **fields}
+    better = Interval(value=-0.5, low=-0.6, high=-0.4)
+    given = {"place": 1, "device_peak": peak, "change": better, **fields}
     return ContestantResult(
         name=name,
         method=name,
@@ -55,7 +58,7 @@ def test_other_axes_give_another_front():
 def test_an_axis_without_figures_is_left_out_and_who_lacks_one_is_not_compared():
     none = [contestant("a", 1.0, peak=None), contestant("b", 1.1, peak=None)]
     assert pareto_of(none).axes == ("loss", "time")
-    assert pareto_of([*none, contestant("c", 2.0)]).front == ("c",)
+    assert pareto_of([*none, contestant("c", 2.0)], ("loss", "memory")).front == ("c",)
     assert pareto_of([contestant("a", math.nan), contestant("b", 1.0)]).front == ("b",)
 
 
@@ -63,6 +66,13 @@ def test_who_is_not_ranked_is_not_on_the_front():
     assert pareto_of([contestant("a", 1.0, place=None), contestant("b", 2.0)]).front == ("b",)
     assert pareto_of([]).front == ()
     assert pareto_of([contestant("a", 1.0)], ()).front == ()
+
+
+@pytest.mark.parametrize("change", [None, Interval(value=-0.1), Interval(value=-0.1, low=-0.3, high=0.1)])
+def test_who_cannot_be_told_to_be_better_than_its_base_is_not_on_the_front_and_beats_nobody(change):
+    cheap = contestant("cheap", 0.9, 1, change=change)
+    assert pareto_of([cheap, contestant("a", 1.0, 100)]).front == ("a",)
+    assert pareto_of([cheap]).front == ()
 
 
 def test_memory_is_the_devices_and_on_a_cpu_the_process():

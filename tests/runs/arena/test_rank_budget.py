@@ -117,6 +117,17 @@ def test_a_rank_that_costs_little_may_be_higher_than_the_maps_are_wide() -> None
     assert sized("a", card, defaults(card), shape, 100_000).settings["rank"] > 1000
 
 
+def test_a_budget_that_is_more_than_the_highest_rank_takes_is_told_as_that() -> None:
+    card, shape = find_card("lora"), SHAPES["bundled"]
+    found = sized("lora", card, defaults(card), shape, 10_000_000_000)
+    assert found.settings["rank"] == 96
+    assert "rank 96, the highest that is of use to it" in found.remark
+    assert "two thin matrices are as large as the map" in found.remark
+    assert "exceeding" not in found.remark
+    coarse = sized("gralora", find_card("hra"), defaults(find_card("hra")), shape, 45_000)
+    assert "exceeding" in coarse.remark
+
+
 def test_below_the_least_rank_it_is_refused_by_name_with_what_it_takes() -> None:
     card = find_card("lora")
     with pytest.raises(Refusal) as refused:

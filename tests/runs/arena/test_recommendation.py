@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
+from pegbox_runs.arena.verdict.summing_up import results_of
 from pegbox_runs.judging.judged import RowLosses
-from tests.runs.arena.judged_comparisons import compared, row_losses
+from tests.runs.arena.judged_comparisons import compared, facts, judged, outcomes_by_level, row_losses
+from tests.runs.arena.made_up_comparisons import comparison
 
 
 def general(rise: float) -> dict[str, Any]:
@@ -53,8 +56,61 @@ def test_who_takes_less_of_something_else_is_named():
 
 
 def test_costs_that_differ_by_no_more_than_they_vary_speak_for_nobody():
-    said = compared({"lora": 1.003, "dora": 1.0}, dora={"training_seconds": 61.0}).recommendation
-    assert "No cost that was measured speaks for another" in said
+    said = compared({"lora": 1.003, "dora": 1.0}, dora={"training_seconds": 68.0}).recommendation
+    assert "No cost that was measured clearly speaks for one of them: take the one that you know best." in said
+
+
+@pytest.mark.parametrize(("dearer", "clear"), [(6.2, False), (7.0, False), (7.1, True)])
+def test_with_one_seed_time_speaks_only_where_it_is_half_as_much_again(dearer, clear):
+    said = compared(
+        {"a": 1.0, "b": 1.0}, seeds=(1,), a={"training_seconds": dearer}, b={"training_seconds": 4.7}
+    ).recommendation
+    assert ("take b." in said) == clear
+    assert ("No cost" in said) != clear
+
+
+@pytest.mark.parametrize(
+    ("ones", "others", "clear"),
+    [
+        ((6.0, 6.1, 6.2), (5.0, 5.1, 5.2), True),
+        ((6.0, 6.1, 6.2), (5.0, 5.1, 6.05), False),
+        ((5.7, 5.7, 5.7), (5.0, 5.0, 5.0), False),
+    ],
+)
+def test_times_speak_only_where_those_of_all_seeds_are_apart(ones, others, clear):
+    game = comparison("a", "b", seeds=(1, 2, 3), search=False)
+    outcomes = outcomes_by_level(game, {"a": 1.0, "b": 1.003})
+    for name, times in (("a", ones), ("b", others)):
+        for seed, seconds in enumerate(times, 1):
+            one = outcomes[f"{name}.seed-{seed}"]
+            outcomes[f"{name}.seed-{seed}"] = msgspec.structs.replace(one, training_seconds=seconds)
+    said = results_of(game, outcomes, facts()).recommendation
+    assert ("take b." in said) == clear
+    assert ("No cost" in said) != clear
+
+
+def test_the_size_of_an_adapter_speaks_for_the_smaller_one():
+    said = compared({"a": 1.0, "b": 1.003}, seeds=(1,), b={"adapter_bytes": 3800}).recommendation
+    assert "Of them b takes the least room on disk" in said
+    said = compared({"a": 1.0, "b": 1.003}, seeds=(1,), b={"adapter_bytes": 3990}).recommendation
+    assert "No cost" in said
+
+
+def test_of_tied_ones_the_only_one_that_is_better_than_its_base_is_taken():
+    levels = {"a": 1.9, "b": 1.901, "c": 1.99}
+    shaky = {"training_seconds": 1.0}
+    game = comparison(*levels, seeds=(1, 2, 3), search=False)
+    outcomes = outcomes_by_level(game, levels, figures={"b": shaky, "c": shaky})
+    for seed in (1, 2, 3):
+        for name in ("b", "c"):
+            entry = outcomes[f"{name}.seed-{seed}"].entry
+            after = row_losses(levels[name], seed=seed + 7 * len(name), spread=2.5)
+            outcomes[entry.id] = judged(entry, after, **shaky)
+    results = results_of(game, outcomes, facts())
+    assert set(results.groups[0]) >= {"a", "b"}
+    assert results.pareto is not None
+    assert results.pareto.front == ("a",)
+    assert "Of them only a can be told to be better than its own base model: take a." in results.recommendation
 
 
 def test_the_memory_of_a_process_speaks_for_nobody():
@@ -90,6 +146,8 @@ def test_what_would_tell_the_tied_apart_is_estimated(gap, rows, words):
 def test_identical_ones_are_the_same_and_nothing_more_is_asked_for():
     said = compared({"a": 1.0, "b": 1.0}, rows=50, **{name: {} for name in "ab"}).recommendation
     assert "can't be told apart" in said
+    assert "take b" not in said
+    assert "No cost that was measured clearly speaks for one of them" in said
 
 
 def test_when_none_beats_the_base_none_is_recommended():
@@ -119,9 +177,7 @@ def test_one_that_costs_much_of_the_gain_is_not():
 
 def test_notable_forgetting_is_told_with_both_figures():
     said = compared({"a": 1.0, "b": 1.3}, a=general(0.6), b=general(0.02)).recommendation
-    assert re.search(
-        r"But it forgets more: its loss on 64 general rows rose by 0\.6\d* \(.*\), where b's changed", said
-    )
+    assert re.search(r"But a forgets more: its loss on 64 general rows rose by 0\.6\d* \(.*\), where b's changed", said)
     assert "forgets" not in compared({"a": 1.0, "b": 1.3}, a=general(0.03), b=general(0.02)).recommendation
 
 

@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pegbox_runs.arena.entries import Entry, Outcome
+from pegbox_runs.arena.entries import Entry, Outcome, entry_recipe
 from pegbox_runs.arena.schedule import (
     FACTORS,
     KEPT,
@@ -55,6 +55,14 @@ def test_the_rate_of_the_lowest_loss_is_taken_and_steps_add_up():
     assert sum(entry.steps for entry in order) == total_steps(1, 3, 80, 10, search=True)
     assert [entry.steps for entry in order if entry.rung == 1] == [20] * KEPT
     assert total_steps(1, 0, 80, 1, search=True) == TRIAL_SHARE
+
+
+def test_every_entry_is_judged_with_its_last_weights_so_that_none_is_flattered_by_the_choice():
+    game = comparison("lora")
+    _, order = played(game, judged_by_rate(1e-3))
+    recipes = [entry_recipe(entry, game.recipes["lora"]) for entry in order]
+    assert {one.evaluation.keep for one in recipes} == {"last"}
+    assert [one.training.max_steps for one in recipes] == [entry.steps for entry in order]
 
 
 def test_without_a_search_nothing_is_tried():

@@ -118,6 +118,18 @@ def test_contestants_are_compared_over_the_seeds_that_all_have_done():
     assert results.recommendation.startswith("So far: ")
 
 
+def test_costs_are_taken_over_the_same_seeds_as_losses():
+    game = comparison("lora", "dora", seeds=(1, 2, 3), search=False)
+    outcomes = outcomes_by_level(game, {"lora": 1.2, "dora": 1.0})
+    del outcomes["dora.seed-3"]
+    dear = {"training_seconds": 600.0, "process_peak": 2**40, "device_peak": 2**40}
+    outcomes["lora.seed-3"] = msgspec.structs.replace(outcomes["lora.seed-3"], **dear)
+    lora = one_of(results_of(game, outcomes, facts(complete=False)), "lora")
+    assert (lora.training_seconds.value, lora.tokens_per_second.value) == (60.0, 100.0)
+    assert (lora.process_peak, lora.device_peak) == (2**30, None)
+    assert lora.seeds[2].training_seconds == 600.0
+
+
 def test_where_no_seed_is_done_by_all_whoever_has_done_the_fewest_is_left_out():
     game = comparison("a", "b", "c", seeds=(1, 2), search=False)
     outcomes = outcomes_by_level(game, {"a": 1.0, "b": 1.5, "c": 2.0})
@@ -180,9 +192,27 @@ def test_a_rate_at_the_edge_of_what_was_tried_is_told(better, expected):
     found = one_of(results_of(game, outcomes, facts()), "a")
     assert found.rate == pytest.approx(better)
     assert found.rate_by == expected
+    told = " ".join(found.remarks)
+    assert ("the lowest that was tried" in told) == (better == 0.3e-3)
+    assert ("the highest that was tried" in told) == (better == 3e-3)
+    assert (f"training.learning_rate = {better:.3g} in its recipe" in told) == (expected == "search-edge")
     assert len(found.trials) == 5
     assert [trial.steps for trial in found.trials] == [10, 10, 10, 20, 20]
     assert min(found.trials, key=lambda one: one.loss).rate == found.rate
+
+
+@pytest.mark.parametrize(("at_edge", "told"), [(("a",), True), (("b",), False), (("a", "c"), True)])
+def test_an_edge_of_those_that_are_first_is_told_to_everybody(at_edge, told):
+    game = comparison("a", "b", "c", search=True)
+    levels, outcomes = {"a": 1.0, "b": 1.8, "c": 1.0}, {}
+    while wanted := due(game, outcomes):
+        entry = wanted[0]
+        better = 3e-3 if entry.contestant in at_edge else 1e-3
+        level = levels[entry.contestant] + 0.1 * abs(math.log(entry.rate / better))
+        outcomes[entry.id] = judged(entry, row_losses(level))
+    remarks = [one for one in results_of(game, outcomes, facts()).remarks if "The search ended at the edge" in one]
+    assert len(remarks) == told
+    assert not told or f"tried for {' and '.join(at_edge)}: " in remarks[0]
 
 
 def test_below_a_rate_that_blew_up_there_is_no_edge():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from pegbox_methods.events import Replanned
+from pegbox_methods.events import Phase, Replanned
 from pegbox_runs import viewing
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.outcomes import read_outcomes
@@ -18,6 +19,7 @@ from pegbox_runs.arena.schedule import all_entries_count
 from pegbox_runs.arena.spec import read_comparison, write_comparison
 from pegbox_runs.arena.watching import entry_watching
 from pegbox_runs.arena.watching import watch as watching
+from pegbox_runs.arena.watching.still_to_come import time_left
 from pegbox_runs.arena.watching.watch import ComparisonWatch, Watched, await_more, follow_comparison, watched_now
 from tests.runs.arena.arena_folders import (
     DIVERGED,
@@ -62,6 +64,36 @@ def test_each_contestant_stands_as_its_entries_say() -> None:
     assert running.left is not None
     assert watched.left is not None
     assert watched.left.low <= watched.left.likely <= watched.left.high
+
+
+def test_judging_is_foretold_by_what_it_took_before() -> None:
+    folder = made("lora", "dora", search=False)
+    trains(folder, "dora.seed-1", done=80)
+    tell(folder.entry("dora.seed-1"), Phase(phase="judging"))
+    before = watched_now(folder)
+    (judged,) = before.contestants[1].finals
+    assert judged.doing == "judging"
+    took = 1000.0
+    ended = replace(
+        judged,
+        outcome=msgspec.structs.replace(
+            judged.outcome,
+            entry=msgspec.structs.replace(judged.entry, contestant="lora"),
+            state="done",
+            wall_seconds=judged.outcome.training_seconds + took,
+        ),
+        left=None,
+    )
+    comparison_read = read_comparison(folder)
+    alone = time_left({"dora": [judged]}, comparison_read)
+    left = time_left({"lora": [ended], "dora": [judged]}, comparison_read)
+    assert alone is not None
+    assert left is not None
+    assert alone.likely < 1
+    assert left.likely == pytest.approx(took, rel=0.01)
+    third = time_left({"lora": [ended], "dora": [judged], "rslora": []}, comparison_read)
+    assert third is not None
+    assert third.likely > 2 * left.likely * 0.99, "those to come are judged as well"
 
 
 def test_it_says_the_same_with_results_and_without_them() -> None:

@@ -43,7 +43,7 @@ PANES = {
         "Curves",
         "Each contestant's loss on the held-out rows as its training goes on, all seeds, by color and letter; the "
         "chosen one is drawn over the others. Step 0 is the base model. A curve that falls and then rises learns its "
-        "rows by heart; the weights that are kept are those of its lowest point. One that still falls at its end would "
+        "rows by heart; each is judged as it was after its last step. One that still falls at its end would "
         "gain from more steps.\n\nWhile a contestant looks for its learning rate, its tries are shown by their "
         "numbers.\n\nUp and down choose, left and right take one seed alone, z shows only the later part.",
         "cross-entropy per labelled token, in nats, without any method's extra terms",

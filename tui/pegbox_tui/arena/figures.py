@@ -16,8 +16,8 @@ def nats(value: float | None) -> str:
 
 
 def brief_memory(number: int | None, *, at_most: bool) -> str:
-    """Write peak bytes in at most 9 characters; a dash for none. `at_most`: it is an upper bound."""
-    return f"{'≤ ' if at_most and number is not None else ''}{size(number, brief=True)}"
+    """Write peak bytes in at most 8 characters; a dash for none. `at_most`: it is an upper bound."""
+    return f"{'≤' if at_most and number is not None else ''}{size(number, brief=True)}"
 
 
 def short_time(seconds: float | None) -> str:

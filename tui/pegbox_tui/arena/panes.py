@@ -131,10 +131,9 @@ class VerdictPane(Pane):
 
     name_here = "verdict"
 
-    def title_of(self, scene: Scene) -> str:
-        """Say whether it is the last word."""
-        results = scene.watched.results
-        return "verdict" if results is None or results.complete else "verdict so far"
+    def title_of(self, scene: Scene) -> str:  # noqa: ARG002 - as the others
+        """Leave it to the sentence whether it is the last word."""
+        return "verdict"
 
     def draw(self, scene: Scene) -> None:
         """Put it all."""

@@ -19,8 +19,7 @@ def recommendation(scene: Scene) -> Text:
     results = scene.watched.results
     if results is None or not results.recommendation:
         return Text(NOTHING_YET, "dim")
-    said = Text("" if results.complete else "so far: ", "bold")
-    return said.append(printable(results.recommendation), "not bold" if not results.complete else "")
+    return Text(printable(results.recommendation))
 
 
 def verdict_lines(scene: Scene) -> list[Text]:

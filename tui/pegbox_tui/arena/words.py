@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pegbox_runs.arena.watching.watch import Watched
+from collections.abc import Iterator
+
+from pegbox_runs.arena.watching.watch import EntryNow, Watched
 from pegbox_runs.figures import duration
 from pegbox_runs.printable import one_line
 from pegbox_tui.arena.columns import STEPPING
@@ -42,11 +44,7 @@ def doing(watched: Watched) -> str:
         return "deleted"
     if state.status == "running":
         return "running"
-    if state.status == "paused" and any(
-        one.state == "running" and one.doing != "paused"
-        for contestant in watched.contestants
-        for one in (*contestant.finals, *contestant.trials)
-    ):
+    if state.status == "paused" and any(one.state == "running" and one.doing != "paused" for one in _entries(watched)):
         return "pausing"
     return {"new": "starting", "finished": "finished"}.get(state.status, state.status)
 
@@ -63,13 +61,9 @@ def progress(watched: Watched, width: int, now: float) -> str:
     left = watched.left
     if left is not None:
         span = duration(left.likely) if width < NARROW else f"{duration(left.low)} to {duration(left.high)}"
-        judged = any(
-            one.state == "done"
-            for contestant in watched.contestants
-            for one in (*contestant.finals, *contestant.trials)
-        )
-        more = "" if judged else ", judging not counted yet"
-        said.append(f"{span} left, until {clock(now + left.likely, now)}{more}")
+        # Until an entry has ended nobody knows how long judging takes, and when all is over.
+        known = any(one.state == "done" for one in _entries(watched))
+        said.append(f"{span} left, until {clock(now + left.likely, now)}" if known else f"{span} and judging left")
     for one in watched.contestants:
         running = one.running
         if running is not None:
@@ -85,6 +79,11 @@ def progress(watched: Watched, width: int, now: float) -> str:
     if watched.over and state.first_time:
         said.append(f"{duration(state.last_time - state.first_time)} since its start")
     return " · ".join(said)
+
+
+def _entries(watched: Watched) -> Iterator[EntryNow]:
+    for one in watched.contestants:
+        yield from (*one.finals, *one.trials)
 
 
 def _last_part(name: str) -> str:

@@ -54,7 +54,7 @@ _LETTERS[ord("⇥")] = ">"
 
 def in_ascii(text: str) -> str:
     """Write a text in ASCII, cell for cell: what stood below each other still does."""
-    return text if text.isascii() else text.replace("≤ ", "<=").translate(_LETTERS)
+    return text if text.isascii() else text.translate(_LETTERS)
 
 
 class AsciiLines(LineFilter):

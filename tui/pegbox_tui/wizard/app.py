@@ -182,7 +182,7 @@ class WizardApp(AppWithRuns):
     def take_as_draft(self, draft: Draft) -> None:
         """Go on with another draft, where that one is."""
         self.draft = draft
-        self.keeper.keep(draft)
+        self.keeper.keep(None if is_empty(draft) else draft)
         self._open(draft.step)
 
     def _begin_anew(self) -> None:

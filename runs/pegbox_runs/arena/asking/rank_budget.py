@@ -65,8 +65,21 @@ def sized(name: str, card: Card, settings: Mapping[str, Any], shape: ModelShape,
             "Allow as many, or leave it out."
         )
     weights, negative = max(allowed)
-    near = budget - weights <= NEAR * budget
-    return Sized(_with(-negative, settings, card), weights, "" if near else _far(name, weights, -negative, budget))
+    if budget - weights <= NEAR * budget:
+        remark = ""
+    elif -negative == max(priced) and weights == max(priced.values()):
+        remark = _highest(name, weights, -negative, budget)
+    else:
+        remark = _far(name, weights, -negative, budget)
+    return Sized(_with(-negative, settings, card), weights, remark)
+
+
+def _highest(name: str, weights: int, rank: int, budget: int) -> str:
+    return (
+        f"{name} trains {count(weights)} weights with rank {rank}, the highest that is of use to it, where two thin "
+        f"matrices are as large as the map they adapt or its setting ends: the budget of {count(budget)} is more than "
+        "it can take."
+    )
 
 
 def _far(name: str, weights: int, rank: int, budget: int) -> str:

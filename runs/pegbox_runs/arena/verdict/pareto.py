@@ -17,9 +17,9 @@ def pareto_of(contestants: Sequence[ContestantResult], axes: Sequence[Axis] | No
     """Find those that no other beats: is as good on each axis, and better on one.
 
     Who can't be told to be better than its own base model isn't on it, and beats nobody: it is cheap for nothing.
-    Else figures count as they were measured, the loss too: who can't be told apart from a better one by chance isn't equal
-    to it, and stays on the front for any advantage it has shown. So nobody else is taken off it without a figure, and
-    some may be on it by luck. Two that are alike on all axes are both on it.
+    Else figures count as they were measured, the loss too: who can't be told apart from a better one by chance isn't
+    equal to it, and stays on the front for any advantage it has shown. So nobody else is taken off it without a figure,
+    and some may be on it by luck. Two that are alike on all axes are both on it.
     `axes`: None: loss, memory and time where memory is known of all, else loss, time and size.
     Axes on which nobody has a figure are left out; who lacks one on an axis that is left isn't compared.
     Returns: the axes that were compared on, and the front in the contestants' order.

@@ -17,6 +17,8 @@ from pegbox_runs.arena.verdict.comparable import is_done
 from pegbox_runs.arena.verdict.contestant_figures import Basis
 from pegbox_runs.printable import one_line
 
+TOO_LONG = 0.01
+"""Share of its loss by which a training must have been better before its end to be called too long."""
 FEW_ROWS = 10
 """Verdict rows below which only great differences can be told."""
 SEED_SHARE = 0.03
@@ -30,8 +32,8 @@ def remarks_on(basis: Basis, *, complete: bool) -> Iterator[str]:
     yield from _on_seeds(basis)
     if basis.compared.names and len(basis.compared.deciding) >= LEAST_ROWS:
         yield (
-            "Of each training the weights of its best evaluation were kept, which was chosen on the held-out rows, the "
-            "verdict's among them: every loss here is a little lower than it would be on rows that chose nothing."
+            "Each is judged with the weights of its last step. A run of its own keeps those of its best evaluation, "
+            "which would be chosen on the rows that judge here, and flatter whoever wanders most."
         )
         if all(map(is_packed, basis.comparison.recipes.values())):
             yield "All contestants pack the base model into 4 bits; its own figures are those of the packed one."
@@ -51,6 +53,7 @@ def remarks_on(basis: Basis, *, complete: bool) -> Iterator[str]:
 
 def remarks_on_one(name: str, basis: Basis) -> Iterator[str]:
     """Say what bears on one contestant, but for what hangs on its figures."""
+    yield from _on_its_length(name, basis)
     if name in basis.compared.left_out:
         yield _sentence(basis.compared.left_out[name])
     if is_packed(basis.comparison.recipes[name]):
@@ -84,6 +87,20 @@ def is_packed(recipe: Recipe) -> bool:
         return packs_base(recipe, find_card(recipe.method.name))
     except Refusal:  # a plugin that is gone since; what it left can be looked at all the same
         return False
+
+
+def _on_its_length(name: str, basis: Basis) -> Iterator[str]:
+    """Say so if each training was better before its end: fewer steps would have done it good."""
+    curves = [[point for point in one.curve if point[0] > 0] for one in _done(name, basis)]
+    lowest = [min(curve, key=lambda point: point[1]) for curve in curves if curve]
+    if lowest and all(
+        best < (1 - TOO_LONG) * curve[-1][1] for (_, best), curve in zip(lowest, filter(None, curves), strict=True)
+    ):
+        steps = ", ".join(dict.fromkeys(f"{step:,}" for step, _ in lowest))
+        yield (
+            f"Its loss was lowest before its end (after step {steps}), and rose again: it was trained for too long. "
+            "Compare with fewer steps to see it at its best."
+        )
 
 
 def _on_rows(basis: Basis) -> Iterator[str]:

@@ -17,6 +17,7 @@ from pegbox_runs.arena.spec import Asked, Comparison
 from pegbox_runs.arena.verdict.chance import Floats, SameRows
 from pegbox_runs.arena.verdict.comparable import Comparable, comparable, scores_of
 from pegbox_runs.arena.verdict.contestant_figures import Basis, contestant_result
+from pegbox_runs.arena.verdict.edge_of_search import remark_on_edge, remarks_on_edges
 from pegbox_runs.arena.verdict.groups import Verdict, verdict_of
 from pegbox_runs.arena.verdict.pareto import pareto_of
 from pegbox_runs.arena.verdict.recommendation import recommendation_of
@@ -56,7 +57,8 @@ def results_of(comparison: Comparison, outcomes: Outcomes, facts: Facts) -> Resu
         order = (*basis.verdict.order, *(name for name in names if name not in basis.verdict.order))
         results = _record(basis, tuple(found[name] for name in order), facts)
         said = recommendation_of(results, basis.verdict)
-    return msgspec.structs.replace(results, recommendation=said)
+        remarks = (*results.remarks, *remarks_on_edges(results))
+    return msgspec.structs.replace(results, recommendation=said, remarks=remarks)
 
 
 def _record(basis: Basis, contestants: tuple[ContestantResult, ...], facts: Facts) -> Results:
@@ -115,8 +117,8 @@ def _basis(comparison: Comparison, outcomes: Outcomes) -> Basis:
 
 def _contestant(name: str, basis: Basis) -> ContestantResult:
     one = contestant_result(name, basis, tuple(remarks_on_one(name, basis)))
-    remark = remark_on_change(one)
-    return one if remark is None else msgspec.structs.replace(one, remarks=(*one.remarks, remark))
+    more = [remark for remark in (remark_on_edge(one), remark_on_change(one)) if remark is not None]
+    return msgspec.structs.replace(one, remarks=(*one.remarks, *more))
 
 
 def _rows(compared: Comparable) -> Rows | None:
