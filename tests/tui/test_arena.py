@@ -317,7 +317,7 @@ async def test_the_memory_of_a_process_is_told_as_an_upper_bound(look: Look, sig
         await known(pilot)
         await shows(pilot, sign)
         await pilot.press("4")
-        await shows(pilot, "memory at most 2.00 GiB")
+        await shows(pilot, "memory at most 2.0 GiB")
         await pilot.press("3")
         await shows(pilot, "loss by peak memory, at most, GiB", "by these upper bounds")
 

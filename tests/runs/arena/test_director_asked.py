@@ -86,6 +86,9 @@ def test_a_pause_reaches_what_runs_and_nothing_else_begins_until_resume(tmp_path
         send(folder.commands, command)
     wait_until(lambda: len(told(folder, CommandAnswer)) == 4)
     assert state_of(folder).status == "paused"
+    said = next(event.text for event in told(folder, CommandAnswer) if event.command == "pause")
+    assert "pauses at the next step's end" in said
+    assert "what is loaded or judged meanwhile goes on" in said
     wait_until(lambda: "pause" in [event.command for event in told(place, CommandAnswer)])
     assert [event.taken for event in told(folder, CommandAnswer)] == [True, True, True, False]
     wait_until(lambda: state_of(place).over)  # the pretended trainer doesn't know how to pause

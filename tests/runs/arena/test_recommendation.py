@@ -73,7 +73,7 @@ def test_with_one_seed_time_speaks_only_where_it_is_half_as_much_again(dearer, c
     ("ones", "others", "clear"),
     [
         ((6.0, 6.1, 6.2), (5.0, 5.1, 5.2), True),
-        ((6.0, 6.1, 6.2), (5.0, 5.1, 6.05), False),
+        ((6.0, 6.1, 6.2), (4.0, 4.1, 6.05), False),
         ((5.7, 5.7, 5.7), (5.0, 5.0, 5.0), False),
     ],
 )

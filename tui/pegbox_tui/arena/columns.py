@@ -118,8 +118,8 @@ MEMORY = Column(
     "memory",
     8,
     lambda row: brief_memory(row.memory, at_most=row.at_most),
-    "Its highest peak on the device. On a CPU ≤ (< in ASCII) stands before it: at most, since trainings share a process, "
-    "which keeps some memory of those before.",
+    "Its highest peak on the device. On a CPU ≤ (< in ASCII) stands before it: at most, since trainings share a "
+    "process, which keeps some memory of those before.",
     "memory",
 )
 TIME = Column(

@@ -15,12 +15,12 @@ from pegbox_methods.events import Failed, Finished, Notice
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.directing.entry_folder import Ground
-from pegbox_runs.arena.directing.lanes import REMEDY, Carried, Lane, LaneSupply, Task, trouble
+from pegbox_runs.arena.directing.lanes import LEAVING_SECONDS, REMEDY, Carried, Lane, LaneSupply, Task, trouble
 from pegbox_runs.arena.directing.life import comparison_ended, director_started, entry_begins
 from pegbox_runs.arena.directing.purse import Purse
 from pegbox_runs.arena.directing.records import Records, results_now
 from pegbox_runs.arena.directing.wishes import Wishes
-from pegbox_runs.arena.entries import Entry
+from pegbox_runs.arena.entries import Entry, Outcome
 from pegbox_runs.arena.outcomes import OutcomeReader
 from pegbox_runs.arena.schedule import due, is_over
 from pegbox_runs.arena.spec import read_comparison
@@ -55,12 +55,13 @@ class Director:
     ) -> None:
         """Begin, and tell so. `terminated`: whether this process was told to end; `adopting`: in a dead one's place.
 
-        Raises: Refusal: the comparison can't be read.
+        The entries are read by `work`: whoever waits for the comparison to be taken needn't wait for that.
+        Raises: Refusal, OSError: the comparison can't be read.
         """
         self._folder = folder
         self._comparison = read_comparison(folder)
         self._reader = OutcomeReader(folder)
-        self._outcomes = self._reader.read(self._comparison)
+        self._outcomes: dict[str, Outcome] = {}
         self._ledger = Ledger(folder)
         mailbox = Mailbox(folder.commands, self._ledger.answered)
         self._wishes = Wishes(self._ledger, mailbox, terminated)
@@ -93,8 +94,9 @@ class Director:
             return self._end()
 
     def _work(self) -> bool:
+        self._look()
         while True:
-            self._wishes.heed(self._busy, self._done_count)
+            self._wishes.heed(self._lanes, self._done_count)
             news = self._news
             if news or (len(self._busy) < len(self._lanes) and time.monotonic() >= self._look_at):
                 self._fill()
@@ -115,7 +117,9 @@ class Director:
         return sum(one.state == "done" for one in self._outcomes.values())
 
     def _lane(self, gpu: str | None, supply_for: SupplyFor, restarts: RestartPolicy) -> Lane:
-        return Lane(self._folder, gpu, lambda: supply_for(gpu), restarts, self._done)
+        return Lane(
+            self._folder, gpu, lambda: supply_for(gpu), restarts, self._done, lambda: self._wishes.paused == "released"
+        )
 
     def _start(self, mailbox: Mailbox, *, adopting: bool) -> None:
         """Tell which process carries the comparison from now on."""
@@ -127,7 +131,7 @@ class Director:
             replies.pass_over(self._ledger, mailbox)
         self._ledger.tell(director_started(self._folder.id, self._comparison, attempt))
         if adopting and before.status == "paused" and before.paused is not None:
-            self._wishes.stay_paused(before.paused.memory, self._done_count)
+            self._wishes.stay_paused(before.paused.memory, before.paused.step)
 
     def _look(self) -> None:
         """Read anew what is asked for and what has become of it."""
@@ -258,9 +262,16 @@ class Director:
         self._ledger.insist(time.sleep)
         self._wishes.refuse_rest()
         conclude(self._folder)
-        for lane in self._lanes:
-            lane.close()
+        self._let_go()
         return isinstance(end, Finished)
+
+    def _let_go(self) -> None:
+        """Let all lanes' workers end at once, and wait for that."""
+        deadline = time.monotonic() + LEAVING_SECONDS
+        for lane in self._lanes:
+            lane.leave()
+        for lane in self._lanes:
+            lane.join(max(0.0, deadline - time.monotonic()))
 
 
 def _gpu_of(pid: int) -> str | None:

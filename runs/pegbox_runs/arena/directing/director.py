@@ -51,9 +51,10 @@ def direct(intake: Intake, supply_for: SupplyFor, restarts: RestartPolicy, *, ad
             return 1  # behind the first time: who added something was quicker to start another
         try:
             director = Director(folder, supply_for, restarts, lambda: bool(terminated), adopting=adopting)
-        except Refusal as refusal:
+        except (Refusal, OSError) as error:
             ownership.release()
-            intake.answer(folder, refusal.sentence)
+            if not answered:
+                intake.answer(folder, _refused(folder, error).sentence)
             return 1
         if not answered:
             answered = True
@@ -64,6 +65,15 @@ def direct(intake: Intake, supply_for: SupplyFor, restarts: RestartPolicy, *, ad
         if not director.completed or not _is_something_due(folder):
             return 0 if well else 1
         adopting = False
+
+
+def _refused(folder: ComparisonFolder, error: Refusal | OSError) -> Refusal:
+    if isinstance(error, Refusal):
+        return error
+    return Refusal(
+        f"comparison {folder.id} can't be read or written: {error.strerror or error}. Nothing was started; see to its "
+        "place, then try again."
+    )
 
 
 def shared_workers(gpu: str | None) -> LaneSupply:

@@ -31,7 +31,7 @@ from pegbox_runs.supervision.worker import Supply, Worker
 from pegbox_runs.viewing import state_of
 
 LEAVING_SECONDS = 15.0
-"""How long a lane's idle worker has to end."""
+"""How long all lanes' idle workers together have to end."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 REMEDY = "Then `pegbox resume` goes on with what isn't done."
 
@@ -67,8 +67,14 @@ class Carried(NamedTuple):
     """What broke in the lane while a worker lived that nobody else here can watch."""
 
 
+class Release(NamedTuple):
+    """In a task's place: a worker that has nothing to do lets go of its memory."""
+
+
 class Lane:
-    """Carries entries one after another. Only `give`, `ask` and `close` are for others, of one thread."""
+    """Carries entries one after another. Only `give`, `ask`, `release`, `leave` and `join` are for others, of one
+    thread.
+    """
 
     def __init__(
         self,
@@ -77,15 +83,18 @@ class Lane:
         supply: Callable[[], LaneSupply],
         restarts: RestartPolicy,
         done: SimpleQueue[Carried],
+        released: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`gpu`: as CUDA_VISIBLE_DEVICES names it; `done`: where it is told what came of each task."""
+        """`gpu`: as CUDA_VISIBLE_DEVICES names it; `done`: where it is told what came of each task; `released`: whether
+        the comparison is paused with its memory released.
+        """
         self.gpu = gpu
         self.entry: Entry | None = None
         """What it has in hand; whoever gave it takes it away."""
         self._folder = folder
-        self._supply_new, self._restarts, self._done = supply, restarts, done
+        self._supply_new, self._restarts, self._done, self._released = supply, restarts, done, released
         self._supply: LaneSupply | None = None
-        self._tasks: SimpleQueue[Task | None] = SimpleQueue()
+        self._tasks: SimpleQueue[Task | Release | None] = SimpleQueue()
         self._wishes: deque[str] = deque()
         self._ending = False
         self._terminated = False
@@ -109,19 +118,32 @@ class Lane:
         with contextlib.suppress(BlockingIOError):  # it is woken already
             os.write(self._voice, b"!")
 
-    def close(self) -> None:
-        """Let it end, and its worker."""
+    def release(self) -> None:
+        """Let its worker end if it has nothing to do; the next task gets another."""
+        self._tasks.put(Release())
+
+    def leave(self) -> None:
+        """Let it end, and its worker, without waiting for that."""
         self._tasks.put(None)
-        self._thread.join(LEAVING_SECONDS)
+
+    def join(self, seconds: float) -> None:
+        """Wait until it has ended, for that long at most."""
+        self._thread.join(seconds)
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
-            try:
-                carried = Carried(self, task.entry, self._carry(task))
-            except BaseException as error:  # noqa: BLE001  # the director decides
-                carried = Carried(self, task.entry, fault=error)
-            self._place = None
-            self._done.put(carried)
+            if isinstance(task, Task):
+                try:
+                    carried = Carried(self, task.entry, self._carry(task))
+                except BaseException as error:  # noqa: BLE001  # the director decides
+                    carried = Carried(self, task.entry, fault=error)
+                self._place = None
+                self._done.put(carried)
+            if self._released():  # not any more, where it was resumed meanwhile
+                self._close_supply()
+        self._close_supply()
+
+    def _close_supply(self) -> None:
         if self._supply is not None:
             self._supply.close()
 

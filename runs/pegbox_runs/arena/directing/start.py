@@ -10,8 +10,9 @@ from pegbox_runs.supervision.owner import owned_already, read_owner
 from pegbox_runs.supervision.starting import director_command
 from pegbox_runs.viewing import state_of
 
-RELEASE_SECONDS = 10.0
-"""How long a director that has told the end has to write its last records and let go of the comparison."""
+RELEASE_SECONDS = 25.0
+"""How long a director that has told the end has to write its last records, let its idle workers end, for which it gives
+them `lanes.LEAVING_SECONDS`, and let go of the comparison."""
 
 
 def start_director(folder: ComparisonFolder) -> None:

@@ -33,24 +33,28 @@ class Wishes:
         self._pause(memory, done)
 
     def heed(self, lanes: Sequence[Lane], done: int) -> None:
-        """Answer what came, and pass it on. `lanes`: those that carry something; `done`: entries that are."""
+        """Answer what came, and pass it on. `lanes`: all; `done`: entries that are."""
+        busy = [lane for lane in lanes if lane.entry is not None]
         if self._terminated() and self.ending is None:
-            self._end("stop", lanes)
+            self._end("stop", busy)
         for command in self._mailbox.unanswered(self._ledger.answered):
-            event, effect = reply(command, self._situation, carrying=bool(lanes))
+            event, effect = reply(command, self._situation, carrying=bool(busy))
             self._ledger.tell(event)
             self._mailbox.close(command)
             match effect:
                 case "stop" | "abort":
-                    self._end(effect, lanes)
+                    self._end(effect, busy)
                 case "pause" | "pause-release":
                     self._pause("kept" if effect == "pause" else "released", done)
                 case "resume":
                     self.paused = None
                     self._ledger.tell(Continued(step=done, seconds=time.monotonic() - self._paused_at))
             if effect not in {None, "stop", "abort"}:
-                for lane in lanes:
+                for lane in busy:
                     lane.ask(command.command)
+            if effect == "pause-release":
+                for lane in lanes:
+                    lane.release()
 
     def refuse_rest(self) -> None:
         """Answer what came too late."""

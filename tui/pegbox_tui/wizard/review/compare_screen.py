@@ -110,9 +110,10 @@ class CompareScreen(ModalScreen[CheckedComparison | None]):
         self._list.focus()
 
     def show(self, offers: Offers) -> None:
-        """Show the methods."""
-        self._list.show(offers)
-        self._say_more()
+        """Show the methods, unless recipes are compared: a list that was left before it was priced asked for them."""
+        if not self._collected:
+            self._list.show(offers)
+            self._say_more()
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Say more of the chosen line."""
