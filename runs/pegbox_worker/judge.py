@@ -79,7 +79,7 @@ class Judge:
             ends=ends,
         )
         self._before: Judgement | None = None
-        self._seconds = 0.0
+        self._before_seconds = self._after_seconds = self._look_seconds = 0.0
 
     def before(self, model: nn.Module) -> Judgement | None:
         """Judge the base model, to which no method is attached yet; None: a stop came in between.
@@ -87,6 +87,7 @@ class Judge:
         Raises: Diverged: a loss is no finite number; OutOfMemoryAt.
         """
         self._tell_what_is_missing()
+        began = time.monotonic()
         more = self._general is not None or bool(self._asker.questions)
         key, plain_key = self._key(whole=more), self._key(whole=False)
         known = self._remembered.get(key)
@@ -100,6 +101,7 @@ class Judge:
             if known is not None:
                 self._remembered[plain_key] = Judgement(held_out=known.held_out)
                 self._remembered[key] = known
+            self._before_seconds = time.monotonic() - began
         self._before = known
         return known
 
@@ -111,7 +113,11 @@ class Judge:
         """
         self._phase("judging", f"the weights of step {step}")
         strike("judging", step=step)
-        return self._judged(model, labelled_loss, None)
+        began = time.monotonic()
+        try:
+            return self._judged(model, labelled_loss, None)
+        finally:
+            self._after_seconds = time.monotonic() - began
 
     def record(self, model: nn.Module, labelled_loss: LabelledLoss | None, kept_step: int, folder: Path) -> bool:
         """Judge the kept weights, and write judged.json with both sides into a run's folder.
@@ -122,24 +128,31 @@ class Judge:
         after = None if self._before is None else self.after(model, labelled_loss, kept_step)
         if self._before is None or after is None:
             return False
-        judged = Judged(before=self._before, after=after, kept_step=kept_step, seconds=self._seconds)
+        judged = Judged(
+            before=self._before,
+            after=after,
+            kept_step=kept_step,
+            seconds=self._before_seconds + self._after_seconds,
+            before_seconds=self._before_seconds,
+            look_seconds=self._look_seconds,
+        )
         write_judged(judged, folder)
         return True
 
     def _judged(self, model: Any, labelled_loss: LabelledLoss | None, known: RowLosses | None) -> Judgement | None:
-        began = time.monotonic()
         try:
             with in_use(model, self._base.number_format.compute, self._device):
                 score = score_as(model, labelled_loss)
+                began = time.monotonic()
+                held_out = known or self._losses(score, self._rows.held_out, "held-out")
+                self._look_seconds = time.monotonic() - began
                 return Judgement(
-                    held_out=known or self._losses(score, self._rows.held_out, "held-out"),
+                    held_out=held_out,
                     general=None if self._general is None else self._losses(score, self._general, "general"),
                     scores=self._scores(model),
                 )
         except Interrupted:
             return None
-        finally:
-            self._seconds += time.monotonic() - began
 
     def _losses(self, score: ScoreRows, rows: TokenRows, name: str) -> RowLosses:
         return losses_of_rows(

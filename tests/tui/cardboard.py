@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from textual.app import App
+from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 
 from pegbox_hardware.forecast.memory import Learned
@@ -126,14 +128,17 @@ async def settled(pilot: Pilot[Any]) -> None:
         seen = now
 
 
-def _rests(app: PegboxApp[Any]) -> bool:
+def _rests(app: App[Any]) -> bool:
     """Tell whether nothing works, and no screen or widget, seen or covered, has a message to take."""
-    pumps = [app, *(node for screen in app.screen_stack for node in screen.walk_children(with_self=True))]
+    pumps: list[MessagePump] = [
+        app,
+        *(node for screen in app.screen_stack for node in screen.walk_children(with_self=True)),
+    ]
     working = any(not worker.is_finished for worker in app.workers)
     return not working and all(pump.is_running and not pump.message_queue_size for pump in pumps)
 
 
-def drawn(app: PegboxApp[Any]) -> str:
+def drawn(app: App[Any]) -> str:
     """Give what stands on the terminal."""
     strips = app.screen._compositor.render_strips()
     return "\n".join("".join(part.text for part in strip).rstrip() for strip in strips)

@@ -20,7 +20,7 @@ from pegbox_runs.drafts import PlannedCard
 from pegbox_tui.shell.confirm import ConfirmScreen
 from pegbox_tui.shell.explaining import explained
 from pegbox_tui.shell.key_line import parts_of
-from pegbox_tui.wizard.review import comparing, screen, working
+from pegbox_tui.wizard.review import screen, working
 from pegbox_tui.wizard.review.compare_list import CompareList
 from pegbox_tui.wizard.review.compare_screen import CompareScreen
 from pegbox_tui.wizard.review.screen import ReviewStep
@@ -293,31 +293,3 @@ async def test_a_comparison_without_the_draft_is_started_and_the_draft_lives_on(
         assert app.began == [FOLDER]
         assert not app.ended_draft
         assert comparison.collected()[0] == ()
-
-
-async def test_methods_that_are_priced_late_stay_out_of_the_list_of_recipes(
-    arena: Arena, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    priced, real = threading.Event(), comparing.offers
-
-    def late(*given: Any) -> Any:
-        assert priced.wait(20)
-        return real(*given)
-
-    monkeypatch.setattr(comparing, "offers", late)
-    for method in ("dora", "rslora"):
-        comparison.add(Here().settled(draft(method=method)).recipe)
-    app = app_of()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await settled(pilot)
-        for keys, seen in (
-            (("m",), "Pricing every method"),
-            (("escape",), "all passed"),
-            (("end", "enter"), "02 rslora,"),
-        ):
-            await pilot.press(*keys)
-            await reaches(pilot, lambda seen=seen: seen in words(app))
-        priced.set()
-        await settled(pilot)
-        shown = [str(option.prompt) for option in app.screen.query_one(CompareList).options]
-        assert [line[:2] for line in shown] == ["Ea", "Le", "01", "02"]

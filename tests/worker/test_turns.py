@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import select
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -21,12 +23,14 @@ from pegbox_runs.event_log import EventWriter
 from pegbox_runs.preflight import check
 from pegbox_runs.process_mark import process_mark
 from pegbox_runs.run_folder import RunFolder, create
+from pegbox_runs.supervision import adopting
 from pegbox_runs.supervision.shared_worker import SharedWorkerSupply
 from pegbox_runs.supervision.workers import WorkerSupply
 from pegbox_worker import __main__ as worker_main
 from pegbox_worker.base_shelf import BaseShelf
 from pegbox_worker.stop_flag import StopFlag
 from tests.commands import events_of, wait_for, wait_until, write_recipe_text
+from tests.runs.arena.directed import made as comparison
 from tests.runs.carried import carry
 from tests.stories import made, started
 
@@ -146,6 +150,34 @@ def test_one_whose_giver_is_gone_ends(turns: Turns) -> None:
     runs = [made(), made()]
     assert turns.work(*runs) == 0
     assert events_of(runs[1]) == []
+
+
+@pytest.mark.parametrize("end", ["broken pipe", "end of input", "a run gone wrong"])
+@pytest.mark.parametrize("director", ["died", "lives"])
+@pytest.mark.parametrize("of", ["a comparison", "nothing"])
+def test_one_whose_director_died_has_another_started(
+    turns: Turns, monkeypatch: pytest.MonkeyPatch, end: str, director: str, of: str
+) -> None:
+    adopted: list[RunFolder] = []
+
+    def adopt(folder: RunFolder) -> bool:
+        adopted.append(folder)
+        raise OSError("no process can be started")
+
+    monkeypatch.setattr(adopting, "adopt", adopt)
+    monkeypatch.setattr(worker_main, "SupervisorGuard", lambda *_: SimpleNamespace(look=lambda: None))
+    entry = made()
+    if of == "a comparison":
+        entry = comparison().entry("lora.seed-1")
+        shutil.copytree(made().path, entry.path)
+    writer = EventWriter(entry.events)
+    writer.emit(started(supervisor_pid=os.getppid() + (director == "died")))
+    writer.close()
+    if end == "broken pipe":
+        os.close(turns.read)
+    wrong = end == "a run gone wrong"
+    assert turns.work(entry, carry=(lambda *_: 1) if wrong else None) == wrong
+    assert adopted == ([entry] if (director, of) == ("died", "a comparison") else [])
 
 
 def test_a_line_that_comes_in_parts_is_one_and_half_a_line_none(turns: Turns) -> None:

@@ -68,18 +68,25 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in {"failed", "done"}
 
 
-def entry_recipe(entry: Entry, recipe: Recipe) -> Recipe:
+def entry_recipe(entry: Entry, recipe: Recipe, *, timed: bool = False) -> Recipe:
     """Give the whole recipe of an entry: training from it repeats it, and writes the same judged.json.
 
-    A trial looks at the held-out rows once, at its end, and answers no questions.
+    A trial looks at the held-out rows once, at its end, and answers no questions. `timed`: there is a budget of
+    seconds; then the first one at the recipe's own rate is judged as a training that counts is, to learn what that
+    takes.
     """
     training = msgspec.structs.replace(recipe.training, max_steps=entry.steps, learning_rate=entry.rate)
     judging = msgspec.structs.replace(recipe.judging, rows=True)
     # The best of several looks at the rows that judge would favour whoever wanders most between them.
     evaluation = msgspec.structs.replace(recipe.evaluation, keep="last")
     if entry.rung is not None:
-        judging = msgspec.structs.replace(judging, general=None, metrics=())
-        evaluation = Evaluation(every=entry.steps, keep="last", micro_batch=evaluation.micro_batch, samples=0)
+        whole = timed and entry.rung == 0 and entry.rate == recipe.training.learning_rate
+        if not whole:
+            judging = msgspec.structs.replace(judging, general=None, metrics=())
+        tokens = evaluation.sample_tokens if whole else Evaluation().sample_tokens
+        evaluation = Evaluation(
+            every=entry.steps, keep="last", micro_batch=evaluation.micro_batch, samples=0, sample_tokens=tokens
+        )
     return msgspec.structs.replace(
         recipe,
         training=training,

@@ -16,6 +16,7 @@ from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_fields import Part, Seed, StepCount, Text
 from pegbox_methods.recipe_file import read_recipe, recipe_text
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.arena.aside import aside_seconds
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.printable import one_line
 from pegbox_runs.whole_file import write_whole
@@ -83,6 +84,8 @@ class Comparison:
     """Contestant -> its recipe with everything filled in, the method's own learning rate too."""
     paced: Paced | None = None
     """None: there is no budget of time, or the pace isn't known yet."""
+    aside_seconds: float = 0.0
+    """What entries took that were put aside to be tried again: a budget of time has paid for them."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -123,7 +126,7 @@ def read_comparison(folder: ComparisonFolder) -> Comparison:
     if wrong or len(set(asked.contestants)) < len(asked.contestants):
         raise Refusal(f"{folder.comparison}: contestants are named twice, or by more than small letters and digits.")
     recipes = {name: read_recipe(folder.contestants / f"{name}.toml") for name in asked.contestants}
-    return Comparison(asked, recipes, read_paced(folder))
+    return Comparison(asked, recipes, read_paced(folder), aside_seconds(folder))
 
 
 def read_paced(folder: ComparisonFolder) -> Paced | None:

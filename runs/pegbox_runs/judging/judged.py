@@ -47,7 +47,16 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     kept_step: int
     """After which step those were."""
     seconds: float
-    """What looking took."""
+    """What looking took, before and after."""
+    before_seconds: float = 0.0
+    """Of those, what the base model took; none where its judgement was remembered."""
+    look_seconds: float = 0.0
+    """Of those, what the held-out rows' losses took once, with the adapter."""
+
+    @property
+    def after_seconds(self) -> float:
+        """Of those, what the kept weights took: losses, and answers to questions where they are measured."""
+        return self.seconds - self.before_seconds
 
 
 def write_judged(judged: Judged, folder: Path) -> None:

@@ -5,19 +5,25 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pegbox_methods.events import Failed, Finished
+from pegbox_methods.events import Failed, Finished, Started
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.directing import lanes, start
+from pegbox_runs.arena.directing.lanes import LaneSupply
 from pegbox_runs.arena.directing.start import start_director
+from pegbox_runs.arena.outcomes import OutcomeReader
 from pegbox_runs.continuing import continue_run
 from pegbox_runs.process_mark import process_mark
 from pegbox_runs.supervision.owner import Ownership, read_owner
 from pegbox_runs.viewing import state_of
 from tests.commands import wait_until
+from tests.runs.arena import pretended_director
 from tests.runs.arena.directed import (
+    InThisProcess,
     add,
     await_end,
     carry,
@@ -106,6 +112,49 @@ def test_who_waits_for_a_director_that_has_told_its_end_gets_the_comparison(
     start_director(folder)
     assert await_end(folder).status == "finished"
     assert set(done_losses(folder)) == {"lora.seed-1", "late.seed-1"}
+
+
+def test_the_lanes_workers_end_side_by_side_before_who_waits_gives_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = threading.Barrier(2)
+    real = pretended_director.pretended
+
+    def supply(plan: str, gpu: str | None) -> LaneSupply:
+        given = real(plan, gpu)
+        monkeypatch.setattr(given, "close", lambda: both.wait(5))
+        return given
+
+    monkeypatch.setattr(pretended_director, "pretended", supply)
+    folder = made("lora", "dora", search=False, gpus=("0", "1"))
+    assert carry(folder, plan_of(tmp_path))
+    assert not both.broken
+    assert start.RELEASE_SECONDS > lanes.LEAVING_SECONDS + 5
+
+
+def test_a_comparison_is_taken_before_its_entries_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made("lora", search=False)
+    taken = threading.Event()
+    real = OutcomeReader.read
+
+    def read(*arguments: Any) -> Any:
+        assert taken.wait(10)
+        return real(*arguments)
+
+    monkeypatch.setattr(OutcomeReader, "read", read)
+    carried = InThisProcess(plan_of(tmp_path), folder)
+    assert len(told(folder, Started)) == 1
+    taken.set()
+    assert carried.finish()
+
+
+def test_a_comparison_whose_log_cannot_be_read_is_refused_with_the_reason(tmp_path: Path) -> None:
+    folder = made("lora", search=False)
+    folder.events.unlink()
+    folder.events.mkdir()
+    with pytest.raises(Refusal, match="can't be read or written: Is a directory"):
+        launched(plan_of(tmp_path), folder)
+    assert not folder.owner.exists()
 
 
 def test_an_entry_is_not_continued_on_its_own_nor_a_comparison_under_other_settings(tmp_path: Path) -> None:

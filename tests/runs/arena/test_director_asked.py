@@ -11,10 +11,13 @@ import pytest
 from pegbox_methods.events import CommandAnswer, Failed, Finished, Paused, Started
 from pegbox_runs.arena.directing import carrying
 from pegbox_runs.commands import send
+from pegbox_runs.process_mark import process_mark
+from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.viewing import state_of
 from tests.commands import events_of, wait_until
 from tests.runs.arena.directed import (
     InThisProcess,
+    add,
     carry,
     done_losses,
     made,
@@ -104,6 +107,33 @@ def test_a_pause_reaches_what_runs_and_nothing_else_begins_until_resume(tmp_path
     assert [event.memory for event in told(folder, Paused)] == ["kept", "released"]
     assert state_of(folder).status == "finished"
     assert len(done_losses(folder)) == 2
+
+
+def test_a_pause_with_release_lets_idle_workers_go_and_those_that_finish_meanwhile(tmp_path: Path) -> None:
+    folder = made("lora", "dora", "third", search=False, gpus=("0", "1"), seeds=(1,))
+    plan = plan_of(tmp_path, shares=True, **{"dora.seed-1": {"1": [1, "wait", 4]}})
+    carried = InThisProcess(plan, folder)
+    slow = running(folder, "dora.seed-1", steps=1)
+    wait_until(lambda: state_of(folder.entry("third.seed-1")).over)
+    idle, busy = worker_of(folder.entry("lora.seed-1")), worker_of(slow)
+    assert process_mark(idle) is not None
+    send(folder.commands, "pause-release")
+    add(folder, "late")
+    wait_until(lambda: process_mark(idle) is None)
+    assert not state_of(slow).over
+    wait_until(lambda: state_of(slow).over)  # the pretended trainer doesn't know how to pause
+    wait_until(lambda: process_mark(busy) is None)
+    assert state_of(folder).status == "paused"
+    send(folder.commands, "resume")
+    assert carried.finish()
+    assert len(done_losses(folder)) == 4
+    assert worker_of(folder.entry("late.seed-1")) not in {idle, busy}
+
+
+def worker_of(place: RunFolder) -> int:
+    started = state_of(place).started
+    assert started is not None
+    return started.worker_pid
 
 
 def test_a_paused_comparison_can_be_stopped(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -100,6 +102,34 @@ def test_an_orphaned_worker_gets_the_comparison_another_director_that_carries_al
     assert whole(folder)
     assert sum(isinstance(event, Started) for event in events_of(entry)) == 1  # the same worker did all of it
     assert sum(isinstance(event, Started) for event in events_of(folder)) == 2
+
+
+@pytest.mark.parametrize("entry", ["lora.seed-1", "dora.seed-1"])
+def test_a_shared_worker_whose_director_died_just_before_an_entrys_end_gets_another(tmp_path: Path, entry: str) -> None:
+    folder = made(search=False)
+    first = launched(plan_of(tmp_path, step_seconds=0.05, shares=True), folder)
+    running(folder, entry, steps=9)
+    os.kill(first, signal.SIGKILL)  # the worker needs less than a second from here, and its guard looks once in one
+    wait_until(lambda: state_of(folder).over)
+    assert await_end(folder).status == "finished"
+    assert whole(folder)
+    assert sum(isinstance(event, Started) for event in events_of(folder)) == 2
+
+
+def test_nobody_is_started_behind_an_entry_of_a_comparison_that_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(tmp_path, shares=True)
+    pretend_everywhere(plan, monkeypatch)
+    folder = made(search=False)
+    launched(plan, folder)
+    assert await_end(folder).status == "finished"
+    assert not adopt(folder.entry("dora.seed-1"))
+    end = folder.events.read_bytes().splitlines(keepends=True)[-1]
+    folder.events.write_bytes(folder.events.read_bytes().removesuffix(end))
+    assert adopt(folder.entry("dora.seed-1"))
+    wait_until(lambda: state_of(folder).over)
+    assert await_end(folder).status == "finished"
 
 
 def test_an_orphan_that_ends_before_anybody_comes_is_counted_all_the_same(

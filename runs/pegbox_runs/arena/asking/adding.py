@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import fcntl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.arena.aside import put_aside
+from pegbox_runs.arena.asking.budget import LEAST_STEPS
 from pegbox_runs.arena.asking.checking import (
     checked_recipes,
     judged_recipe,
@@ -26,11 +27,10 @@ from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.entries import Outcome
 from pegbox_runs.arena.outcomes import read_outcomes
 from pegbox_runs.arena.spec import Asked, Comparison, read_comparison, write_comparison
-from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.supervision.owner import owned_already, read_owner
 
-FAILED = "failed"
-"""The folder of entries that were tried again."""
+LOCK = "adding.lock"
+"""Held in a comparison's folder by who lets contestants join it."""
 
 
 def add_contestants(folder: ComparisonFolder, contestants: Mapping[str, Recipe]) -> tuple[str, ...]:
@@ -42,13 +42,7 @@ def add_contestants(folder: ComparisonFolder, contestants: Mapping[str, Recipe])
     """
     there = read_comparison(folder)
     asked, shared = there.asked, read_recipe(folder.recipe)
-    twice = [name for name in contestants if name in asked.contestants]
-    if twice:
-        raise Refusal(
-            f"{folder.id} has {', '.join(twice)} already; give the new one a name of its own, as in "
-            f"{twice[0][:38]}-2=METHOD."
-        )
-    refuse_names({**there.recipes, **contestants})
+    _refuse_names_there(contestants, there, folder)
     recipes = {name: on_the_same_commits(judged_recipe(one), shared) for name, one in contestants.items()}
     refuse_unlike([(folder.id, shared), *recipes.items()])
     checked, remarks = sized_recipes(checked_recipes(recipes, search=asked.search), asked.rank_budget)
@@ -58,9 +52,12 @@ def add_contestants(folder: ComparisonFolder, contestants: Mapping[str, Recipe])
     rows = walked(first)
     costs = {name: cost_of(one, rows, machine) for name, one in checked.items()}
     refuse_short_of_disk(costs, asked)
-    grown = msgspec.structs.replace(asked, contestants=(*asked.contestants, *checked))
     try:
-        write_comparison(grown, without_tokens({name: one.recipe for name, one in checked.items()}), folder)
+        with _alone(folder):
+            there = read_comparison(folder)  # somebody else may have let others join meanwhile
+            _refuse_names_there(contestants, there, folder)
+            grown = msgspec.structs.replace(there.asked, contestants=(*there.asked.contestants, *checked))
+            write_comparison(grown, without_tokens({name: one.recipe for name, one in checked.items()}), folder)
     except OSError as error:
         raise Refusal(f"{folder.path}: can't be written: {error.strerror or error}. Nobody was added.") from error
     return (*remarks, *short_of_memory(costs), *_beyond_budget(asked, list(checked)))
@@ -80,48 +77,48 @@ def retry_failed(folder: ComparisonFolder) -> int:
         owner = read_owner(place)
         if owner is not None and (owner.elsewhere or owner.lives or owner.worker_lives):
             raise owned_already(place, owner)
-    for place in places:
-        _put_aside(place, folder.path / FAILED)
+    for one in failed:
+        put_aside(one, folder)
     return len(places)
+
+
+def _refuse_names_there(contestants: Mapping[str, Recipe], there: Comparison, folder: ComparisonFolder) -> None:
+    """Refuse names that are there already, can't be, or are too many with those. Raises: Refusal."""
+    twice = [name for name in contestants if name in there.asked.contestants]
+    if twice:
+        raise Refusal(
+            f"{folder.id} has {', '.join(twice)} already; give the new one a name of its own, as in "
+            f"{twice[0][:38]}-2=METHOD."
+        )
+    refuse_names({**there.recipes, **contestants})
+
+
+@contextmanager
+def _alone(folder: ComparisonFolder) -> Iterator[None]:
+    """Hold a lock that ends with the process, however that ends. Raises: OSError."""
+    with (folder.path / LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _takes_out(one: Outcome) -> bool:
     return one.state == "failed" and not (one.diverged and one.entry.rung is not None)
 
 
-def _put_aside(place: RunFolder, failed: Path) -> None:
-    """Take an entry's folder away at once and whole: half of one could be taken for its beginning.
-
-    Its log stays for people, in the comparison's folder `failed`; its checkpoints go.
-    Raises: Refusal.
-    """
-    aside = failed / f"{place.id}-{secrets.token_hex(2)}"
-    try:
-        failed.mkdir(mode=0o700, exist_ok=True)
-        place.path.rename(aside)
-    except FileNotFoundError:
-        return  # somebody else did it
-    except OSError as error:
-        raise Refusal(
-            f"{place.path}: can't be put aside: {error.strerror or error}. Make the comparison's folder writable."
-        ) from error
-    shutil.rmtree(RunFolder(aside).checkpoints, ignore_errors=True)
-
-
 def _refuse_long(least: Mapping[str, int], there: Comparison) -> None:
     """Refuse methods that can't work with the steps that the others had. Raises: Refusal."""
-    steps = there.steps or there.asked.steps
+    asked = there.asked
+    tried = asked.search or asked.budget_seconds is not None
+    try_ = "a try of a rate" if asked.search else "the try that shows its pace"
+    # As long as the pace isn't known, a training may come to as few as this.
+    steps = there.steps or min(asked.steps, max(LEAST_STEPS, asked.trial_steps))
     told: list[str] = []
     for name, needed in least.items():
-        if needed > steps:
-            told.append(
-                f"{name}: it needs at least {needed} steps with its settings, and each training here takes {steps}"
-            )
-        elif there.asked.search and needed > there.asked.trial_steps:
-            told.append(
-                f"{name}: it needs at least {needed} steps with its settings, and a try of a rate takes "
-                f"{there.asked.trial_steps} here, as the others had"
-            )
+        begin = f"{name}: it needs at least {needed} steps with its settings, and "
+        if tried and needed > asked.trial_steps:
+            told.append(f"{begin}{try_} takes {asked.trial_steps} here, as the others had")
+        elif needed > steps:
+            told.append(f"{begin}each training here takes {steps}{'' if there.steps else ' at the least'}")
     if told:
         raise Refusal("\n".join(told) + ". Leave it out, or begin a comparison with all of them.")
 

@@ -187,7 +187,8 @@ class Director:
         again = self._begun[entry.id] > 0
         self._begun[entry.id] += 1
         self._ran_on[entry.id] = lane
-        lane.give(Task(entry, recipe, self._ground, paused=self._wishes.paused is not None, again=again))
+        timed, paused = self._comparison.asked.budget_seconds is not None, self._wishes.paused is not None
+        lane.give(Task(entry, recipe, self._ground, paused=paused, timed=timed, again=again))
         number = sum(one.over for one in self._outcomes.values()) + len(self._busy)
         self._ledger.tell(entry_begins(entry, self._comparison, number))
 

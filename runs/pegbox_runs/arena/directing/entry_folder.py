@@ -37,10 +37,12 @@ class Ground:
         )
 
 
-def entry_folder(folder: ComparisonFolder, entry: Entry, recipe: Recipe, ground: Ground) -> RunFolder:
+def entry_folder(
+    folder: ComparisonFolder, entry: Entry, recipe: Recipe, ground: Ground, *, timed: bool = False
+) -> RunFolder:
     """Give the folder of an entry's run; one that isn't there, or in which nothing ever happened, is made.
 
-    `recipe`: the contestant's. To be called by the comparison's owner alone.
+    `recipe`: the contestant's. `timed`: as in `entry_recipe`. To be called by the comparison's owner alone.
     Raises: OSError: nothing half-made is left.
     """
     place = folder.entry(entry.id)
@@ -52,7 +54,7 @@ def entry_folder(folder: ComparisonFolder, entry: Entry, recipe: Recipe, ground:
     shutil.rmtree(making, ignore_errors=True)  # of one who was killed while at it
     try:
         making.mkdir(mode=0o700, parents=True)
-        fill(RunFolder(making), entry_recipe(entry, recipe), ground.environment)
+        fill(RunFolder(making), entry_recipe(entry, recipe, timed=timed), ground.environment)
         for path in making.iterdir():
             _force(path)
         making.rename(place.path)

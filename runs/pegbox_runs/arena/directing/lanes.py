@@ -52,6 +52,8 @@ class Task(NamedTuple):
     ground: Ground
     paused: bool = False
     """Whether the comparison is: what was left paused stays so."""
+    timed: bool = False
+    """Whether there is a budget of seconds."""
     again: bool = False
     """Whether it ran in this process before: its log names a worker that may live, and works on others by now."""
 
@@ -155,7 +157,7 @@ class Lane:
             self._supply = None
         self._supply = self._supply or self._supply_new()
         try:
-            place = entry_folder(self._folder, task.entry, task.recipe, task.ground)
+            place = entry_folder(self._folder, task.entry, task.recipe, task.ground, timed=task.timed)
             found = state_of(place)  # before this process owns it, and so carries it
             ownership = Ownership.take(place)
         except (OSError, Refusal, UnicodeError) as error:

@@ -24,7 +24,7 @@ class Pace(NamedTuple):
 
     step: float
     entry: float
-    """Whatever the number of steps: loading, evaluating, judging, saving."""
+    """Whatever the number of steps: loading, evaluating, judging, saving; but not the judging of the base model."""
 
     def of(self, steps: int) -> float:
         """Give what an entry of so many steps takes."""
@@ -48,14 +48,15 @@ def pace(comparison: Comparison, outcomes: Outcomes, gpus: Sequence[str]) -> Pac
 def seconds_left(comparison: Comparison, outcomes: Outcomes, gpus: Sequence[str]) -> float:
     """Give what is left of the budget, less than 0 where it is passed; infinite: there is none."""
     budget = comparison.asked.budget_seconds
-    spent = sum(one.wall_seconds for one in outcomes.values()) / _lanes(gpus)
+    spent = (comparison.aside_seconds + sum(one.wall_seconds for one in outcomes.values())) / _lanes(gpus)
     return float("inf") if budget is None else budget - spent
 
 
 def seconds_needed(comparison: Comparison, outcomes: Outcomes, gpus: Sequence[str], steps: int) -> float:
     """Give what all trainings that count will take with so many steps each, by the clock."""
     paces = _paces(comparison, outcomes)
-    return _by_the_clock([one.of(steps) for _ in comparison.seeds for one in paces.values()], gpus)
+    needed = _by_the_clock([one.of(steps) for _ in comparison.seeds for one in paces.values()], gpus)
+    return needed + _bases_again(outcomes, gpus)
 
 
 def seeds_that_fit(comparison: Comparison, outcomes: Outcomes, gpus: Sequence[str], entry: Entry) -> int | None:
@@ -96,7 +97,7 @@ def _paces(comparison: Comparison, outcomes: Outcomes) -> dict[str, Pace]:
         mine = [one for one in outcomes.values() if one.entry.contestant == name and one.state == "done"]
         counting = [one for one in mine if one.entry.rung is None]
         if out_of(name, comparison, outcomes) is None and mine:
-            found[name] = _pace(counting) if counting else _pace_by_tries(mine)
+            found[name] = _pace(counting) if counting else _pace_by_tries(mine, outcomes)
     return found
 
 
@@ -105,15 +106,39 @@ def _pace(done: Sequence[Outcome]) -> Pace:
     return Pace(
         step=sum(one.training_seconds for one in done) / max(1, steps),
         # The first entry of a worker loads libraries too; the middle one says what most take.
-        entry=statistics.median(max(0.0, one.wall_seconds - one.training_seconds) for one in done),
+        entry=statistics.median(_beside(one) + _after(one) for one in done),
     )
 
 
-def _pace_by_tries(done: Sequence[Outcome]) -> Pace:
-    # A try looked before and after its training, and took as long for both as its judging.
-    look = max((one.judged.seconds / 2 for one in done if one.judged is not None), default=0.0)
-    tried = _pace(done)
-    return Pace(tried.step, tried.entry + MORE_LOOKS * look)
+def _pace_by_tries(done: Sequence[Outcome], outcomes: Outcomes) -> Pace:
+    """Give the pace of trainings that count: they look more often, and general rows and answers are part of theirs."""
+    look = max((one.judged.look_seconds for one in done if one.judged is not None), default=0.0)
+    # Whoever's own rate blew up has no try that was judged so; what it took another says most then.
+    whole = [one for one in done if _is_judged_whole(one)] or [*filter(_is_judged_whole, outcomes.values())] or done
+    beside = statistics.median(_beside(one) for one in done)
+    return Pace(_pace(done).step, beside + max(_after(one) for one in whole) + MORE_LOOKS * look)
+
+
+def _beside(one: Outcome) -> float:
+    """Give what an entry took beside its steps and its judging."""
+    judging = 0.0 if one.judged is None else one.judged.seconds
+    return max(0.0, one.wall_seconds - one.training_seconds - judging)
+
+
+def _after(one: Outcome) -> float:
+    return 0.0 if one.judged is None else one.judged.after_seconds
+
+
+def _is_judged_whole(one: Outcome) -> bool:
+    """Tell whether an entry was judged by more than the held-out rows' losses."""
+    return one.judged is not None and (one.judged.after.general is not None or bool(one.judged.after.scores))
+
+
+def _bases_again(outcomes: Outcomes, gpus: Sequence[str]) -> float:
+    """Give what judging the base model takes once more, by the clock: a lane remembers only what it judged itself."""
+    if _lanes(gpus) == 1:
+        return 0.0
+    return max((one.judged.before_seconds for one in outcomes.values() if one.judged is not None), default=0.0)
 
 
 def _spent(entry: Entry, outcomes: Outcomes) -> float:

@@ -82,7 +82,7 @@ def _record(basis: Basis, contestants: tuple[ContestantResult, ...], facts: Fact
         length=recipe.training.length,
         search=comparison.asked.search,
         budget=_budget(comparison.asked),
-        wall_seconds=math.fsum(one.wall_seconds for one in basis.outcomes.values()),
+        wall_seconds=comparison.aside_seconds + math.fsum(one.wall_seconds for one in basis.outcomes.values()),
         base=_base(basis),
         contestants=contestants,
         pairs=tuple(
