@@ -111,7 +111,7 @@ def run(judging: Judging, method: str = "lora", **named: Any) -> Ran:
 
 
 def without_time(judged: Judged) -> Judged:
-    return msgspec.structs.replace(judged, seconds=0.0)
+    return msgspec.structs.replace(judged, seconds=0.0, before_seconds=0.0, look_seconds=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,9 @@ def test_general_rows_and_answers_are_judged_before_and_after(whole: Ran) -> Non
         assert {name: len(scores) for name, scores in side.scores.items()} == dict.fromkeys(ALL.metrics, 3)
         assert all(0.0 <= score <= 1.0 for scores in side.scores.values() for score in scores)
     assert whole.judged.before.general != whole.judged.after.general
-    assert whole.judged.seconds > 0
+    judged = whole.judged
+    assert 0 < judged.look_seconds < judged.after_seconds < judged.seconds, "answers take longer than a look"
+    assert judged.before_seconds > 0
 
 
 def test_judging_leaves_no_trace_in_the_training(whole: Ran) -> None:
@@ -230,6 +232,7 @@ def test_a_base_is_judged_once_for_all_runs_of_a_process(whole: Ran) -> None:
     assert [event.detail for event in second.told(Phase) if event.phase == "judging"] == ["the weights of step 4"]
     assert first.judged.before == second.judged.before == whole.judged.before
     assert first.judged.after != second.judged.after
+    assert first.judged.before_seconds > 0 == second.judged.before_seconds < second.judged.after_seconds
 
 
 def test_what_is_remembered_of_a_base_is_only_taken_where_all_is_the_same() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from pegbox_methods.events import Failed
 from pegbox_methods.recipe import Recipe, Split, Training
 from pegbox_methods.recipe_file import read_recipe, write_recipe
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.arena.aside import FAILED, SPENT
 from pegbox_runs.arena.asking import adding
 from pegbox_runs.arena.asking.budget import Budget
 from pegbox_runs.arena.asking.creating import (
@@ -43,10 +45,13 @@ def add(folder: ComparisonFolder, methods: str, **changes: Any) -> tuple[str, ..
 
 
 def refused(folder: ComparisonFolder, methods: str, **changes: Any) -> str:
-    before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+    lock = folder.path / adding.LOCK
+    before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file() and path != lock}
     with pytest.raises(Refusal) as caught:
         add(folder, methods, **changes)
-    assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == before
+    after = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+    after.pop(folder.path / adding.LOCK, None)
+    assert after == before
     return caught.value.sentence
 
 
@@ -91,6 +96,54 @@ def test_a_method_that_needs_more_steps_than_the_others_had_is_refused() -> None
     assert "adalora: it needs at least 20 steps with its settings, and each training here takes 15" in refused(
         unsearched, "adalora"
     )
+
+
+def test_a_method_that_needs_more_steps_than_a_pace_may_leave_is_refused() -> None:
+    folder = made(search=False, budget=Budget(seconds=36000.0))
+    assert read_comparison(folder).asked.steps >= 20
+    assert "adalora: it needs at least 20 steps with its settings, and the try that shows its pace takes 5" in refused(
+        folder, "adalora"
+    )
+
+
+@pytest.mark.parametrize(("other", "refused_too"), [("b=lora", False), ("rslora", True)])
+def test_who_joins_at_the_same_time_as_another_is_lost_by_neither(
+    other: str, refused_too: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made()
+    price = adding.machine_for  # type: ignore[attr-defined]
+    began: list[int] = []
+
+    def slow(gpus: tuple[str, ...]) -> Any:
+        if not began:
+            began.append(1)
+            add(folder, other)  # another joins while this one is being checked
+        return price(gpus)
+
+    monkeypatch.setattr(adding, "machine_for", slow)
+    if refused_too:
+        with pytest.raises(Refusal, match="has rslora already"):
+            add(folder, "rslora")
+    else:
+        add(folder, "rslora")
+    asked = read_comparison(folder).asked
+    assert asked.contestants == (("lora", "dora", "rslora") if refused_too else ("lora", "dora", "b", "rslora"))
+
+
+def test_it_is_written_by_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made()
+    write = adding.write_comparison  # type: ignore[attr-defined]
+    seen: list[int] = []
+
+    def watched(*given: Any) -> None:
+        with (folder.path / adding.LOCK).open("w") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        seen.append(1)
+        write(*given)
+
+    monkeypatch.setattr(adding, "write_comparison", watched)
+    add(folder, "rslora")
+    assert seen
 
 
 def test_a_budget_of_weights_holds_for_who_joins_and_that_of_steps_is_told() -> None:
@@ -138,20 +191,23 @@ def test_only_what_takes_a_contestant_out_is_due_again(outcomes: dict[str, Outco
     wild_final = entry(folder, "dora", seed=43)
     halted = entry(folder, "dora", seed=44)
     for outcome in (
-        failed(broken),
+        failed(broken, wall_seconds=70.0),
         done(fine, losses(1.0)),
         failed(wild, diverged=True),
-        failed(wild_final, diverged=True),
+        failed(wild_final, diverged=True, wall_seconds=5.0),
         Outcome(entry=halted, state="stopped"),
     ):
         outcomes[outcome.entry.id] = outcome
     assert retry_failed(folder) == 2
     left = {path.name for path in folder.entries.iterdir()}
     assert left == {fine.id, wild.id, halted.id}
-    aside = sorted((folder.path / adding.FAILED).iterdir())
+    aside = sorted((folder.path / FAILED).iterdir())
     assert [path.name.rpartition("-")[0] for path in aside] == sorted([broken.id, wild_final.id])
     assert all((path / "events.jsonl").read_text() == "told" for path in aside), "its log is kept"
     assert not any((path / "checkpoints").exists() for path in aside)
+    assert read_comparison(folder).aside_seconds == 75.0
+    (aside[0] / SPENT).write_text("{}")
+    assert read_comparison(folder).aside_seconds in (5.0, 70.0)
     outcomes.clear()
     assert retry_failed(folder) == 0
 

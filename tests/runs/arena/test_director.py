@@ -12,11 +12,13 @@ import msgspec
 import pytest
 
 from pegbox_methods.events import Failed, Finished, Notice, Phase, Started
+from pegbox_methods.recipe import Judging
+from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.asking.adding import retry_failed
 from pegbox_runs.arena.directing import carrying, director, entry_folder, purse, records
 from pegbox_runs.arena.schedule import all_entries_count
-from pegbox_runs.arena.spec import read_comparison, read_paced
+from pegbox_runs.arena.spec import read_comparison, read_paced, write_comparison
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.supervision import carrier
@@ -203,6 +205,17 @@ def test_a_budget_of_time_decides_the_steps_once(tmp_path: Path) -> None:
     assert paced.steps == 12
     assert {one.entry.steps for one in outcomes_of(folder).values() if one.entry.rung is None} == {12}
     assert not told(folder, Notice)
+
+
+def test_with_a_budget_of_time_the_tries_are_judged_as_the_trainings_that_count_are(tmp_path: Path) -> None:
+    folder = made(search=False, budget_seconds=1e6)
+    game, judging = read_comparison(folder), Judging(rows=True, metrics=("exact-match",))
+    recipes = {name: msgspec.structs.replace(one, judging=judging) for name, one in game.recipes.items()}
+    write_comparison(game.asked, recipes, folder)
+    assert carry(folder, plan_of(tmp_path))
+    assert len(outcomes_of(folder)) == 4
+    for id_ in outcomes_of(folder):
+        assert read_recipe(folder.entry(id_).recipe).judging == judging
 
 
 def test_a_budget_that_is_passed_is_told_and_ends_with_the_seeds_it_paid_for(tmp_path: Path, kept: list[Any]) -> None:

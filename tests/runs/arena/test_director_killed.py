@@ -157,8 +157,8 @@ def test_an_orphan_that_ends_just_as_another_director_comes_is_not_begun_again(
     log.write_bytes(log.read_bytes().removesuffix(end))
     real = lanes.entry_folder
 
-    def ends_now(*arguments: Any) -> RunFolder:
-        place = real(*arguments)
+    def ends_now(*arguments: Any, **named: Any) -> RunFolder:
+        place = real(*arguments, **named)
         with log.open("ab") as file:
             file.write(end)
         return place

@@ -23,7 +23,7 @@ OVERHEAD = 4.0
 def ran(entry: Entry, **changes: Any) -> Outcome:
     seconds = STEP.get(entry.contestant, 1.0) * entry.steps
     outcome = done(entry, losses(1.0, 2.0), training_seconds=seconds, wall_seconds=seconds + OVERHEAD)
-    judged = msgspec.structs.replace(outcome.judged, seconds=2.0)  # type: ignore[type-var]
+    judged = msgspec.structs.replace(outcome.judged, seconds=1.0, look_seconds=1.0)  # type: ignore[type-var]
     return msgspec.structs.replace(outcome, judged=judged, **changes)
 
 
@@ -103,6 +103,54 @@ def test_the_loading_of_a_first_entry_is_not_taken_for_everybodys() -> None:
     first = next(iter(outcomes))
     slow = {**outcomes, first: msgspec.structs.replace(outcomes[first], wall_seconds=outcomes[first].wall_seconds + 30)}
     assert pace(searched, slow, ()).steps == pytest.approx(pace(searched, outcomes, ()).steps - 30, abs=1)
+
+
+def longer(outcome: Outcome, *, before: float = 0.0, answers: float = 0.0) -> Outcome:
+    """The same, had judging its base model and answering questions taken so long."""
+    judged = outcome.judged
+    assert judged is not None
+    after = msgspec.structs.replace(judged.after, scores={"exact-match": (1.0,)} if answers else {})
+    seconds = judged.seconds + before + answers
+    judged = msgspec.structs.replace(judged, after=after, seconds=seconds, before_seconds=before)
+    return msgspec.structs.replace(outcome, judged=judged, wall_seconds=outcome.wall_seconds + before + answers)
+
+
+def test_judging_a_base_that_is_remembered_since_is_not_expected_again() -> None:
+    one = game(budget=3600.0)
+    outcomes = tried(one)
+    first = next(iter(outcomes))
+    slow = {**outcomes, first: longer(outcomes[first], before=30.0)}
+    assert seconds_needed(one, slow, (), 20) == pytest.approx(seconds_needed(one, outcomes, (), 20))
+    assert seconds_left(one, slow, ()) == pytest.approx(seconds_left(one, outcomes, ()) - 30)
+    lanes = ("0", "1")
+    again = seconds_needed(one, slow, lanes, 20) - seconds_needed(one, outcomes, lanes, 20)
+    assert again == pytest.approx(30), "the other GPU's worker has judged none"
+
+
+def test_answers_to_questions_are_reckoned_with_for_every_training_that_counts() -> None:
+    one = game("a", "b", "c", "d", budget=3600.0)
+    outcomes = {id_: longer(outcome, answers=300.0) for id_, outcome in tried(one).items()}
+    paced = pace(one, outcomes, ())
+    assert paced.steps == int((3600 - 4 * (10 + OVERHEAD + 300)) / 4 - (OVERHEAD + 3 + 300))
+
+
+def test_a_search_in_which_one_try_answers_questions_tells_of_them_too() -> None:
+    one = game("a", "b", budget=36000.0, search=True)
+    plain = tried(one)
+    own = [id_ for id_, outcome in plain.items() if outcome.entry.rung == 0 and outcome.entry.rate == 1e-3]
+    assert len(own) == 2
+    answered = {**plain, **{id_: longer(plain[id_], answers=300.0) for id_ in own}}
+    more = seconds_needed(one, answered, (), 20) - seconds_needed(one, plain, (), 20)
+    assert more == pytest.approx(2 * 300)
+    blown_up = {**answered, own[1]: failed(plain[own[1]].entry, diverged=True)}
+    assert seconds_needed(one, blown_up, (), 20) == pytest.approx(seconds_needed(one, answered, (), 20))
+
+
+def test_what_was_put_aside_stays_spent() -> None:
+    one = game(budget=300.0)
+    outcomes = tried(one)
+    retried = Comparison(one.asked, one.recipes, None, 50.0)
+    assert seconds_left(retried, outcomes, ()) == pytest.approx(seconds_left(one, outcomes, ()) - 50)
 
 
 def rounds(budget: float, seeds: int, paced: int, first: int) -> tuple[Comparison, dict[str, Outcome], Entry]:

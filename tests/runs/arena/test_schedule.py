@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pegbox_methods.recipe import Evaluation, Judging
 from pegbox_runs.arena.entries import Entry, Outcome, entry_recipe
 from pegbox_runs.arena.schedule import (
     FACTORS,
@@ -63,6 +64,21 @@ def test_every_entry_is_judged_with_its_last_weights_so_that_none_is_flattered_b
     recipes = [entry_recipe(entry, game.recipes["lora"]) for entry in order]
     assert {one.evaluation.keep for one in recipes} == {"last"}
     assert [one.training.max_steps for one in recipes] == [entry.steps for entry in order]
+
+
+def test_only_with_a_budget_of_seconds_one_try_is_judged_as_a_training_that_counts_is():
+    judging = Judging(rows=True, general="bundled", metrics=("exact-match",))
+    game = comparison("lora", paced=80, budget_seconds=100.0)
+    changes = {"judging": judging, "evaluation": Evaluation(sample_tokens=7)}
+    recipe = msgspec.structs.replace(game.recipes["lora"], **changes)
+    _, order = played(game, judged_by_rate(1e-3))
+    timed = {entry.id: entry_recipe(entry, recipe, timed=True) for entry in order}
+    (own,) = [entry.id for entry in order if entry.rung == 0 and entry.rate == 1e-3]
+    whole = {id_ for id_, one in timed.items() if one.judging == judging and one.evaluation.sample_tokens == 7}
+    assert whole == {own, *(entry.id for entry in order if entry.rung is None)}
+    tries = [entry for entry in order if entry.rung is not None]
+    assert not any(entry_recipe(entry, recipe).judging.metrics for entry in tries)
+    assert not any(timed[entry.id].judging.general for entry in tries if entry.id != own)
 
 
 def test_without_a_search_nothing_is_tried():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 
@@ -12,7 +13,7 @@ from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.entries import Entry, Outcome
 from pegbox_runs.arena.results import Results, read_results, write_results
 from pegbox_runs.arena.schedule import LEAST_ROWS_TO_PART, due
-from pegbox_runs.arena.verdict.summing_up import results_of
+from pegbox_runs.arena.verdict.summing_up import Facts, results_of
 from pegbox_runs.judging.judged import RowLosses
 from tests.runs.arena.judged_comparisons import (
     FIGURES,
@@ -32,6 +33,15 @@ def one_of(results: Results, name: str):
 
 def final(name: str, seed: int, rate: float = 1e-3) -> Entry:
     return Entry(contestant=name, seed=seed, steps=80, rate=rate)
+
+
+def test_what_was_put_aside_was_time_taken_too():
+    game = comparison("lora", search=False)
+    facts = Facts(
+        comparison="c", complete=False, machine="", device=None, model="m", rows_file="r", version="1", remarks=()
+    )
+    broken = {final("lora", 1).id: failed(final("lora", 1), wall_seconds=20.0)}
+    assert results_of(dataclasses.replace(game, aside_seconds=50.0), broken, facts).wall_seconds == 70.0
 
 
 def test_a_whole_comparison_fills_everything_in():
