@@ -25,7 +25,7 @@ from pegbox_runs.supervision import carrier
 from pegbox_runs.supervision.intake import Intake
 from pegbox_runs.supervision.workers import WorkerSupply
 from pegbox_runs.viewing import state_of
-from tests.commands import events_of
+from tests.commands import events_of, wait_until
 from tests.runs.arena import pretended_director
 from tests.runs.arena.directed import (
     InThisProcess,
@@ -297,7 +297,7 @@ def test_a_comparison_that_is_removed_takes_its_director_with_it(tmp_path: Path)
     carried = InThisProcess(plan_of(tmp_path, step_seconds=SLOW_STEPS), folder)
     place = running(folder, "lora.seed-1")
     worker = told(place, Started)[0].worker_pid
-    shutil.rmtree(folder.path)
+    wait_until(lambda: shutil.rmtree(folder.path, ignore_errors=True) or not folder.path.exists())  # its worker writes
     os.kill(worker, 9)  # as its guard does itself
     assert not carried.finish()
     assert not folder.path.exists()
