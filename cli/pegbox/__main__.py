@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from pegbox import __version__
+from pegbox.compare_options import joined
 from pegbox.parser import build_parser
 from pegbox.terminal import is_terminal
 
@@ -17,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"pegbox {__version__}")
         return 0
     parser = build_parser()
-    asked = parser.parse_args(given)
+    asked = parser.parse_args(joined(given))
     if asked.command is None:
         if not is_terminal():
             parser.print_help()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 SUMMARY = "find out which method is best for your rows: start a comparison, watch one, or list them"
 DESCRIPTION = """\
@@ -96,3 +96,14 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
         metavar="all|0,1",
         help="GPUs that work side by side (default: one, in turn)",
     )
+
+
+def joined(words: Sequence[str]) -> list[str]:
+    """Join `--budget` with a value that begins with a minus: argparse would take that for an option of its own."""
+    found: list[str] = []
+    for word in words:
+        if found and found[-1] == "--budget" and word[:1] == "-" and word[1:2].isdecimal():
+            found[-1] = f"--budget={word}"
+        else:
+            found.append(word)
+    return found

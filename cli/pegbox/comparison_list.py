@@ -40,8 +40,18 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def listed() -> list[Listed]:
-    """Read all comparisons, the oldest first."""
-    return [_listed(folder) for folder in all_comparisons()]
+    """Read all comparisons, the oldest first, and what lies among them without being one that can be read."""
+    there = [*all_comparisons(), *_without_question()]
+    return [_listed(folder) for folder in sorted(there, key=lambda folder: folder.id)]
+
+
+def _without_question() -> list[ComparisonFolder]:
+    """Find the folders that have lost their comparison.toml."""
+    try:
+        places = [path for path in comparisons_root().iterdir() if path.is_dir() and not path.name.startswith(".")]
+    except OSError:
+        return []
+    return [folder for folder in map(ComparisonFolder, places) if not folder.comparison.is_file()]
 
 
 def _listed(folder: ComparisonFolder) -> Listed:

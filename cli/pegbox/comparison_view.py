@@ -9,9 +9,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pegbox_methods.recipe import Metric
+from pegbox_methods.recipe_file import read_recipe
+from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.entries import Entry
-from pegbox_runs.arena.results import ContestantResult, Results
+from pegbox_runs.arena.report import digits
+from pegbox_runs.arena.report.wording import METRICS
+from pegbox_runs.arena.results import ContestantResult, Interval, Results
+from pegbox_runs.arena.verdict.edge_of_search import remark_on_edge
+from pegbox_runs.arena.verdict.own_base import remark_on_change
 from pegbox_runs.arena.watching.entry_watching import EntryNow
 from pegbox_runs.figures import count, duration, size
 from pegbox_runs.printable import one_line, printable
@@ -21,9 +28,18 @@ LONGEST_NAME, LONGEST = 40, 2000
 REPORT = ("report.html", "report.md", "results.csv", "results.json")
 
 
-def begun(entry: Entry) -> str:
-    """Tell that an entry has begun, or goes on."""
-    return f"{named(entry)}: {entry.steps} steps at a rate of {entry.rate:.3g}"
+def begun(entry: Entry, folder: ComparisonFolder) -> str:
+    """Tell that an entry has begun, or goes on, by its own recipe: who looks from outside only guesses steps and rate.
+
+    What can't be read isn't told.
+    """
+    try:
+        training = read_recipe(folder.entry(entry.id).recipe).training
+    except Refusal:
+        return f"{named(entry)} has begun"
+    steps = "" if training.max_steps is None else f"{training.max_steps} steps "
+    rate = "" if training.learning_rate is None else f"at a rate of {training.learning_rate:.3g}"
+    return f"{named(entry)}: {steps}{rate}".rstrip(": ")
 
 
 def ended(now: EntryNow) -> str:
@@ -41,7 +57,8 @@ def named(entry: Entry) -> str:
 def _came(now: EntryNow) -> Iterator[str]:
     outcome = now.outcome
     if now.loss is not None:
-        yield f"loss {now.loss:.4f} in {duration(outcome.wall_seconds)}"
+        # Of a try that results.json tells, the time isn't known.
+        yield f"loss {now.loss:.4f}" + (f" in {duration(outcome.wall_seconds)}" if outcome.wall_seconds > 0 else "")
         if outcome.device_peak is not None:
             yield f"peak {size(outcome.device_peak)}"
         elif outcome.process_peak is not None:
@@ -65,11 +82,17 @@ def leaderboard(results: Results, width: int) -> Table:
     shared = [one.place for one in shown if one.place is not None]
     names = [one_line(one.name, LONGEST_NAME) for one in shown]
     cells = [_cells(one, results) for one in shown]
-    widths = {column: max(len(column), *(len(row[column]) for row in cells)) for column in COLUMNS}
+    scored = _metrics(results)
+    columns = (*COLUMNS, *(METRICS[metric] for metric in scored))
+    widths = {column: max(len(column), *(len(row[column]) for row in cells)) for column in columns}
     longest = max(map(len, (*names, BASE)))
     least = min(longest, SHORT_NAME)
-    left = list(COLUMNS)
+    left = list(columns)
     room = width - PLACE - GAP - sum(widths[column] + GAP for column in left)
+    if room < least:  # all of them or none: the rest would be read as if there were no others
+        for metric in scored:
+            left.remove(METRICS[metric])
+            room += widths[METRICS[metric]] + GAP
     for column in GIVES_WAY:
         if room < least:
             left.remove(column)
@@ -82,7 +105,9 @@ def leaderboard(results: Results, width: int) -> Table:
     for column in left:
         table.add_column(column, justify="right", no_wrap=True, min_width=widths[column])
     if results.base is not None:
-        table.add_row("", Text(BASE, "dim"), f"{results.base.loss:.4f}")
+        known = {METRICS[metric]: _percent(score) for metric, score in results.base.scores.items()}
+        known["loss"] = f"{results.base.loss:.4f}"
+        table.add_row("", Text(BASE, "dim"), *(known.get(column, "") for column in left))
     for one, name, row in zip(shown, names, cells, strict=True):
         place = "" if one.place is None else f"{'=' if shared.count(one.place) > 1 else ''}{one.place}"
         table.add_row(place, Text(name, "bold" if one.place == 1 else ""), *(row[column] for column in left))
@@ -93,17 +118,49 @@ COLUMNS = ("loss", "behind", "forgot", "peak", "time", "adapter", "weights", "ra
 GIVES_WAY = ("tokens/s", "seeds", "rate", "weights", "adapter", "forgot", "time", "peak", "behind")
 """What is left out first where there is no room for all."""
 BASE = "base model"
-TINY = 5e-5
-"""A difference that rounds to nothing."""
 GAP, PLACE, SHORT_NAME = 2, 3, 12
 """Characters: between columns, of a place, and to which a name may be cut."""
 
 
+def _metrics(results: Results) -> list[Metric]:
+    return [metric for metric in METRICS if any(metric in one.scores for one in results.contestants)]
+
+
+def _percent(score: float) -> str:
+    return digits.share(Interval(value=score))[0]
+
+
+def scores(results: Results) -> Iterator[str]:
+    """Say of each contestant what its answers are worth: where the table has no room for that."""
+    base = {} if results.base is None else {metric: (_percent(one), "") for metric, one in results.base.scores.items()}
+    named = [(one.name, {metric: digits.share(score) for metric, score in one.scores.items()})
+             for one in results.contestants if one.loss is not None]  # fmt: skip
+    for name, found in ((BASE, base), *named):
+        told = [f"{METRICS[metric]} {digits.together(found[metric])}" for metric in METRICS if metric in found]
+        if told:
+            yield f"{name}: {', '.join(told)}"
+
+
+def own_remarks(results: Results) -> Iterator[str]:
+    """Give of contestants' own remarks those without which their figures mislead."""
+    for one in results.contestants:
+        for remark in (remark_on_edge(one), remark_on_change(one)):
+            if remark is not None:
+                yield f"{one.name}: {remark}"
+
+
+def _digits(value: Interval, sign: str = "") -> str:
+    """Write a loss, or a difference of two, to the digits that its range leaves."""
+    decimals = digits.decimals_for(value)
+    return f"{round(value.value, decimals) + 0.0:{sign}.{max(0, decimals)}f}"
+
+
 def _cells(one: ContestantResult, results: Results) -> dict[str, str]:
-    return {
-        "loss": "" if one.loss is None else f"{one.loss.value:.4f}",
+    scored = {METRICS[metric]: digits.share(one.scores.get(metric))[0] for metric in _metrics(results)}
+    return scored | {
+        "loss": "" if one.loss is None else _digits(one.loss),
         "behind": _behind(one, results),
-        "forgot": "-" if one.forgetting is None else f"{one.forgetting.value:+.3f}",
+        "forgot": "-" if one.forgetting is None else _digits(one.forgetting, "+"),
         "peak": _peak(one),
         "time": "-" if one.training_seconds is None else duration(one.training_seconds.value),
         "adapter": size(one.adapter_bytes, brief=True),
@@ -128,9 +185,10 @@ def _behind(one: ContestantResult, results: Results) -> str:
         if {pair.one, pair.other} == {first, one.name} and one.name != first:
             found = pair.difference
             away = found.value if pair.one == one.name else -found.value
-            said = "0.0000" if abs(away) < TINY else f"{away:+.4f}"
+            decimals = max(0, digits.decimals_for(found))
+            said = f"{0:.{decimals}f}" if abs(away) < 0.5 * 10**-decimals else f"{away:+.{decimals}f}"
             half = math.nan if found.low is None or found.high is None else (found.high - found.low) / 2
-            return f"{said} ±{half:.4f}" if math.isfinite(half) else said
+            return f"{said} ±{half:.{decimals}f}" if math.isfinite(half) else said
     return "-"
 
 
@@ -149,13 +207,18 @@ def show_results(results: Results, folder: ComparisonFolder, console: Console | 
     """Print what a comparison has come to: leaderboard, what rests on it, and where the report lies."""
     console = console or Console(highlight=False, emoji=False, markup=False)
     if any(one.loss is not None for one in results.contestants):
-        console.print(leaderboard(results, console.width))
+        table = leaderboard(results, console.width)
+        console.print(table)
+        scored = _metrics(results)
+        if scored and METRICS[scored[0]] not in [column.header for column in table.columns]:
+            for line in scores(results):
+                console.print(Text(one_line(line, LONGEST)))
         console.print(_legend(results), style="dim")
     for line in standings(results):
         console.print(Text(one_line(line, LONGEST)))
     if results.recommendation:
         console.print(Text(one_line(results.recommendation, LONGEST), "bold"))
-    for remark in results.remarks:
+    for remark in (*results.remarks, *own_remarks(results)):
         console.print(Text(one_line(f"Mind: {remark}", LONGEST), "dim"))
     there = [name for name in REPORT if (folder.path / name).is_file()]
     if there:
@@ -167,7 +230,8 @@ def show_results(results: Results, folder: ComparisonFolder, console: Console | 
 def _legend(results: Results) -> Text:
     rows = results.rows
     on = "" if rows is None else f" on {rows.deciding} held-out rows"
-    seeds = f", mean of {len(results.seeds)} trainings" if len(results.seeds) > 1 else ""
+    compared = len(results.compared_seeds or results.seeds)
+    seeds = f", mean of {compared} trainings" if compared > 1 else ""
     said = f"loss per token{on}{seeds}; behind: the first, row by row, with the range of 95 %"
     if any(one.forgetting is not None for one in results.contestants):
         said += "; forgot: loss gained on general rows"

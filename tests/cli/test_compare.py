@@ -128,6 +128,10 @@ def refusals(recipe: str, tmp_path: Path) -> dict[str, tuple[list[str], str]]:
         "seeds twice": ([recipe, "--methods", "lora,dora", "--seeds", "5,5"], "a seed is there twice"),
         "huge seed": ([recipe, "--methods", "lora,dora", "--seeds", "9" * 5000 + ","], "expected how many trainings"),
         "no budget": ([recipe, "--methods", "lora,dora", "--budget", "soon"], "--budget soon: expected a time"),
+        "budget below nothing": (
+            [recipe, "--methods", "lora,dora", "--budget", "-1h"],
+            "--budget -1h: expected a time",
+        ),
         "small budget": ([recipe, "--methods", "lora,dora", "--budget", "12"], "the budget is too small"),
         "no GPU": ([recipe, "--methods", "lora,dora", "--gpus", "all"], "no GPU can be used here"),
         "AdaLoRA in few steps": (
@@ -390,6 +394,7 @@ def test_a_complete_comparison_is_not_resumed(
     run_entry(folder, final("lora"))
     assert main(["resume", folder.id, "--detach"]) == 0, "dora isn't trained yet"
     run_entry(folder, final("dora"))
+    assert main(["resume", folder.id, "--detach"]) == 0, "its results, which nobody wrote, are made anew"
     assert main(["resume", folder.id, "--detach"]) == 2
     assert "is complete: nothing is left to run" in capsys.readouterr().err
     assert directed == [folder]
@@ -412,3 +417,34 @@ def test_who_resumes_or_adds_watches_what_comes(
     assert main(["compare", ID, "--add", "rslora"]) == 0
     assert main(["watch", ID]) == 0
     assert [how.get("past", True) for how in shown] == [False, False, True]
+
+
+def test_a_fault_that_is_there_twice_is_told_once(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", recipe, "--methods", ","]) == 2
+    assert capsys.readouterr().err.count("expected METHOD or NAME=METHOD") == 1
+
+
+def test_a_folder_that_lost_its_comparison_is_listed_with_its_fault(
+    over: ComparisonFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_comparison("20260103-030405-compare-abcd").comparison.unlink()
+    assert main(["compare", "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert first["fault"] is None
+    assert second["comparison"] == "20260103-030405-compare-abcd"
+    assert "comparison.toml" in second["fault"]
+
+
+def test_a_plan_says_what_its_time_leaves_out(
+    recipe: str, directed: list[ComparisonFolder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", recipe, "--methods", "lora,dora", "--dry-run", "--metrics", "rouge-l"]
+    left_out = "Not in that time: answering 10 held-out questions"
+    assert main([*words, "--general", "none"]) == 0
+    said = capsys.readouterr().out
+    assert f"{left_out}, before and after each training." in said
+    assert main([*words, "--budget", "2h"]) == 0
+    said = capsys.readouterr().out
+    assert f"{left_out} and the look at the general rows, before and after each training. The budget counts" in said
+    assert main(["compare", recipe, "--methods", "lora,dora", "--dry-run", "--general", "none"]) == 0
+    assert "Not in that time" not in capsys.readouterr().out

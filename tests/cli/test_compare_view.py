@@ -12,12 +12,15 @@ from rich.console import Console
 from pegbox import comparison_watch
 from pegbox.__main__ import main
 from pegbox.comparison_view import show_results
-from pegbox_methods.events import CommandAnswer, Finished, Notice
+from pegbox_methods.events import CommandAnswer, Failed, Finished, Notice
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.watching.watch import Watched
+from pegbox_runs.arena.entries import Entry, EntryState, Outcome
+from pegbox_runs.arena.results import read_results
+from pegbox_runs.arena.watching.entry_watching import EntryNow
+from pegbox_runs.arena.watching.watch import Contestant, Watched
 from pegbox_runs.run_state import RunState
 from tests.cli.made_comparisons import COMPLETED, ID, final, made_comparison, run_entry
-from tests.runs.arena.made_up_results import KINDS, contestant, failed, results
+from tests.runs.arena.made_up_results import KINDS, contestant, failed, interval, results
 from tests.stories import started
 
 
@@ -38,7 +41,7 @@ def test_a_leaderboard_fits_its_terminal_and_cuts_no_figure(
     assert not any("\x1b" in line for line in lines)
     if kind == "usual":
         (dora,) = (line for line in lines if line.startswith(" =1  dora"))
-        assert "1.4339" in dora
+        assert " 1.434 " in dora, "to the digits that its range leaves"
         assert ("1 min 28 s" in dora) == (width > 60)
         assert "+0.0027 ±0.0060" in dora
         assert ("5,210" in dora) == (width > 93)
@@ -83,7 +86,7 @@ def test_plain_lines_tell_each_training_and_then_what_came_of_it(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"comparison {ID}: lora, dora"
     assert lines[1:3] == ["notice: the disk is slow", "pause: paused"]
-    assert lines[3].startswith("[2/2] lora, seed 1: loss 1.4312 in")
+    assert lines[3].startswith("[1/2] lora, seed 1: loss 1.4312 in")
     assert lines[3].endswith("; peak 1.2 GiB")
     assert lines[4] == "[2/2] dora, seed 1: failed: it \\x1b[2Jbroke"
     assert "contestant" in lines[5]
@@ -169,6 +172,7 @@ def test_records_that_cannot_be_read_are_named_and_the_rest_is_told(
     assert "comparison.toml: can't be read" in told.err
     assert "results.json: can't be read, or is of another version" in told.err
     assert json.loads(told.out)["results"] is None
+    assert f"`pegbox compare {ID} --report` makes it anew" in json.loads(told.out)["results_fault"]
     assert main(["compare", ID, "--add", "ia3"]) == 2
     assert "comparison.toml: can't be read" in capsys.readouterr().err
 
@@ -195,3 +199,93 @@ def test_a_comparison_whose_folder_goes_while_it_is_watched_is_deleted(
     monkeypatch.setattr(comparison_watch, "follow_comparison", goes)
     assert main(["watch", ID]) == 1
     assert capsys.readouterr().out.splitlines() == ["deleted: the comparison's folder is gone"]
+
+
+def test_who_joins_late_is_told_what_is_over_by_its_own_place_and_what_runs_by_its_own_recipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made_comparison(seeds=(1, 2))
+    decided = Entry(contestant="lora", seed=1, steps=60, rate=3e-3)
+    run_entry(folder, decided)
+    guessed = [final("lora"), final("dora"), final("lora", 2), final("dora", 2)]
+    states: list[EntryState] = ["running", "done", "done", "new"]
+    finals = [
+        EntryNow(Outcome(entry=entry, state=state), loss=2.0 if state == "done" else None)
+        for entry, state in zip(guessed, states, strict=True)
+    ]
+    contestant_now = Contestant(name="lora", method="lora", standing="running", finals=tuple(finals))
+    watched = Watched(id=folder.id, state=RunState(status="finished"), contestants=(contestant_now,), done=2, entries=4)
+    monkeypatch.setattr(comparison_watch, "follow_comparison", lambda folder: iter([watched]))
+    main(["watch", ID, "--plain"])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+    assert lines == [
+        "[1/4] dora, seed 1: loss 2.0000",
+        "[2/4] lora, seed 2: loss 2.0000",
+        "[3/4] lora, seed 1: 60 steps at a rate of 0.003",
+    ]
+
+
+@pytest.mark.parametrize("damage", ["{", None])
+@pytest.mark.parametrize("words", [["compare", ID, "--report"], ["resume", ID]])
+def test_results_that_are_damaged_or_gone_are_made_anew_from_the_trainings(
+    over: ComparisonFolder, damage: str | None, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    over.results.unlink()
+    if damage is not None:
+        over.results.write_text(damage)
+    assert main(["compare", ID]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"`pegbox compare {ID} --report` makes it anew" in said
+    assert "no contestant came to a loss" not in said
+    assert main(words) == 0
+    assert "was made anew from the trainings" in " ".join(capsys.readouterr().out.split())
+    found = read_results(over)
+    assert found is not None
+    assert found.complete
+    assert [one.name for one in found.contestants if one.loss is not None] == ["lora"]
+    assert (over.path / "report.html").is_file()
+
+
+def test_what_failed_is_run_again_by_retry_and_not_by_resume(
+    over: ComparisonFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", ID]) == 0
+    assert f"`pegbox compare {ID} --retry` runs again what failed" in capsys.readouterr().out
+    all_failed = Failed(what="no contestant came", where="carrying its entries", remedy="See them.", kind="refused")
+    other = "20260103-030405-compare-abcd"
+    folder = made_comparison(other, events=[all_failed], results=results(failed("lora"), failed("dora")))
+    for name in ("lora", "dora"):
+        run_entry(folder, final(name), why="it broke")
+    assert main(["compare", other]) == 1
+    said = capsys.readouterr().out
+    assert f"`pegbox compare {other} --retry` runs again what failed" in said
+    assert "pegbox resume" not in said
+    assert main(["resume", other, "--detach"]) == 2
+    assert "with --retry it runs again what failed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("width", "in_the_table"), [(80, False), (200, True)])
+def test_scores_of_answers_stand_in_the_table_or_below_it(
+    width: int, in_the_table: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = printed("usual", width, capsys, made_comparison())
+    assert ("Exact match" in lines[0]) == in_the_table
+    assert any(line.startswith("lora: Exact match 41.0 % (35.0 to 47.0 %), ROUGE-L") for line in lines) != in_the_table
+    assert any(line.startswith("base model: Exact match 5.0 %") for line in lines) != in_the_table
+
+
+def test_what_makes_a_contestants_figures_mislead_is_told_and_the_mean_is_over_the_seeds_compared(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    unsure = results(
+        contestant("lora", 1.66, 1, 1, rate_by="search-edge", rate=6e-4, loss=interval(1.66049, 0.12)),
+        contestant("dora", 1.7, 2, 2, change=interval(-0.01, 0.02)),
+        compared_seeds=(1, 2),
+    )
+    show_results(unsure, made_comparison(), Console(width=300))
+    said = capsys.readouterr().out
+    assert "Mind: lora: Its learning rate, 0.0006, is the highest that was tried" in said
+    assert "Mind: dora: It can't be told to be better than its own base model" in said
+    assert "mean of 2 trainings" in said
+    assert " 1.66 " in said
+    assert "1.660" not in said

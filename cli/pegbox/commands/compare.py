@@ -162,13 +162,21 @@ def _watch(asked: argparse.Namespace, folder: ComparisonFolder, *, past: bool = 
 
 
 def _report(folder: ComparisonFolder, *, json: bool) -> int:
-    results = read_results(folder)
-    if results is None:
-        raise Refusal(f"{folder.id} has no results yet: nothing of it is done. `pegbox compare {folder.id}` shows it.")
     from pegbox.comparison_view import REPORT
-    from pegbox_runs.arena.report.writing import write_report
 
-    write_report(results, folder)
+    results = read_results(folder)
+    if results is not None:
+        from pegbox_runs.arena.report.writing import write_report
+
+        write_report(results, folder)
+    else:
+        from pegbox_runs.arena.directing.records import records_anew  # brings numpy
+
+        if records_anew(folder) is None:
+            raise Refusal(
+                f"{folder.id} has no results yet: nothing of it is done. `pegbox compare {folder.id}` shows it."
+            )
+        say(f"{folder.results} was made anew from the trainings.", json=json)
     files = [str(folder.path / name) for name in REPORT if (folder.path / name).is_file()]
     if json:
         answer_json({"comparison": folder.id, "files": files})

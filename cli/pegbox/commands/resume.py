@@ -51,14 +51,23 @@ def _resume_comparison(folder: ComparisonFolder, state: RunState, asked: argpars
         )
     if carried(state):
         return tell_answer(folder, state, "resume", seconds=asked.wait, json=asked.json)
-    from pegbox.comparison_watch import goes_on, show_comparison
+    from pegbox.comparison_watch import goes_on, show_comparison, tell_end
     from pegbox_runs.arena.directing.start import start_director
     from pegbox_runs.arena.outcomes import read_outcomes
+    from pegbox_runs.arena.results import read_results
     from pegbox_runs.arena.schedule import is_over
     from pegbox_runs.arena.spec import read_comparison
 
     comparison = read_comparison(folder)
-    if state.status == "finished" and is_over(comparison, read_outcomes(folder, comparison)):
+    outcomes = read_outcomes(folder, comparison)
+    all_failed = state.status == "failed" and outcomes and all(one.state == "failed" for one in outcomes.values())
+    if (state.status == "finished" or all_failed) and is_over(comparison, outcomes):
+        if read_results(folder) is None:
+            from pegbox_runs.arena.directing.records import records_anew  # brings numpy
+
+            if records_anew(folder) is not None:
+                say(f"{folder.results} was made anew from the trainings.", json=asked.json)
+                return tell_end(folder, state, json=asked.json)
         raise Refusal(
             f"{folder.id} is complete: nothing is left to run. `pegbox compare {folder.id}` with --add METHODS adds "
             "methods, with --retry it runs again what failed."

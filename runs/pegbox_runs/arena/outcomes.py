@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pegbox_methods.events import Failed
+from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.entries import Entry, EntryState, Outcome
+from pegbox_runs.arena.entries import Entry, EntryState, Outcome, entry_recipe
 from pegbox_runs.arena.entry_log import EntryLog
 from pegbox_runs.arena.schedule import FACTORS
 from pegbox_runs.arena.spec import Comparison
@@ -57,7 +58,7 @@ class OutcomeReader:
         remarks = []
         for name in sorted(_names(self._folder.entries)):
             if name in possible:
-                known[name] = self._look_at(possible[name], self._known.get(name))
+                known[name] = self._look_at(possible[name], self._known.get(name), comparison)
             else:
                 remarks.append(f"entries/{one_line(name, 80)} is no entry of this comparison and was left out")
         self._known, self.remarks = known, tuple(remarks)
@@ -74,7 +75,7 @@ class OutcomeReader:
         states = [known.log.state for known in self._known.values() if known.log is not None]
         return next((state.prepared.device for state in states if state.prepared is not None), None)
 
-    def _look_at(self, expected: Entry, known: _Known | None) -> _Known:
+    def _look_at(self, expected: Entry, known: _Known | None, comparison: Comparison) -> _Known:
         folder = self._folder.entry(expected.id)
         mark = _Mark(*(_changed(file) for file in (folder.recipe, folder.events, folder.path / JUDGED)))
         if known is not None and known.settled and known.mark == mark:
@@ -91,7 +92,7 @@ class OutcomeReader:
             return _Known(mark, Outcome(entry=expected, state="new"), log, settled=False)
         try:
             read_before = known is not None and known.mark.recipe == mark.recipe
-            entry = (known.entry if known is not None and read_before else None) or _entry(folder)
+            entry = (known.entry if known is not None and read_before else None) or _entry(folder, expected, comparison)
         except Refusal as refusal:
             return _damaged(mark, expected, refusal.sentence)
         if entry.id != expected.id:
@@ -150,18 +151,40 @@ def possible_entries(comparison: Comparison) -> dict[str, Entry]:
     return {entry.id: entry for entry in found}
 
 
-def _entry(folder: RunFolder) -> Entry:
-    """Read from its own recipe what an entry really ran. Raises: Refusal."""
+def _entry(folder: RunFolder, expected: Entry, comparison: Comparison) -> Entry:
+    """Read from its own recipe what an entry really ran. Raises: Refusal: that can't be, or it isn't what was asked."""
     recipe = read_recipe(folder.recipe)
     contestant, _, what = folder.id.partition(".")
     trial = _TRIAL.match(what)
-    return Entry(
+    entry = Entry(
         contestant=contestant,
         seed=recipe.seeds.training,
         steps=recipe.training.max_steps or 0,
         rate=recipe.training.learning_rate or 0.0,
         rung=None if trial is None else int(trial[1]),
     )
+    asked = entry_recipe(entry, comparison.recipes[expected.contestant])
+    steps = expected.steps if trial is not None or comparison.steps is not None else entry.steps
+    there, wanted = _fixed(recipe), {**_fixed(asked), "training.max_steps": steps}
+    differs = [key for key, value in wanted.items() if there[key] != value]
+    if differs and entry.id == expected.id:
+        verb = "differs" if len(differs) == 1 else "differ"
+        raise Refusal(f"its recipe.toml isn't its contestant's: {', '.join(differs)} {verb}")
+    return entry
+
+
+def _fixed(recipe: Recipe) -> dict[str, object]:
+    """Give what makes a training that of its contestant; how it fits into memory may change on the way."""
+    training = recipe.training
+    return {
+        "rows": recipe.rows,
+        "split": recipe.split,
+        "model": recipe.model,
+        "method": recipe.method,
+        "training.max_steps": training.max_steps,
+        "training.length": training.length,
+        "the effective batch": training.micro_batch * training.accumulation,
+    }
 
 
 def outcome_of(entry: Entry, folder: RunFolder, log: EntryLog) -> Outcome:
@@ -178,8 +201,8 @@ def outcome_of(entry: Entry, folder: RunFolder, log: EntryLog) -> Outcome:
         why=why,
         out_of_memory=ended is not None and ended.kind in {"device-memory", "host-memory"},
         changed=tuple(one.text for one in state.replanned),
-        device_peak=state.peak.device_peak,
-        process_peak=state.peak.process_peak,
+        device_peak=log.peak.device_peak,
+        process_peak=log.peak.process_peak,
         training_seconds=state.training_seconds,
         wall_seconds=log.wall_seconds,
         tokens=state.tokens,

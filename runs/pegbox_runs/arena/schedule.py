@@ -94,9 +94,13 @@ def chosen_rate(name: str, comparison: Comparison, outcomes: Outcomes) -> float 
 def out_of(name: str, comparison: Comparison, outcomes: Outcomes) -> str | None:
     """Say why a contestant takes no further part, in the words of what failed; None: it does.
 
-    A rate at which the loss blows up is only a bad rate; any other failure is the contestant's.
+    A rate at which the loss blows up is only a bad rate; any other failure is the contestant's. One that has finished
+    a training that counts isn't out by another that failed: see `failed_final`.
     """
-    for one in (*trials_of(name, outcomes), *finals_of(name, comparison, outcomes)):
+    finals = finals_of(name, comparison, outcomes)
+    if any(one.state == "done" for one in finals):
+        return None
+    for one in (*trials_of(name, outcomes), *finals):
         if one.state == "failed" and not (one.diverged and one.entry.rung is not None):
             return one.why
     first = [one for one in trials_of(name, outcomes) if one.entry.rung == 0]
@@ -105,6 +109,11 @@ def out_of(name: str, comparison: Comparison, outcomes: Outcomes) -> str | None:
         if comparison.asked.search and len(tried) == count > 0 and all(one.diverged for one in tried):
             return tried[0].why
     return None
+
+
+def failed_final(name: str, comparison: Comparison, outcomes: Outcomes) -> Outcome | None:
+    """Give a contestant's first training that counts and failed: no further seed of it is run; None: none failed."""
+    return next((one for one in finals_of(name, comparison, outcomes) if one.state == "failed"), None)
 
 
 def choice_rows(rows: int, *, search: bool) -> frozenset[int]:
@@ -138,8 +147,11 @@ def _wanted(comparison: Comparison, outcomes: Outcomes) -> Iterable[tuple[tuple[
         rate = chosen_rate(name, comparison, outcomes)
         if rate is None or comparison.steps is None:
             continue
+        ends = failed_final(name, comparison, outcomes) is not None
         for round_, seed in enumerate(comparison.seeds):
-            yield (2, round_, place), Entry(contestant=name, seed=seed, steps=comparison.steps, rate=rate)
+            entry = Entry(contestant=name, seed=seed, steps=comparison.steps, rate=rate)
+            if not ends or _is_over(entry, outcomes):
+                yield (2, round_, place), entry
 
 
 def _trials(name: str, comparison: Comparison, outcomes: Outcomes) -> Iterable[Entry]:

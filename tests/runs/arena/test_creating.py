@@ -203,6 +203,8 @@ def test_a_time_in_which_not_even_the_tries_fit_names_who_takes_most(monkeypatch
     assert "2 min 59 s is too small a budget" in said
     assert "take 3 min 00 s even at the fastest" in said
     assert "dora takes most, 2 min 15 s" in said
+    assert "Allow more, leave dora out, or take --no-search." in said
+    assert "Allow more, or leave dora out." in refused(wanted(budget=Budget(seconds=20.0), search=False))
     found = check_comparison(wanted(budget=Budget(seconds=180.0)))
     assert found.seconds == (180.0, 180.0, 180.0), "never more than is allowed"
     assert check_comparison(wanted(budget=Budget(seconds=90.0), gpus=("0", "1"), seeds=(1, 2))).asked.gpus == ("0", "1")

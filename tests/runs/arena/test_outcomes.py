@@ -22,6 +22,7 @@ from pegbox_methods.events import (
     Started,
     WorkerEnded,
 )
+from pegbox_methods.recipe_file import read_recipe, write_recipe
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.directing.entry_folder import Ground, entry_folder
 from pegbox_runs.arena.entries import Entry, Outcome
@@ -111,6 +112,42 @@ def test_a_failure_is_told_in_its_own_words() -> None:
     assert (only(folder).why, only(folder).diverged, only(folder).out_of_memory) == ("the loss is nan", True, False)
     tell(place, DEAD, Failed(what="no memory", where="w", remedy="", kind="device-memory"))
     assert (only(folder).why, only(folder).diverged, only(folder).out_of_memory) == ("no memory", False, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"method": {"settings": {"rank": 3}}}, "method differs"),
+        ({"training": {"micro_batch": 1, "accumulation": 3}}, "the effective batch differs"),
+        ({"training": {"max_steps": 5}}, "training.max_steps differs"),
+        ({"rows": {"file": "/other.jsonl"}}, "rows differs"),
+        ({"training": {"activation_checkpointing": "on"}}, ""),
+    ],
+)
+def test_an_entry_that_was_trained_otherwise_is_no_result(changes: dict[str, dict[str, object]], told: str) -> None:
+    folder = made("lora", search=False)
+    place = begun(folder, DEAD, END)
+    judge(place)
+    recipe = read_recipe(place.recipe)
+    for table, fields in changes.items():
+        changed = msgspec.structs.replace(getattr(recipe, table), **fields)
+        recipe = msgspec.structs.replace(recipe, **{table: changed})
+    write_recipe(recipe, place.recipe)
+    found = only(folder)
+    assert (found.state, told in found.why) == ("failed" if told else "done", True), found.why
+
+
+def test_the_peak_is_that_of_the_settings_which_it_trains_with() -> None:
+    folder = made("lora", search=False)
+    fewer = Change(key="training.micro_batch", before=4, after=2)
+    looks = Change(key="evaluation.micro_batch", before=4, after=2)
+    place = begun(folder, DEAD, step(1, process=70, device=79))
+    reader = OutcomeReader(folder)
+    assert reader.read(read_comparison(folder))["lora.seed-1"].device_peak == 79
+    tell(place, Replanned(step=1, why="memory", changes=(fewer,), text="half the rows"), step(2, process=30, device=20))
+    tell(place, Replanned(step=2, why="memory", changes=(looks,), text="looks"), step(3, process=20, device=10))
+    for found in (only(folder), reader.read(read_comparison(folder))["lora.seed-1"]):
+        assert (found.device_peak, found.process_peak) == (20, 30)
 
 
 def test_what_memory_changed_is_told() -> None:

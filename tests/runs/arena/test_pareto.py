@@ -58,7 +58,7 @@ def test_other_axes_give_another_front():
 def test_an_axis_without_figures_is_left_out_and_who_lacks_one_is_not_compared():
     none = [contestant("a", 1.0, peak=None), contestant("b", 1.1, peak=None)]
     assert pareto_of(none).axes == ("loss", "time")
-    assert pareto_of([*none, contestant("c", 2.0)], ("loss", "memory")).front == ("c",)
+    assert pareto_of([*none, contestant("c", 2.0, adapter_bytes=9)], ("loss", "size")).front == ("c",)
     assert pareto_of([contestant("a", math.nan), contestant("b", 1.0)]).front == ("b",)
 
 

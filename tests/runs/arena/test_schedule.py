@@ -18,6 +18,7 @@ from pegbox_runs.arena.schedule import (
     choice_rows,
     chosen_rate,
     due,
+    failed_final,
     is_over,
     out_of,
     total_steps,
@@ -134,6 +135,15 @@ def test_any_other_failure_takes_the_contestant_out_at_once():
     assert out_of("bad", game, outcomes) == "no memory"
 
 
+def test_who_has_a_seed_and_loses_another_stays_and_runs_no_more():
+    game = comparison("a", "b", seeds=(1, 2, 3), search=False)
+    outcomes, order = played(game, lambda entry: failed(entry) if entry.id == "a.seed-2" else done(entry, losses(1.0)))
+    assert out_of("a", game, outcomes) is None
+    assert failed_final("a", game, outcomes) == outcomes["a.seed-2"]
+    assert [entry.id for entry in order] == ["a.seed-1", "b.seed-1", "a.seed-2", "b.seed-2", "b.seed-3"]
+    assert is_over(game, outcomes)
+
+
 def test_what_was_stopped_is_due_again_and_what_is_done_never():
     game = comparison("lora", search=False)
     entry = due(game, {})[0]
@@ -226,7 +236,7 @@ def test_whatever_fails_or_stops_no_entry_is_counted_twice_and_all_ends(data):
     for name in names:
         mine = [one for one in outcomes.values() if one.entry.contestant == name and one.state == "done"]
         assert len({one.entry.rate for one in mine if one.entry.rung is None}) <= 1
-        if out_of(name, game, outcomes) is None:
+        if out_of(name, game, outcomes) is None and failed_final(name, game, outcomes) is None:
             assert sum(one.entry.rung is None for one in mine) == len(game.asked.seeds)
     assert msgspec.json.decode(msgspec.json.encode(list(outcomes.values())), type=list[Outcome]) == list(
         outcomes.values()

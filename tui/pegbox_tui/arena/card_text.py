@@ -8,12 +8,13 @@ import msgspec
 from rich.text import Text
 
 from pegbox_methods.recipe import Recipe
+from pegbox_runs.arena.memory import memory_of, on_device
 from pegbox_runs.arena.results import ContestantResult, Interval
 from pegbox_runs.arena.watching.watch import Contestant, EntryNow
 from pegbox_runs.figures import count, size
 from pegbox_runs.printable import one_line, printable
 from pegbox_tui.arena.figures import brief_memory, nats, rate, short_time
-from pegbox_tui.arena.rows import difference, memory_of
+from pegbox_tui.arena.rows import difference
 from pegbox_tui.arena.view import Scene
 
 LABEL = 12
@@ -99,8 +100,9 @@ def _result(result: ContestantResult, scene: Scene) -> Iterator[Text]:
         yield _fact(metric, _ranged(score) + ("" if base is None else f"; its base model {nats(base)}"))
     if result.forgetting is not None:
         yield _fact("forgot", f"{_ranged(result.forgetting, sign=True)} nats on general rows")
-    memory = memory_of(result)
-    bound = "at most " if memory is not None and result.device_peak is None else ""
+    there = scene.watched.results.contestants if scene.watched.results else (result,)
+    memory = memory_of(result, there)
+    bound = "at most " if memory is not None and not on_device(there) else ""
     costs = [f"memory {bound}{size(memory)}"]
     if result.training_seconds is not None:
         costs.append(f"a training {short_time(result.training_seconds.value)}")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pegbox_runs.arena.memory import memory_of, on_device
 from pegbox_runs.arena.results import ContestantResult, Interval, Results
 from pegbox_runs.arena.watching.watch import Contestant, Watched
 from pegbox_tui.arena.letters import Sign, signs_of
@@ -62,6 +63,7 @@ def rows_of(watched: Watched, sort: Sort) -> list[Row]:
 def _row(one: Contestant, sign: Sign, results: Results | None) -> Row:
     result = one.result
     known = result.loss if result else None
+    there = results.contestants if results else ()
     return Row(
         sign=sign,
         contestant=one,
@@ -70,20 +72,13 @@ def _row(one: Contestant, sign: Sign, results: Results | None) -> Row:
         provisional=known is None,
         interval=known,
         difference=difference(result, results) if result and results else "",
-        memory=memory_of(result),
-        at_most=result is not None and result.device_peak is None,
+        memory=memory_of(result, there) if result else None,
+        at_most=result is not None and not on_device(there),
         seconds=result.training_seconds.value if result and result.training_seconds else None,
         speed=result.tokens_per_second.value if result and result.tokens_per_second else None,
         size=result.adapter_bytes if result else None,
         forgetting=result.forgetting.value if result and result.forgetting else None,
     )
-
-
-def memory_of(result: ContestantResult | None) -> int | None:
-    """Give the peak on the device, or on a CPU that of the process, which is an upper bound."""
-    if result is None:
-        return None
-    return result.process_peak if result.device_peak is None else result.device_peak
 
 
 def difference(result: ContestantResult, results: Results) -> str:

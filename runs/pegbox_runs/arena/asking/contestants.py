@@ -39,7 +39,7 @@ def contestants_named(recipe: Recipe, text: str) -> dict[str, Recipe]:
     if len(found) > MOST_CONTESTANTS:
         faults.append(f"{len(found)} contestants are named, and a comparison has {MOST_CONTESTANTS} at most")
     if faults:
-        raise Refusal("\n".join(f"--methods {fault}." for fault in faults))
+        raise Refusal("\n".join(f"--methods {fault}." for fault in dict.fromkeys(faults)))
     return found
 
 

@@ -187,11 +187,12 @@ def refuse_short_of_time(costs: Mapping[str, Cost], asked: Asked, shortest: int)
     if needed <= asked.budget_seconds:
         return
     longest = max(known, key=lambda name: known[name])
-    tries, or_ = ("the tries of learning rates and ", ", or take --no-search") if asked.search else ("", "")
+    tries = "the tries of learning rates and " if asked.search else ""
+    instead = f"leave {longest} out, or take --no-search" if asked.search else f"or leave {longest} out"
     raise Refusal(
         f"--budget: {duration(asked.budget_seconds)} is too small a budget: {tries}{shortest} steps of each of "
         f"{len(costs)} contestants take {duration(needed)} even at the fastest that is forecast here; {longest} takes "
-        f"most, {duration(known[longest])}. Allow more, leave {longest} out{or_}."
+        f"most, {duration(known[longest])}. Allow more, {instead}."
     )
 
 

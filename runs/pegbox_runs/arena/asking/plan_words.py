@@ -27,6 +27,9 @@ def plan_lines(checked: CheckedComparison, *, whole: bool = False) -> Iterator[s
         for name, recipe in checked.recipes.items():
             yield f"  {name}: {_contestant(recipe, search=asked.search)}"
     yield _price(checked)
+    if unpriced := _unpriced(checked):
+        counted = "" if asked.budget_seconds is None else " The budget counts it, and leaves less for the trainings."
+        yield f"Not in that time: {' and '.join(unpriced)}, before and after each training.{counted}"
     for remark in checked.remarks:
         yield f"Mind: {remark}"
 
@@ -49,6 +52,7 @@ def plan_record(checked: CheckedComparison) -> dict[str, Any]:
         "held_out": checked.held_out,
         "choosing": len(choice_rows(checked.held_out, search=asked.search)),
         "seconds": None if seconds is None else seconds._asdict(),
+        "not_in_seconds": _unpriced(checked),
         "disk_bytes": checked.disk_bytes,
         "remarks": checked.remarks,
     }
@@ -103,6 +107,17 @@ def _price(checked: CheckedComparison) -> str:
         time = f"about {duration(seconds.likely)} ({duration(seconds.low)} to {duration(seconds.high)}), loading aside"
     within = "" if budget is None else f", within {duration(budget)}"
     return f"{time}{within}; {size(checked.disk_bytes)} of disk at most"
+
+
+def _unpriced(checked: CheckedComparison) -> list[str]:
+    """Name what is judged beside the held-out rows: no figure says yet what that takes here."""
+    judging = next(iter(checked.recipes.values())).judging
+    if checked.seconds is None:
+        return []
+    questions = min(judging.answers, checked.held_out)
+    answering = f"answering {questions} held-out question{'s' if questions > 1 else ''}"
+    looking = "the look at the general rows"
+    return [said for said, wanted in ((answering, judging.metrics), (looking, judging.general)) if wanted]
 
 
 def _last_part(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pegbox_runs.arena.asking.budget import LEAST_STEPS
 from pegbox_runs.arena.entries import Entry, Outcome
-from pegbox_runs.arena.schedule import Outcomes, due, out_of
+from pegbox_runs.arena.schedule import Outcomes, due, failed_final, out_of
 from pegbox_runs.arena.spec import Comparison, Paced
 
 MORE_LOOKS = 3
@@ -96,7 +96,8 @@ def _paces(comparison: Comparison, outcomes: Outcomes) -> dict[str, Pace]:
     for name in comparison.asked.contestants:
         mine = [one for one in outcomes.values() if one.entry.contestant == name and one.state == "done"]
         counting = [one for one in mine if one.entry.rung is None]
-        if out_of(name, comparison, outcomes) is None and mine:
+        stays = out_of(name, comparison, outcomes) is None and failed_final(name, comparison, outcomes) is None
+        if stays and mine:
             found[name] = _pace(counting) if counting else _pace_by_tries(mine, outcomes)
     return found
 

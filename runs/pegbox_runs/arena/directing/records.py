@@ -15,8 +15,10 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.directing.entry_folder import first_ground
 from pegbox_runs.arena.entries import Outcome
+from pegbox_runs.arena.outcomes import OutcomeReader
 from pegbox_runs.arena.results import Results, write_results
-from pegbox_runs.arena.spec import Comparison
+from pegbox_runs.arena.schedule import is_over
+from pegbox_runs.arena.spec import Comparison, read_comparison
 from pegbox_runs.figures import gib
 from pegbox_runs.printable import one_line
 
@@ -78,6 +80,23 @@ def results_now(
             remarks=remarks,
         ),
     )
+
+
+def records_anew(folder: ComparisonFolder) -> Results | None:
+    """Make results.json and the report from what the entries tell. Returns: None: no training is done yet.
+
+    Raises: Refusal: comparison.toml or a recipe can't be read. OSError.
+    """
+    comparison = read_comparison(folder)
+    reader = OutcomeReader(folder)
+    outcomes = reader.read(comparison)
+    if not any(one.state == "done" for one in outcomes.values()):
+        return None
+    complete = is_over(comparison, outcomes)
+    made = results_now(folder, comparison, outcomes, device=reader.device, complete=complete, remarks=reader.remarks)
+    write_results(made, folder)
+    _write_report(made, folder)
+    return made
 
 
 def _described(machine: Machine) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pegbox_methods.recipe import Metric
+from pegbox_runs.arena import memory
 from pegbox_runs.arena.report import digits
 from pegbox_runs.arena.report.wording import METRICS, STANDINGS
 from pegbox_runs.arena.results import ContestantResult, Interval, Results, SeedResult
@@ -111,13 +112,14 @@ def to_the_best(one: ContestantResult, results: Results) -> Interval | None:
 
 
 def memory_of(one: ContestantResult | SeedResult, results: Results) -> str:
-    """Write the peak memory that the report tells: the device's where any is known, else the most of the process."""
-    return digits.memory(one.device_peak) if on_device(results) else digits.memory_at_most(one.process_peak)
+    """Write the peak memory that the report tells: the device's where all ranked know it, else at most the process'."""
+    peak = memory.memory_of(one, results.contestants)
+    return digits.memory(peak) if on_device(results) else digits.memory_at_most(peak)
 
 
 def on_device(results: Results) -> bool:
     """Tell whether the memory is a device's own."""
-    return any(one.device_peak is not None for one in results.contestants)
+    return memory.on_device(results.contestants)
 
 
 def _columns(results: Results) -> Iterator[tuple[Column, str, _Filler]]:
@@ -126,8 +128,8 @@ def _columns(results: Results) -> Iterator[tuple[Column, str, _Filler]]:
     yield Column("Loss", "nats per token"), "loss", lambda one: _loss(one)
     if results.pairs:
         yield Column("More than the first", "nats per token"), "", lambda one: _difference(one, results)
-    memory = Column("Peak memory", "of the GPU" if on_device(results) else "of the process, at most")
-    yield memory, "", lambda one: Cell(memory_of(one, results))
+    peak = Column("Peak memory", "of the GPU" if on_device(results) else "of the process, at most")
+    yield peak, "", lambda one: Cell(memory_of(one, results))
     yield Column("Training time"), "", lambda one: Cell(*digits.seconds(one.training_seconds))
     yield Column("Tokens", "per second"), "", lambda one: Cell(*digits.rate(one.tokens_per_second))
     yield Column("Adapter"), "", lambda one: Cell(digits.bytes_(one.adapter_bytes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from pegbox_runs.arena.memory import memory_of
 from pegbox_runs.arena.results import Axis, ContestantResult, Interval, Pareto
 
 ON_DEVICE: tuple[Axis, ...] = ("loss", "memory", "time")
@@ -27,21 +28,28 @@ def pareto_of(contestants: Sequence[ContestantResult], axes: Sequence[Axis] | No
     ranked = [one for one in contestants if one.place is not None]
     if axes is None:
         axes = ON_DEVICE if knows_memory(ranked) else WITHOUT_MEMORY
-    told = tuple(axis for axis in dict.fromkeys(axes) if any(figure_on(one, axis) is not None for one in ranked))
+    told = tuple(
+        axis for axis in dict.fromkeys(axes) if any(figure_on(one, axis, ranked) is not None for one in ranked)
+    )
     points: dict[str, tuple[float, ...]] = {}
     for one in filter(is_better_than_base, ranked):
-        figures = [figure for axis in told if (figure := figure_on(one, axis)) is not None]
+        figures = [figure for axis in told if (figure := figure_on(one, axis, ranked)) is not None]
         if told and len(figures) == len(told):
             points[one.name] = tuple(figures)
     front = (name for name, point in points.items() if not any(_beats(other, point) for other in points.values()))
     return Pareto(axes=told, front=tuple(front))
 
 
-def figure_on(contestant: ContestantResult, axis: Axis) -> float | None:
-    """Give a contestant's figure on an axis, of which less is better; None: it has none, or none that is finite."""
+def figure_on(
+    contestant: ContestantResult, axis: Axis, others: Sequence[ContestantResult] | None = None
+) -> float | None:
+    """Give a contestant's figure on an axis, of which less is better; None: it has none, or none that is finite.
+
+    `others`: all that it is compared with, itself too: they decide of which kind memory is; None: itself alone.
+    """
     figures: dict[Axis, Interval | int | None] = {
         "loss": contestant.loss,
-        "memory": memory_of(contestant),
+        "memory": memory_of(contestant, (contestant,) if others is None else others),
         "time": contestant.training_seconds,
         "size": contestant.adapter_bytes,
         "forgetting": contestant.forgetting,
@@ -55,11 +63,6 @@ def is_better_than_base(contestant: ContestantResult) -> bool:
     """Tell whether its training made it better than its own base model, beyond chance."""
     change = contestant.change
     return change is not None and change.high is not None and change.high < 0
-
-
-def memory_of(contestant: ContestantResult) -> int | None:
-    """Give the peak on the device, and on a CPU that of the process, which is an upper bound."""
-    return contestant.process_peak if contestant.device_peak is None else contestant.device_peak
 
 
 def knows_memory(contestants: Sequence[ContestantResult]) -> bool:

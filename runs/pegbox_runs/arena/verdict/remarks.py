@@ -9,8 +9,6 @@ from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_runs.arena.entries import Outcome
-from pegbox_runs.arena.report.digits import plain, together
-from pegbox_runs.arena.results import ContestantResult
 from pegbox_runs.arena.schedule import LEAST_ROWS_TO_PART, finals_of
 from pegbox_runs.arena.verdict.chance import LEAST_ROWS, LEAST_SEEDS
 from pegbox_runs.arena.verdict.comparable import is_done
@@ -64,19 +62,10 @@ def remarks_on_one(name: str, basis: Basis) -> Iterator[str]:
     changed = {change for one in _done(name, basis) for change in one.changed}
     if changed:
         told = "; ".join(one_line(change, 200) for change in sorted(changed))
-        yield f"Memory ran out, and it went on with: {told}. Its time and memory are those of the changed settings."
-
-
-def remark_on_change(one: ContestantResult) -> str | None:
-    """Say that a contestant's training didn't help, where that is so; None: it did."""
-    if one.change is None or one.change.low is None or one.change.high is None:
-        return None
-    told = together(plain(one.change, sign=True))
-    if one.change.value >= 0:
-        return f"Its loss isn't below that of its own base model: training changed it by {told}."
-    if one.change.high >= 0:
-        return f"It can't be told to be better than its own base model: training changed its loss by {told}."
-    return None
+        yield (
+            f"Memory ran out, and it went on with: {told}. Its memory is that of the changed settings; its time mixes "
+            "those of both."
+        )
 
 
 def is_packed(recipe: Recipe) -> bool:

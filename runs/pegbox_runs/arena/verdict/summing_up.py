@@ -18,10 +18,13 @@ from pegbox_runs.arena.verdict.chance import Floats, SameRows
 from pegbox_runs.arena.verdict.comparable import Comparable, comparable, scores_of
 from pegbox_runs.arena.verdict.contestant_figures import Basis, contestant_result
 from pegbox_runs.arena.verdict.edge_of_search import remark_on_edge, remarks_on_edges
+from pegbox_runs.arena.verdict.failed_seeds import remark_on_failed_seed, remarks_on_failed_seeds
 from pegbox_runs.arena.verdict.groups import Verdict, verdict_of
+from pegbox_runs.arena.verdict.own_base import remark_on_change
 from pegbox_runs.arena.verdict.pareto import pareto_of
 from pegbox_runs.arena.verdict.recommendation import recommendation_of
-from pegbox_runs.arena.verdict.remarks import SEED_SHARE, is_packed, remark_on_change, remarks_on, remarks_on_one
+from pegbox_runs.arena.verdict.remarks import SEED_SHARE, is_packed, remarks_on, remarks_on_one
+from pegbox_runs.arena.verdict.scored_rows import remarks_on_scored_rows
 from pegbox_runs.figures import duration
 from pegbox_runs.judging.judged import Judgement
 
@@ -92,7 +95,12 @@ def _record(basis: Basis, contestants: tuple[ContestantResult, ...], facts: Fact
         groups=verdict.groups,
         winner=verdict.winner,
         pareto=pareto if pareto.front else None,
-        remarks=(*remarks_on(basis, complete=facts.complete), *facts.remarks),
+        remarks=(
+            *remarks_on_failed_seeds(basis),
+            *remarks_on_scored_rows(basis),
+            *remarks_on(basis, complete=facts.complete),
+            *facts.remarks,
+        ),
     )
 
 
@@ -117,7 +125,11 @@ def _basis(comparison: Comparison, outcomes: Outcomes) -> Basis:
 
 def _contestant(name: str, basis: Basis) -> ContestantResult:
     one = contestant_result(name, basis, tuple(remarks_on_one(name, basis)))
-    more = [remark for remark in (remark_on_edge(one), remark_on_change(one)) if remark is not None]
+    more = [
+        remark
+        for remark in (remark_on_failed_seed(name, basis), remark_on_edge(one), remark_on_change(one))
+        if remark is not None
+    ]
     return msgspec.structs.replace(one, remarks=(*one.remarks, *more))
 
 

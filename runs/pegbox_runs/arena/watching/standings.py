@@ -33,6 +33,11 @@ class Contestant:
     out_of_memory: bool = False
 
     @property
+    def lost_seeds(self) -> bool:
+        """Whether a training that counts failed: no further seed of it is run."""
+        return any(one.state == "failed" for one in self.finals)
+
+    @property
     def running(self) -> EntryNow | None:
         """The entry that is being trained."""
         return next((one for one in (*self.finals, *self.trials) if one.state == "running"), None)
@@ -104,7 +109,7 @@ def told(
     contestants = tuple(
         contestant(name, found, by_name.get(name), comparison, share=share) for name, found in own.items()
     )
-    part = {one.name: own[one.name] for one in contestants if one.standing != "failed"}
+    part = {one.name: own[one.name] for one in contestants if one.standing != "failed" and not one.lost_seeds}
     done = sum(one.outcome.over for one in entries.values())
     to_come = sum(len(steps_to_come(found, comparison)) for found in part.values())
     unfinished = sum(not one.outcome.over for found in part.values() for one in found)
