@@ -14,7 +14,9 @@ from pegbox.terminal import is_terminal
 from pegbox_methods.events import AnyEvent, Failed, Finished, Started
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.outcomes import read_outcomes
 from pegbox_runs.arena.results import Results, read_results
+from pegbox_runs.arena.schedule import due, takes_out
 from pegbox_runs.arena.spec import read_comparison
 from pegbox_runs.arena.watching.entry_watching import EntryNow
 from pegbox_runs.arena.watching.watch import Watched, follow_comparison
@@ -70,7 +72,7 @@ def tell_end(folder: ComparisonFolder, state: RunState, *, json: bool) -> int:
         if results is not None:
             show_results(results, folder)
     carried = not (state.over or state.deleted or state.status == "lost")
-    hint = goes_on(folder) if carried else _retry(folder, state, results) or how_it_goes_on(folder, state)
+    hint = goes_on(folder) if carried else _retry(folder, state) or how_it_goes_on(folder, state)
     if hint is not None:
         say(hint, json=json)
     if carried or state.status in {"stopped", "aborted"}:
@@ -78,15 +80,16 @@ def tell_end(folder: ComparisonFolder, state: RunState, *, json: bool) -> int:
     return 0 if state.status == "finished" and has_verdict(results) else 1
 
 
-def _retry(folder: ComparisonFolder, state: RunState, results: Results | None) -> str | None:
-    """Say how what failed is run again; None: nothing failed, or the rest is to be run first."""
+def _retry(folder: ComparisonFolder, state: RunState) -> str | None:
+    """Say how what failed is run again; None: nothing failed that could be, or the rest is to be run first."""
     if state.deleted or state.status not in {"finished", "failed"}:
         return None
-    if results is None or not results.complete:
-        nothing_left = isinstance(state.ended, Failed) and state.ended.kind == "refused"
-    else:
-        nothing_left = any(one.standing == "failed" for one in results.contestants)
-    if not nothing_left:
+    try:
+        comparison = read_comparison(folder)
+    except Refusal:
+        return None  # which is told
+    outcomes = read_outcomes(folder, comparison)
+    if due(comparison, outcomes) or not any(map(takes_out, outcomes.values())):
         return None
     return f"`pegbox compare {folder.id} --retry` runs again what failed, once its cause is mended."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pegbox_methods.events import AnyEvent, Evaluation, Failed, Finished, Memory
+from pegbox_methods.events import AnyEvent, Evaluation, Failed, Finished, Memory, Trouble
 from pegbox_methods.recipe_file import write_recipe
 from pegbox_runs.arena.comparison_folder import ComparisonFolder, comparisons_root
 from pegbox_runs.arena.entries import Entry, entry_recipe
@@ -43,7 +43,9 @@ def made_comparison(
     return folder
 
 
-def run_entry(folder: ComparisonFolder, entry: Entry, loss: float = 2.0, *, why: str | None = None) -> None:
+def run_entry(
+    folder: ComparisonFolder, entry: Entry, loss: float = 2.0, *, why: str | None = None, kind: Trouble = "crash"
+) -> None:
     """Write the log of an entry that came to a loss, or failed."""
     made: Comparison = read_comparison(folder)
     run = folder.entry(entry.id)
@@ -54,7 +56,7 @@ def run_entry(folder: ComparisonFolder, entry: Entry, loss: float = 2.0, *, why:
     for event in (started(run=entry.id), prepared(), step(1, device=2**30), evaluation):
         writer.emit(event)
     if why is not None:
-        writer.emit(Failed(what=why, where="training", remedy="Mend it.", kind="crash"))
+        writer.emit(Failed(what=why, where="training", remedy="Mend it.", kind=kind))
         return
     rows = RowLosses(nats=(loss * 10,) * 4, tokens=(10,) * 4)
     judgement = Judgement(held_out=rows)

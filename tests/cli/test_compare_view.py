@@ -264,6 +264,18 @@ def test_what_failed_is_run_again_by_retry_and_not_by_resume(
     assert "with --retry it runs again what failed" in capsys.readouterr().err
 
 
+def test_where_rates_only_blew_up_nobody_is_sent_to_retry_which_would_run_none_of_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    refused = Failed(what="no contestant came", where="carrying its entries", remedy="See them.", kind="refused")
+    folder = made_comparison(names=("lora",), events=[refused], results=results(failed("lora")), search=True)
+    for rate in (3e-4, 1e-3, 3e-3):
+        trial = Entry(contestant="lora", seed=1, steps=10, rate=rate, rung=0)
+        run_entry(folder, trial, why="the training loss became nan", kind="diverged")
+    assert main(["compare", ID]) == 1
+    assert "--retry" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("width", "in_the_table"), [(80, False), (200, True)])
 def test_scores_of_answers_stand_in_the_table_or_below_it(
     width: int, in_the_table: bool, capsys: pytest.CaptureFixture[str]

@@ -97,7 +97,7 @@ class OutcomeReader:
             return _damaged(mark, expected, refusal.sentence)
         if entry.id != expected.id:
             return _damaged(mark, expected, f"its recipe.toml is that of {entry.id}")
-        return _Known(mark, outcome_of(entry, folder, log), log, settled=log.state.over)
+        return _Known(mark, outcome_of(entry, folder, log), log, entry, settled=log.state.over)
 
 
 class _File(NamedTuple):
@@ -151,20 +151,29 @@ def possible_entries(comparison: Comparison) -> dict[str, Entry]:
     return {entry.id: entry for entry in found}
 
 
-def _entry(folder: RunFolder, expected: Entry, comparison: Comparison) -> Entry:
-    """Read from its own recipe what an entry really ran. Raises: Refusal: that can't be, or it isn't what was asked."""
-    recipe = read_recipe(folder.recipe)
-    contestant, _, what = folder.id.partition(".")
+def entry_there(folder: RunFolder) -> Entry:
+    """Read what an entry runs from its own recipe. Raises: Refusal: it can't be read."""
+    return _entry_of(folder.id, read_recipe(folder.recipe))
+
+
+def _entry_of(id_: str, recipe: Recipe) -> Entry:
+    contestant, _, what = id_.partition(".")
     trial = _TRIAL.match(what)
-    entry = Entry(
+    return Entry(
         contestant=contestant,
         seed=recipe.seeds.training,
         steps=recipe.training.max_steps or 0,
         rate=recipe.training.learning_rate or 0.0,
         rung=None if trial is None else int(trial[1]),
     )
+
+
+def _entry(folder: RunFolder, expected: Entry, comparison: Comparison) -> Entry:
+    """Read from its own recipe what an entry really ran. Raises: Refusal: that can't be, or it isn't what was asked."""
+    recipe = read_recipe(folder.recipe)
+    entry = _entry_of(folder.id, recipe)
     asked = entry_recipe(entry, comparison.recipes[expected.contestant])
-    steps = expected.steps if trial is not None or comparison.steps is not None else entry.steps
+    steps = expected.steps if entry.rung is not None or comparison.steps is not None else entry.steps
     there, wanted = _fixed(recipe), {**_fixed(asked), "training.max_steps": steps}
     differs = [key for key, value in wanted.items() if there[key] != value]
     if differs and entry.id == expected.id:

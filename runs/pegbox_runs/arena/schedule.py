@@ -94,14 +94,13 @@ def chosen_rate(name: str, comparison: Comparison, outcomes: Outcomes) -> float 
 def out_of(name: str, comparison: Comparison, outcomes: Outcomes) -> str | None:
     """Say why a contestant takes no further part, in the words of what failed; None: it does.
 
-    A rate at which the loss blows up is only a bad rate; any other failure is the contestant's. One that has finished
-    a training that counts isn't out by another that failed: see `failed_final`.
+    One that has finished a training that counts isn't out by another that failed: see `failed_final`.
     """
     finals = finals_of(name, comparison, outcomes)
     if any(one.state == "done" for one in finals):
         return None
     for one in (*trials_of(name, outcomes), *finals):
-        if one.state == "failed" and not (one.diverged and one.entry.rung is not None):
+        if takes_out(one):
             return one.why
     first = [one for one in trials_of(name, outcomes) if one.entry.rung == 0]
     last = [one for one in trials_of(name, outcomes) if one.entry.rung == 1]
@@ -109,6 +108,11 @@ def out_of(name: str, comparison: Comparison, outcomes: Outcomes) -> str | None:
         if comparison.asked.search and len(tried) == count > 0 and all(one.diverged for one in tried):
             return tried[0].why
     return None
+
+
+def takes_out(outcome: Outcome) -> bool:
+    """Tell whether a failure is the contestant's own: a try whose loss blew up only had a bad rate."""
+    return outcome.state == "failed" and not (outcome.diverged and outcome.entry.rung is not None)
 
 
 def failed_final(name: str, comparison: Comparison, outcomes: Outcomes) -> Outcome | None:

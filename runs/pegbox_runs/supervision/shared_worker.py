@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, cast
 
 from pegbox_runs.launch import worker_command, worker_environment
 from pegbox_runs.process_mark import process_mark
 from pegbox_runs.run_folder import RunFolder
+from pegbox_runs.supervision.early_output import EarlyOutput
 from pegbox_runs.supervision.oom_killer import kill_counts, killed_for_memory
 from pegbox_runs.supervision.turns import COMPLETED, TURNS
 from pegbox_runs.supervision.worker import Worker
@@ -159,16 +158,14 @@ class SharedWorkerSupply:
         self._command = command
         self._environment = environment
         self._idle: TurnsProcess | None = None
-        self._early: IO[bytes] | None = None
-        """What a process prints that was started before its first run was known."""
+        self._early = EarlyOutput()
 
     def warm(self) -> None:
         """Start the process, for whichever run comes.
 
         Raises: OSError.
         """
-        self._early = tempfile.TemporaryFile()  # noqa: SIM115  # closed behind the first run
-        self._idle = TurnsProcess.begin(self._command(), self._environment(), self._early)
+        self._idle = TurnsProcess.begin(self._command(), self._environment(), self._early.open())
 
     def next(self, folder: RunFolder) -> Turn:
         """Give a run its turn.
@@ -190,11 +187,7 @@ class SharedWorkerSupply:
             self._idle = worker.process
         else:
             worker.close()
-        if self._early is not None:
-            with contextlib.suppress(OSError), self._early as early, folder.log.open("ab") as log:
-                early.seek(0)
-                shutil.copyfileobj(early, log)
-            self._early = None
+        self._early.move_into(folder.log)
 
     def close(self) -> None:
         """Let the process end, if it waits."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO
 
 from pegbox_runs.launch import worker_command, worker_environment
 from pegbox_runs.run_folder import RunFolder
+from pegbox_runs.supervision.early_output import EarlyOutput
 from pegbox_runs.supervision.worker import Worker
 from pegbox_runs.supervision.worker_process import WorkerProcess
 
@@ -25,15 +22,14 @@ class WorkerSupply:
         self._command = command
         self._environment = environment
         self._warm: WorkerProcess | None = None
-        self._early: IO[bytes] | None = None
+        self._early = EarlyOutput()
 
     def warm(self) -> None:
         """Start the first worker, for whichever run comes.
 
         Raises: OSError.
         """
-        self._early = tempfile.TemporaryFile()  # noqa: SIM115  # closed when its worker is
-        self._warm = WorkerProcess.start(self._command(), self._environment(), self._early)
+        self._warm = WorkerProcess.start(self._command(), self._environment(), self._early.open())
 
     def next(self, folder: RunFolder) -> WorkerProcess:
         """Give a worker that waits for its run.
@@ -49,11 +45,8 @@ class WorkerSupply:
     def finish(self, worker: Worker, folder: RunFolder) -> None:
         """Let go of a worker that is gone, and keep what it printed early."""
         worker.close()
-        if self._early is not None and self._warm is None:
-            with contextlib.suppress(OSError), self._early as early, folder.log.open("ab") as log:
-                early.seek(0)
-                shutil.copyfileobj(early, log)
-            self._early = None
+        if self._warm is None:  # else it is that one's, and its run hasn't come
+            self._early.move_into(folder.log)
 
     def close(self) -> None:
         """Let a warm worker end that got no run."""

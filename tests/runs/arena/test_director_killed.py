@@ -201,8 +201,10 @@ def test_a_pause_outlives_the_director_and_a_person_who_goes_on_ends_it(
     wait_until(lambda: state_of(folder).status == "paused")
     end_now(first)
     assert adopt(folder.entry("lora.seed-1"))
-    wait_until(lambda: state_of(folder).started is not None and state_of(folder).status == "paused")
+    wait_until(lambda: any(told.attempt == 2 for told in events_of(folder) if isinstance(told, Started)))
+    wait_until(lambda: state_of(folder).status == "paused")
     wait_until(lambda: state_of(folder.entry("lora.seed-1")).over)  # the pretended trainer can't pause
+    wait_until(lambda: read_owner(folder.entry("lora.seed-1")) is None)  # the second director has seen its end
     time.sleep(1.5)
     assert not folder.entry("dora.seed-1").path.exists()
     second = state_of(folder).started

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from pegbox_methods.events import Phase, Replanned
+from pegbox_methods.recipe_file import read_recipe, write_recipe
 from pegbox_runs import viewing
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.outcomes import read_outcomes
@@ -104,6 +105,17 @@ def test_it_says_the_same_with_results_and_without_them() -> None:
     assert standing(without) == standing(with_results)
     assert (without.done, without.entries) == (with_results.done, with_results.entries)
     assert without.results is None
+
+
+def test_a_training_that_has_begun_is_told_with_the_rate_of_its_own_recipe_not_with_a_guess() -> None:
+    folder = made("lora", search=False)
+    run = folder.entry("lora.seed-1")
+    trains(folder, "lora.seed-1", done=3)
+    recipe = read_recipe(run.recipe)
+    training = msgspec.structs.replace(recipe.training, learning_rate=3e-3)
+    write_recipe(msgspec.structs.replace(recipe, training=training), run.recipe)
+    (final,) = watched_now(folder).contestants[0].finals
+    assert (final.entry.rate, final.entry.steps) == (3e-3, 80)
 
 
 def test_every_outcome_is_that_which_the_director_reads() -> None:

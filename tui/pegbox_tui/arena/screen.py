@@ -33,13 +33,13 @@ from pegbox_tui.shell.choice_line import ChoiceLine, numbered_pages
 from pegbox_tui.shell.confirm import ConfirmScreen
 from pegbox_tui.shell.explaining import Explanation
 from pegbox_tui.shell.key_line import KeyLine
+from pegbox_tui.shell.said_line import SaidLine
 from pegbox_tui.shell.sheet import OneLine
 
 DRAW_SECONDS = 1.0
 """Between two drawings while entries run: steps come faster than a person reads."""
 CALM_SECONDS = 5.0
 MOST_ZOOM = 4
-SAID_SECONDS = 10.0
 """How long an answer stays below the progress."""
 
 now = time.time
@@ -73,7 +73,6 @@ class ArenaScreen(Screen[EntryChoice | None]):
         self._left = threading.Event()
         self._drawn_at = float("-inf")
         self._later: Timer | None = None
-        self._hide: Timer | None = None
         self.view = view or View()
         self.watched = watched or Watched(id=folder.id)
         self.add_class(f"-page-{PAGES[self.view.page][0]}")
@@ -83,7 +82,7 @@ class ArenaScreen(Screen[EntryChoice | None]):
         yield OneLine("headline")
         yield OneLine("progress")
         yield ChoiceLine("pages")
-        yield OneLine("asked")
+        yield SaidLine("asked")
         with Vertical(id="body"):
             with Vertical(id="ranking"):
                 yield HeadLines()
@@ -272,12 +271,7 @@ class ArenaScreen(Screen[EntryChoice | None]):
 
     def _say(self, text: str, *, stay: bool = False) -> None:
         """Show a line below the progress; it may hold anything."""
-        line = self.query_one("#asked", OneLine)
-        line.say(text)
-        line.add_class("-said")
-        if self._hide is not None:
-            self._hide.stop()
-        self._hide = None if stay else self.set_timer(SAID_SECONDS, partial(line.remove_class, "-said"))
+        self.query_one(SaidLine).tell(text, stay=stay)
 
     def _scene(self) -> Scene:
         if self.view.chosen not in {one.name for one in self.watched.contestants}:

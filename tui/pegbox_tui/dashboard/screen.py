@@ -46,6 +46,7 @@ from pegbox_tui.shell.app import PegboxApp
 from pegbox_tui.shell.choice_line import ChoiceLine
 from pegbox_tui.shell.confirm import ConfirmScreen
 from pegbox_tui.shell.explaining import Explanation
+from pegbox_tui.shell.said_line import SaidLine
 from pegbox_tui.shell.sheet import OneLine
 
 DRAW_SECONDS = 1.5
@@ -58,7 +59,6 @@ TICK_SECONDS = 1.0
 """Between two looks at the clock, for what is said of times where nothing is told by the run."""
 ANSWER_SECONDS = 60.0
 """How long a command is looked after: sent again where another was written over it."""
-SAID_SECONDS = 10.0
 """How long an answer stays below the headline; it is among what happened for good."""
 
 now = time.time
@@ -82,7 +82,6 @@ class DashboardScreen(Screen[RunState]):
         self._left = threading.Event()
         self._drawn_at = 0.0
         self._later: Timer | None = None
-        self._hide: Timer | None = None
         self._page = 0
         self._read = 0.0
         """Share of the log that was there when it was opened."""
@@ -94,7 +93,7 @@ class DashboardScreen(Screen[RunState]):
         yield OneLine("headline")
         yield OneLine("progress")
         yield ChoiceLine("pages")
-        yield OneLine("asked")
+        yield SaidLine("asked")
         with Vertical(id="body"):
             with Vertical(id="main"):
                 yield ChartPanel()
@@ -269,12 +268,7 @@ class DashboardScreen(Screen[RunState]):
 
     def _say(self, text: str, *, stay: bool = False) -> None:
         """Show a line below the headline; it may hold anything."""
-        line = self.query_one("#asked", OneLine)
-        line.say(text)
-        line.add_class("-said")
-        if self._hide is not None:
-            self._hide.stop()
-        self._hide = None if stay else self.set_timer(SAID_SECONDS, partial(line.remove_class, "-said"))
+        self.query_one(SaidLine).tell(text, stay=stay)
 
     def _draw(self, *, chart_now: bool = False) -> None:
         self._drawn_at = time.monotonic()

@@ -24,8 +24,8 @@ from pegbox_runs.arena.asking.checking import (
 from pegbox_runs.arena.asking.costs import cost_of, machine_for, refuse_short_of_disk, short_of_memory, walked
 from pegbox_runs.arena.asking.fairness import on_the_same_commits, refuse_unlike
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.entries import Outcome
 from pegbox_runs.arena.outcomes import read_outcomes
+from pegbox_runs.arena.schedule import takes_out
 from pegbox_runs.arena.spec import Asked, Comparison, read_comparison, write_comparison
 from pegbox_runs.supervision.owner import owned_already, read_owner
 
@@ -71,7 +71,7 @@ def retry_failed(folder: ComparisonFolder) -> int:
     Raises: Refusal: somebody carries one of them, and nothing was changed; or one can't be put aside.
     """
     comparison = read_comparison(folder)
-    failed = [one for one in read_outcomes(folder, comparison).values() if _takes_out(one)]
+    failed = [one for one in read_outcomes(folder, comparison).values() if takes_out(one)]
     places = [folder.entry(one.entry.id) for one in failed]
     for place in places:
         owner = read_owner(place)
@@ -99,10 +99,6 @@ def _alone(folder: ComparisonFolder) -> Iterator[None]:
     with (folder.path / LOCK).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _takes_out(one: Outcome) -> bool:
-    return one.state == "failed" and not (one.diverged and one.entry.rung is not None)
 
 
 def _refuse_long(least: Mapping[str, int], there: Comparison) -> None:

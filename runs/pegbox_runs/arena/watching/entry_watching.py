@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import msgspec
 
 from pegbox_methods.events import Failed
+from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.entries import Entry, EntryState, Outcome
 from pegbox_runs.arena.entry_log import EntryLog
-from pegbox_runs.arena.outcomes import outcome_of
+from pegbox_runs.arena.outcomes import entry_there, outcome_of
 from pegbox_runs.arena.results import SeedResult, Trial
 from pegbox_runs.arena.schedule import choice_rows, loss_of
 from pegbox_runs.arena.spec import Comparison
@@ -62,6 +64,7 @@ class EntryWatch:
     def _begin(self, entry: Entry) -> None:
         self._log = EntryLog(self._folder)
         self._size = -1
+        self._read: Entry | None = None
         self.now = EntryNow(Outcome(entry=entry, state="new"))
 
     def look(self) -> bool:
@@ -74,7 +77,7 @@ class EntryWatch:
             if size != self._size or self._may_change():
                 self._log.read()
                 self._size = size
-                self.now = self._told(outcome_of(before.entry, self._folder, self._log))
+                self.now = self._told(outcome_of(self._entry(), self._folder, self._log))
         except FileNotFoundError:
             self._begin(before.entry)
         except OSError as error:
@@ -82,6 +85,14 @@ class EntryWatch:
             why = f"its events.jsonl can't be read: {error.strerror}"
             self.now = EntryNow(Outcome(entry=before.entry, state="failed", why=why))
         return self.now != before
+
+    def _entry(self) -> Entry:
+        """Give what is run, by its own recipe once it has begun: until then its rate and steps are a guess."""
+        if not self._read and self._log.state.last_seq:
+            with contextlib.suppress(Refusal):  # the director tells what is wrong with it
+                found = entry_there(self._folder)
+                self._read = found if found.id == self.now.entry.id else None
+        return self._read or self.now.entry
 
     def _may_change(self) -> bool:
         """Tell whether what lies beside the log can change it: the process may die, the judgement may come late."""
