@@ -6,6 +6,7 @@ import argparse
 import importlib
 import os
 import sys
+from keyword import iskeyword
 
 from msgspec.structs import asdict
 
@@ -17,7 +18,7 @@ from pegbox_runs.printable import printable
 def dispatch(asked: argparse.Namespace) -> int:
     """Import the command's module, which is called like the command, and run it."""
     _set_look(asked)
-    command = importlib.import_module(f"pegbox.commands.{asked.command.replace('-', '_')}")
+    command = importlib.import_module(f"pegbox.commands.{_module(asked.command)}")
     try:
         code: int = command.run(asked)
         sys.stdout.flush()
@@ -32,6 +33,11 @@ def dispatch(asked: argparse.Namespace) -> int:
         named = f"{error.filename}: " if error.filename else ""
         return _refused(Refusal(f"{named}{error.strerror or error}."), json=asked.json)
     return code
+
+
+def _module(command: str) -> str:
+    """Name the module of a command; one that is a word of Python's has an underscore behind it."""
+    return f"{command}_" if iskeyword(command) else command.replace("-", "_")
 
 
 def _set_look(asked: argparse.Namespace) -> None:

@@ -8,7 +8,21 @@ from collections.abc import Callable
 from pegbox import __version__
 from pegbox.compare_options import SUMMARY as COMPARE
 from pegbox.compare_options import add_compare
+from pegbox.options import capsule, chat, data, evaluate, export, import_, merge, push, report, verify
+from pegbox.options.view import add_look, add_view
 
+AFTERWARDS = {
+    "evaluate": evaluate,
+    "chat": chat,
+    "merge": merge,
+    "export": export,
+    "push": push,
+    "report": report,
+    "capsule": capsule,
+    "verify": verify,
+    "import": import_,
+}
+"""Commands for what comes after a training, by name."""
 DESCRIPTION = """\
 Fine-tune language models on one GPU, over SSH, without losing the run.
 Without a command, in a terminal: the wizard, from this machine to a run in six steps.
@@ -27,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pegbox {__version__}")
-    _add_look(parser, default=False)
+    add_look(parser, default=False)
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
 
     def command(name: str, summary: str) -> argparse.ArgumentParser:
@@ -35,22 +49,25 @@ def build_parser() -> argparse.ArgumentParser:
         made.add_argument("--json", action="store_true", help="answer as JSON on standard output, and nothing else")
         return made
 
-    _add_view(command("demo", "fine-tune the bundled model on the bundled rows, end to end, in about half a minute"))
+    add_view(command("demo", "fine-tune the bundled model on the bundled rows, end to end, in about half a minute"))
 
     _add_train(command("train", "start a run from a recipe, detached, and watch it"))
 
     runs = command("runs", "list the runs, newest last")
-    _add_look(runs, default=argparse.SUPPRESS)
+    add_look(runs, default=argparse.SUPPRESS)
     runs.add_argument("--limit", type=int, default=20, metavar="N", help="the newest N only; 0 for all (default 20)")
     runs.add_argument("--screen", action="store_true", help="open them as a screen: watch, sort, repeat, stop, delete")
 
     watch = command("watch", "watch a run or a comparison, now or after its end; leaving never stops it")
     watch.add_argument("run", metavar="RUN", nargs="?", default="last", help="or a comparison's id (default: last)")
-    _add_view(watch)
+    add_view(watch)
 
     _add_controls(command)
 
-    add_compare(command("compare", COMPARE), _add_view)
+    add_compare(command("compare", COMPARE), add_view)
+
+    for name, options in AFTERWARDS.items():
+        options.add(command(name, options.SUMMARY))
 
     command("doctor", "look at this machine, its drivers and libraries, and say what would mend what is wrong")
 
@@ -58,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_advise(command("advise", "recommend a method and its settings for a model on this machine, and say why"))
 
-    _add_data(command("data", "look for what is wrong with rows, mend it, and see what a model would learn of them"))
+    data.add(command("data", data.SUMMARY))
 
     _add_methods(command)
 
@@ -83,7 +100,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     view = train.add_mutually_exclusive_group()
     view.add_argument("--watch", action="store_true", help="watch the run (this is the default)")
     view.add_argument("--detach", action="store_true", help="start the run, tell its id, and return")
-    _add_view(train)
+    add_view(train)
 
 
 def _add_schema(schema: argparse.ArgumentParser) -> None:
@@ -121,7 +138,7 @@ def _add_controls(command: Callable[[str, str], argparse.ArgumentParser]) -> Non
         help="change one value of the recipe of a run that has ended, from there on (may be repeated)",
     )
     resume.add_argument("--detach", action="store_true", help="continue the run, and return without watching it")
-    _add_view(resume)
+    add_view(resume)
     control("checkpoint", "let a run write a checkpoint at its step's end, beside those it writes anyway")
     control("abort", "end a run at once; what it did since its last checkpoint is lost")
 
@@ -168,74 +185,6 @@ def _add_advise(parser: argparse.ArgumentParser) -> None:
     card.add_argument("--vram", type=float, metavar="GIB", help="plan for a card of that much memory")
     parser.add_argument("--price-per-hour", type=float, metavar="X", help="rent of the machine, to price the run")
     parser.add_argument("--write", metavar="RECIPE", help="write the advice as a recipe that `pegbox train` takes")
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "file", metavar="FILE", help="JSON, JSONL, CSV, TSV, Parquet or Arrow (also .gz, .zst), a folder, or a Hub id"
-    )
-    parser.add_argument("--model", metavar="MODEL", help="count tokens and show rows as this model sees them")
-    parser.add_argument("--eval", metavar="FILE", help="held-out rows of yours: those that are in both are found")
-    parser.add_argument(
-        "--format", default="auto", metavar="F", help="what a row looks like, where looking isn't enough"
-    )
-    parser.add_argument(
-        "--column",
-        action="append",
-        default=[],
-        metavar="NAME=COLUMN",
-        help="which column holds what, as in prompt=frage (may be repeated)",
-    )
-    parser.add_argument("--balance", metavar="COLUMN", help="how the rows spread over a column's values")
-    parser.add_argument("--by", metavar="COLUMN", help="rows that share its value are held out together")
-    parser.add_argument("--stratify", metavar="COLUMN", help="hold out the same share of each of its values")
-    parser.add_argument("--hold-out", type=float, metavar="SHARE", help="share of rows that is held out (default 0.1)")
-    parser.add_argument("--limit", type=int, metavar="N", help="look at the first N rows only")
-    parser.add_argument(
-        "--length",
-        type=int,
-        metavar="TOKENS",
-        help="the run's training.length: rows are cut and judged there (default: shown rows are cut where advised)",
-    )
-    parser.add_argument("--micro-batch", type=int, default=4, metavar="N", help="rows that are padded together")
-    shown = parser.add_mutually_exclusive_group()
-    shown.add_argument(
-        "--row", type=int, metavar="N", help="show row N token by token: what is trained, what is context"
-    )
-    shown.add_argument("--rows", type=int, metavar="N", help="show the first N rows so")
-    parser.add_argument("--fix", metavar="FILE", help="write a cleaned copy, and a report beside it; FILE must be new")
-    parser.add_argument(
-        "--keep",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a finding that --fix leaves alone (may be repeated)",
-    )
-    parser.add_argument("--rejected", action="store_true", help="list every row that can't be taken, not ten")
-    parser.add_argument("--screen", action="store_true", help="open it as a screen, with the rows to leaf through")
-    _add_view(parser)
-
-
-def _add_view(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--plain", action="store_true", help="plain lines, as where there is no terminal")
-    # Without a default, a command that isn't told leaves what stood before it: `pegbox --calm watch`.
-    _add_look(parser, default=argparse.SUPPRESS)
-
-
-def _add_look(parser: argparse.ArgumentParser, *, default: bool | str) -> None:
-    """Add how screens are drawn, wherever one opens. What is printed otherwise isn't changed by it."""
-    parser.add_argument(
-        "--calm",
-        action="store_true",
-        default=default,
-        help="no animation, one update every five seconds: for slow lines (or PEGBOX_CALM=1)",
-    )
-    parser.add_argument(
-        "--ascii",
-        action="store_true",
-        default=default,
-        help="draw with ASCII alone: for terminals without Unicode (or PEGBOX_ASCII=1)",
-    )
 
 
 def _add_forecast(forecast: argparse.ArgumentParser) -> None:

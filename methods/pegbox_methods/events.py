@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from pegbox_methods.event import Count, Event, Memory
+from pegbox_methods.job_events import Answered, Progress, Spoken
 from pegbox_methods.life_events import (
     Change,
     CommandAnswer,
@@ -51,12 +52,14 @@ __all__ = [
     "Phase",
     "PhaseName",
     "Prepared",
+    "Progress",
     "Queued",
     "Ranks",
     "Replanned",
     "Restarting",
     "Resumed",
     "Sample",
+    "Spoken",
     "Started",
     "Step",
     "Trouble",
@@ -218,15 +221,6 @@ class Notice(Event, frozen=True, kw_only=True, tag="notice", gc=False):
     """A short stable word for programs: `truncated`, `log-gap`, `overfitting`..."""
 
 
-class Answered(Event, frozen=True, kw_only=True, tag="answered", gc=False):
-    """A small job of the worker, asked for by another part of Pegbox, was done; never in a run's own log."""
-
-    job: str
-    """The job's name."""
-    answer: msgspec.Raw
-    """What it found, in a form of its own for each job."""
-
-
 AnyEvent = (
     Queued
     | Started
@@ -250,6 +244,8 @@ AnyEvent = (
     | Restarting
     | Finished
     | Failed
+    | Progress
+    | Spoken
     | Answered
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import msgspec
 
@@ -24,9 +25,13 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """Of the held-out rows' file, if there is one."""
     model_sha256: str
     """Of the model's config.json and the sizes of its weight files."""
+    weights_sha256: str | None = None
+    """Of blocks of its weights, see `weights_fingerprint.py`; None: they weren't here, or it is an old record."""
 
 
-def describe(*, rows_sha256: str, held_out_sha256: str | None, model_sha256: str) -> Environment:
+def describe(
+    *, rows_sha256: str, held_out_sha256: str | None, model_sha256: str, weights_sha256: str | None
+) -> Environment:
     """Read the machine and the installed versions now."""
     return Environment(
         pegbox=version("pegbox"),
@@ -35,7 +40,13 @@ def describe(*, rows_sha256: str, held_out_sha256: str | None, model_sha256: str
         rows_sha256=rows_sha256,
         held_out_sha256=held_out_sha256,
         model_sha256=model_sha256,
+        weights_sha256=weights_sha256,
     )
+
+
+def read_environment(path: Path) -> Environment:
+    """Read the record. Raises: OSError; one of UNDECODABLE."""
+    return msgspec.json.decode(path.read_bytes(), type=Environment)
 
 
 def _version(name: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -10,13 +11,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
 import msgspec
 
-from pegbox_methods.events import Answered, Failed
+from pegbox_methods.events import Answered, Event, Failed
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.launch import worker_environment
 from pegbox_runs.printable import printable
@@ -62,16 +63,18 @@ def ask_worker(
     request: object,
     answer: type[Answer],
     *,
-    timeout_seconds: float,
+    timeout_seconds: float | None,
     every_gpu: bool = False,
     gpu: str | None = None,
     left: threading.Event | None = None,
+    told: Callable[[Event], None] | None = None,
 ) -> Answer:
     """Have one job done in a process of its own, and wait for its answer. Another thread may set `left` to give it up.
 
     `request` is anything msgspec can encode; `answer` the type that the job's answer is decoded as. The worker sees
     the one GPU that a run would get, or with `every_gpu` all that the user made visible; `gpu`: what
-    CUDA_VISIBLE_DEVICES shall name in place of that.
+    CUDA_VISIBLE_DEVICES shall name in place of that. `told` hears what the job says meanwhile, and its end.
+    `timeout_seconds`: None: it may take as long as it takes.
 
     Raises: JobFailed: the worker failed, crashed, answered something else, or took longer than `timeout_seconds`.
     """
@@ -80,7 +83,7 @@ def ask_worker(
             environment = worker_environment(one_gpu=not every_gpu)
             if gpu is not None:
                 environment["CUDA_VISIBLE_DEVICES"] = gpu
-            return _ask(Path(folder), job, request, answer, timeout_seconds, environment, left)
+            return _ask(Path(folder), job, request, answer, timeout_seconds, environment, left, told)
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
         raise JobFailed(f"the job {job} couldn't be started: {named}{error.strerror or error}") from error
@@ -91,9 +94,10 @@ def _ask(
     job: str,
     request: object,
     answer: type[Answer],
-    timeout_seconds: float,
+    timeout_seconds: float | None,
     environment: Mapping[str, str],
     left: threading.Event | None,
+    told: Callable[[Event], None] | None,
 ) -> Answer:
     order = JobOrder(job=job, request=msgspec.Raw(msgspec.json.encode(request)))
     (folder / "job.json").write_bytes(msgspec.json.encode(order))
@@ -110,7 +114,7 @@ def _ask(
             start_new_session=True,  # so that what it started can be ended with it
         )
     try:
-        in_time = _wait(worker, folder, timeout_seconds, left)
+        in_time = _wait(worker, folder, timeout_seconds, left, told)
     finally:
         _end(worker)
     if left is not None and left.is_set():
@@ -118,7 +122,13 @@ def _ask(
     return _read(folder, job, answer, worker.returncode, None if in_time else timeout_seconds)
 
 
-def _wait(worker: subprocess.Popen[bytes], folder: Path, timeout_seconds: float, left: threading.Event | None) -> bool:
+def _wait(
+    worker: subprocess.Popen[bytes],
+    folder: Path,
+    timeout_seconds: float | None,
+    left: threading.Event | None,
+    told: Callable[[Event], None] | None,
+) -> bool:
     """Hand the folder over and wait for the end, or until the answer isn't wanted any more. Returns: whether it came
     in time.
 
@@ -127,17 +137,29 @@ def _wait(worker: subprocess.Popen[bytes], folder: Path, timeout_seconds: float,
     with cast(IO[bytes], worker.stdin) as pipe:
         with contextlib.suppress(OSError):  # it died already, which is told when it is waited for
             pipe.write(os.fsencode(folder) + b"\n")
-        deadline = time.monotonic() + timeout_seconds
+        deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
+        heard = EventReader(folder / "events.jsonl")
+        watched = left is not None or told is not None
         while left is None or not left.is_set():
             remaining = max(0.0, deadline - time.monotonic())
             try:
-                worker.wait(remaining if left is None else min(remaining, LOOK_SECONDS))
+                worker.wait(min(remaining, LOOK_SECONDS) if watched else remaining if remaining < math.inf else None)
             except subprocess.TimeoutExpired:
+                _hand_over(heard, told)
                 if time.monotonic() >= deadline:
                     return False
                 continue
+            _hand_over(heard, told)
             return True
         return False
+
+
+def _hand_over(heard: EventReader, told: Callable[[Event], None] | None) -> None:
+    if told is not None:
+        for block in heard.new():
+            for event in block:
+                if isinstance(event, Event):
+                    told(event)
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:

@@ -18,6 +18,7 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.catalogue import published
 from pegbox_runs.hub_search import offline
 from pegbox_runs.printable import printable
+from pegbox_runs.weights_fingerprint import weights_fingerprint
 
 BUNDLED = Path(__file__).parent / "bundled"
 CATALOGUE = {"bundled": BUNDLED / "model"}
@@ -75,6 +76,13 @@ class FoundModel:
         for file in sorted(self.folder.glob("*.safetensors")):
             digest.update(f"{file.name}:{file.stat().st_size}".encode())
         return digest.hexdigest()
+
+    def weights_sha256(self) -> str | None:
+        """Hash blocks of the weights themselves; None: they aren't all here, or can't be read."""
+        try:
+            return weights_fingerprint(self.folder / file for file in self.weight_files)
+        except BROKEN_INDEX:
+            return None
 
 
 class NotHad(Refusal):

@@ -38,6 +38,7 @@ class CheckedRecipe:
             rows_sha256=self.rows.sha256,
             held_out_sha256=self.rows.held_out_sha256,
             model_sha256=self.model.sha256(),
+            weights_sha256=self.model.weights_sha256(),
         )
 
 

@@ -6,21 +6,17 @@ import gc
 import traceback
 from collections.abc import Callable
 
-import msgspec
 import torch
 from transformers import TrainerCallback
 
 from pegbox_methods.events import Finished, Prepared, Trouble
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import portable
-from pegbox_methods.refusal import Refusal
 from pegbox_runs.changes import current_recipe
 from pegbox_runs.checkpoints import GoodCheckpoint
-from pegbox_runs.environment import Environment
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.faults import strike
-from pegbox_runs.models import find_model
-from pegbox_runs.rows.loading import FoundRows, find_rows
+from pegbox_runs.rows.loading import find_rows
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState
 from pegbox_worker.adapter_folder import mend_adapter, when_there_is_room, write_adapter
@@ -32,6 +28,7 @@ from pegbox_worker.control import Control
 from pegbox_worker.failure import explain
 from pegbox_worker.first_look import show_rows
 from pegbox_worker.going_on import checkpoint_to_go_on_from, device_to_go_on_with, recipe_to_go_on_with
+from pegbox_worker.ground import note_weights, refuse_other_model, refuse_other_rows
 from pegbox_worker.hands import Hands
 from pegbox_worker.judge import Judge, begin_judging
 from pegbox_worker.labelled_loss import LabelledLoss
@@ -100,15 +97,16 @@ def _train(hands: Hands, checkpoint: GoodCheckpoint | None, state: RunState) -> 
     if checkpoint is not None:
         recipe = recipe_to_go_on_with(recipe, state, hands.device)
     mend_adapter(hands.folder)
-    _refuse_other_model(recipe, hands.folder)
+    refuse_other_model(recipe, hands.folder)
     hands.reporter.phase("loading", portable(recipe.model.name))
     strike("loading")
     base = hands.shelf.base(recipe, hands.device)
+    note_weights(recipe, hands.folder)
 
     hands.reporter.phase("preparing", portable(recipe.rows.file))
     strike("preparing")
     found = find_rows(recipe)
-    _refuse_other_rows(found, hands.folder)
+    refuse_other_rows(found, hands.folder)
     ends = end_tokens(base.model)
     rows = prepare(recipe, found, base.tokenizer, ends, judge_of(recipe))
     tell_rows(rows, hands.writer)
@@ -212,34 +210,6 @@ def _finish(hands: Hands, start: Start, trainer: MeasuredTrainer, sampler: Sampl
             seconds=hands.reporter.training_seconds,
         )
     )
-
-
-def _refuse_other_rows(found: FoundRows, folder: RunFolder) -> None:
-    """Refuse rows that aren't those the run was started with.
-
-    Raises: Refusal.
-    """
-    told = _environment(folder)
-    if (found.sha256, found.held_out_sha256) != (told.rows_sha256, told.held_out_sha256):
-        raise Refusal("the file of rows was changed after the run was started; start it anew.")
-
-
-def _refuse_other_model(recipe: Recipe, folder: RunFolder) -> None:
-    """Refuse a base model that isn't the one the run was started with.
-
-    One of the Hub is pinned to its commit instead, and may not have had its weights here yet when the run was made.
-    Raises: Refusal.
-    """
-    found = find_model(recipe.model)
-    if not found.from_hub and found.sha256() != _environment(folder).model_sha256:
-        raise Refusal(
-            f"{portable(recipe.model.name)}: the base model was changed after the run was started (its config.json, or "
-            "names or sizes of its weights). Put back the one that was there, or start the run anew."
-        )
-
-
-def _environment(folder: RunFolder) -> Environment:
-    return msgspec.json.decode(folder.environment.read_bytes(), type=Environment)
 
 
 def _prepared(

@@ -72,7 +72,7 @@ def _attribute_docs(module: Any) -> dict[str, list[tuple[str, str, str]]]:
 def _events() -> Iterator[str]:
     docs = {
         name: fields
-        for module in (event, life_events, side_events, events)
+        for module in (event, life_events, side_events, job_events, events)
         for name, fields in _attribute_docs(module).items()
     }
     for kind in (events.Event, *events.KINDS, events.Memory, events.Check, events.Change):

@@ -13,33 +13,33 @@ import msgspec
 from pegbox_methods.refusal import Refusal
 
 
-def double(request: bytes) -> dict[str, Any]:
+def double(request: bytes, _contact: object) -> dict[str, Any]:
     return {"number": 2 * msgspec.json.decode(request)["number"], "blocked": sys.modules["bitsandbytes"] is None}
 
 
-def shown(_request: bytes) -> str | None:
+def shown(_request: bytes, _contact: object) -> str | None:
     return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
-def crash(_request: bytes) -> None:
+def crash(_request: bytes, _contact: object) -> None:
     print("the last words", flush=True)
     os.abort()
 
 
-def hang(request: bytes) -> None:
+def hang(request: bytes, _contact: object) -> None:
     child = subprocess.Popen(["sleep", "600"])
     with open(msgspec.json.decode(request), "w") as file:  # noqa: PTH123
         file.write(f"{os.getpid()} {child.pid}")
     time.sleep(600)
 
 
-def refuse(_request: bytes) -> None:
+def refuse(_request: bytes, _contact: object) -> None:
     raise Refusal("this model is made of cheese.")
 
 
-def stumble(_request: bytes) -> None:
+def stumble(_request: bytes, _contact: object) -> None:
     raise ValueError("a bad value")
 
 
-def leave(_request: bytes) -> None:
+def leave(_request: bytes, _contact: object) -> None:
     sys.exit(3)

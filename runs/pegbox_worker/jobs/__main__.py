@@ -6,7 +6,6 @@ import faulthandler
 import importlib
 import os
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from pegbox_methods.refusal import Refusal, did_you_mean
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.jobs import JobOrder
 from pegbox_worker.jobs import JOBS
+from pegbox_worker.jobs.contact import Contact
 
 
 def main() -> int:
@@ -27,33 +27,45 @@ def main() -> int:
     faulthandler.enable(all_threads=False)  # a crash in a library leaves its place in the log
     # PEFT imports bitsandbytes wherever it is installed, which costs a second; a job that needs it lets it in.
     sys.modules["bitsandbytes"] = None  # type: ignore[assignment]
-    line = sys.stdin.buffer.readline()
-    if not line.endswith(b"\n"):
+    line = _first_line()
+    if line is None:
         return 0
-    threading.Thread(target=_end_with_the_asker, daemon=True).start()
-    folder = Path(os.fsdecode(line[:-1]))
-    event = _do((folder / "job.json").read_bytes())
-    EventWriter(folder / "events.jsonl").emit(event)
+    folder = Path(os.fsdecode(line))
+    contact = Contact(EventWriter(folder / "events.jsonl"))
+    contact.listen()
+    event = _do((folder / "job.json").read_bytes(), contact)
+    contact.tell(event)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0 if isinstance(event, Answered) else 1)  # no library's tear-down may crash or hang after the answer
 
 
-def _do(order: bytes) -> Event:
+def _first_line() -> bytes | None:
+    """Wait for the line that names the job's folder, and take nothing of what follows it; None: none comes."""
+    read = b""
+    while not read.endswith(b"\n"):
+        one = os.read(0, 1)
+        if not one:
+            return None
+        read += one
+    return read[:-1]
+
+
+def _do(order: bytes, contact: Contact) -> Event:
     try:
         asked = msgspec.json.decode(order, type=JobOrder)
         if asked.job not in JOBS:
             raise Refusal(f'the worker knows no job "{asked.job}"; {did_you_mean(asked.job, JOBS)}')
-        answer = msgspec.json.encode(_load(JOBS[asked.job])(bytes(asked.request)))
+        answer = msgspec.json.encode(_load(JOBS[asked.job])(bytes(asked.request), contact))
     except Exception as error:  # noqa: BLE001  # every end is told
         traceback.print_exc()
         return Failed(what=_explain(error), where="job", remedy="The end of worker.log says more.")
     return Answered(job=asked.job, answer=msgspec.Raw(answer))
 
 
-def _load(target: str) -> Callable[[bytes], object]:
+def _load(target: str) -> Callable[[bytes, Contact], object]:
     module, _, name = target.partition(":")
-    return cast(Callable[[bytes], object], getattr(importlib.import_module(module), name))
+    return cast(Callable[[bytes, Contact], object], getattr(importlib.import_module(module), name))
 
 
 def _explain(error: Exception) -> str:
@@ -63,13 +75,6 @@ def _explain(error: Exception) -> str:
 
         return explain(error, "job").what
     return error.sentence if isinstance(error, Refusal) else f"{type(error).__name__}: {error}"
-
-
-def _end_with_the_asker() -> None:
-    """End this process once the asker is gone, however it went: its end of the pipe closes then."""
-    while os.read(0, 1):  # not through sys.stdin, whose lock an ending interpreter couldn't get back
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ from pegbox_methods.registry import find_card, origin_of
 from pegbox_runs.certifying import CertifyRequest
 from pegbox_worker.certify.bench import open_bench
 from pegbox_worker.certify.kit import certify
+from pegbox_worker.jobs.contact import Contact
 
 
-def run(request: bytes) -> dict[str, Certificate]:
+def run(request: bytes, _contact: Contact) -> dict[str, Certificate]:
     """Answer a CertifyRequest in JSON: by method a certificate with the checks that were asked for.
 
     Raises: Refusal: no such method, or its card can't be loaded.

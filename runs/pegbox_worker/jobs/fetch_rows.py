@@ -18,6 +18,7 @@ from pyarrow import parquet
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.printable import one_line
 from pegbox_runs.rows.hub import FetchedRows, FetchRows
+from pegbox_worker.jobs.contact import Contact
 
 SMALL_BYTES = 1024**3
 """A split up to this size is fetched through the cache of `datasets`, which is faster; a larger one is streamed."""
@@ -25,7 +26,7 @@ BATCH_ROWS = 1000
 HUB_SECONDS = 30.0
 
 
-def run(request: bytes) -> FetchedRows:
+def run(request: bytes, _contact: Contact) -> FetchedRows:
     """Answer a FetchRows in JSON.
 
     Raises: Refusal: the data set, its revision, subset or split isn't there, may not be read, or can't be.

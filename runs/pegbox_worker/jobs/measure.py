@@ -22,6 +22,7 @@ from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.assembly import counted, load_base, loss_on_labels, make_trainer, quiet
 from pegbox_worker.control import Control
 from pegbox_worker.first_look import show_rows
+from pegbox_worker.jobs.contact import Contact
 from pegbox_worker.measure.answer import MeasuredDevice, measurement
 from pegbox_worker.measure.ledger import Ledger, PartsOfSteps
 from pegbox_worker.measure.meters import CardMeter, Meter, ProcessMeter
@@ -39,7 +40,7 @@ HARMLESS_RATE = 1e-6
 """Learning rate: random tokens teach nothing, and must not end the probe as a run that diverged."""
 
 
-def run(request: bytes) -> Measurement:
+def run(request: bytes, _contact: Contact) -> Measurement:
     """Answer a MeasureRequest in JSON. Running out of memory is an answer, not a failure.
 
     Raises: Refusal: the recipe can't be trained as it stands; and whatever a run would raise.

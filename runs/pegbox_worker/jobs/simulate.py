@@ -8,10 +8,11 @@ import msgspec
 import torch
 
 from pegbox_hardware.forecast.simulated import SimulationRequest, SimulationResult
+from pegbox_worker.jobs.contact import Contact
 from pegbox_worker.simulation.answer import simulate
 
 
-def run(request: bytes) -> SimulationResult:
+def run(request: bytes, _contact: Contact) -> SimulationResult:
     """Answer a SimulationRequest in JSON.
 
     Raises: CannotSimulate.

@@ -14,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from pegbox_runs.torch_facts import BitsAndBytes, DeviceFacts, TorchFacts
+from pegbox_worker.jobs.contact import Contact
 
 LIBRARIES = ("transformers", "peft", "trl", "accelerate", "datasets", "tokenizers", "safetensors", "flash-attn")
 KERNELS = {
@@ -24,7 +25,7 @@ KERNELS = {
 }
 
 
-def run(_request: bytes) -> TorchFacts:
+def run(_request: bytes, _contact: Contact) -> TorchFacts:
     """Try everything. Whatever fails there becomes a `fault`."""
     torch.set_num_threads(1)
     devices, fault = _accelerators()

@@ -33,7 +33,10 @@ class Ground:
             told = _found(recipe)
             write_whole(folder.environment, msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
         self.environment = describe(
-            rows_sha256=told.rows_sha256, held_out_sha256=told.held_out_sha256, model_sha256=told.model_sha256
+            rows_sha256=told.rows_sha256,
+            held_out_sha256=told.held_out_sha256,
+            model_sha256=told.model_sha256,
+            weights_sha256=told.weights_sha256,
         )
 
 
@@ -83,11 +86,12 @@ def _found(recipe: Recipe) -> Environment:
     from pegbox_runs.models import find_model  # both read much that a director otherwise does without
     from pegbox_runs.rows.loading import find_rows
 
-    rows = find_rows(recipe)
+    rows, model = find_rows(recipe), find_model(recipe.model)
     return describe(
         rows_sha256=rows.sha256,
         held_out_sha256=rows.held_out_sha256,
-        model_sha256=find_model(recipe.model).sha256(),
+        model_sha256=model.sha256(),
+        weights_sha256=model.weights_sha256(),
     )
 
 

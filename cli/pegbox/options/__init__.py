@@ -1,0 +1,1 @@
+"""What the commands after a training can be asked: a module each, with `SUMMARY` and `add(parser)`."""

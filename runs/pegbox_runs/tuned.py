@@ -1,0 +1,123 @@
+"""What a run left behind, seen from afterwards: an adapter, and the base model that it belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pegbox_methods.card import Card
+from pegbox_methods.events import UNDECODABLE
+from pegbox_methods.recipe import Recipe
+from pegbox_methods.recipe_file import portable
+from pegbox_methods.refusal import Refusal
+from pegbox_methods.registry import find_card
+from pegbox_runs.changes import current_recipe
+from pegbox_runs.environment import Environment, read_environment
+from pegbox_runs.models import CATALOGUE, FoundModel, find_model
+from pegbox_runs.run_folder import RunFolder, find
+
+PEFT_CONFIG = "adapter_config.json"
+
+
+@dataclass(frozen=True)
+class TunedRun:
+    """A run whose adapter is there, on the base model that it was trained on."""
+
+    folder: RunFolder
+    recipe: Recipe
+    """As the run ended with it."""
+    environment: Environment
+    card: Card
+    model: FoundModel
+    """The base; a Hub model's weights may have to be fetched again."""
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.folder.id
+
+    @property
+    def adapter(self) -> Path:
+        """What was trained: PEFT's standard files, or whatever the method writes."""
+        return self.folder.adapter
+
+    @property
+    def is_peft(self) -> bool:
+        """Whether PEFT alone can load it."""
+        return (self.adapter / PEFT_CONFIG).is_file()
+
+    def adapter_sha256(self) -> str:
+        """Hash all weights of the adapter, by name and content. Raises: OSError."""
+        digest = hashlib.sha256()
+        for path in sorted(self.adapter.rglob("*.safetensors")):
+            digest.update(str(path.relative_to(self.adapter)).encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+
+def tuned_run(run: str) -> TunedRun:
+    """Find a run by its id, a unique prefix of it, `last`, or its folder, with what it left behind.
+
+    Raises: Refusal: there is no such run; it has no adapter; its base model is gone, or isn't the one that it was
+    trained on any more; its method isn't installed.
+    """
+    folder = _folder(run)
+    if not folder.adapter.is_dir() or not any(folder.adapter.rglob("*.safetensors")):
+        raise Refusal(
+            f"{folder.id}: has no adapter: it hasn't ended, or failed before it could save one. `pegbox watch "
+            f"{folder.id}` shows which; `pegbox resume {folder.id}` goes on from its last good checkpoint."
+        )
+    recipe = current_recipe(folder)
+    card = find_card(recipe.method.name)
+    try:
+        environment = read_environment(folder.environment)
+    except (OSError, *UNDECODABLE) as error:
+        raise Refusal(f"{folder.environment}: can't be read: {error}. Without it, nothing tells the base.") from error
+    model = find_model(recipe.model)
+    _refuse_other_base(folder, recipe, environment, model)
+    return TunedRun(folder, recipe, environment, card, model)
+
+
+def _folder(run: str) -> RunFolder:
+    """Raises: Refusal."""
+    named = Path(run).expanduser()
+    if len(named.parts) > 1 and (named / "recipe.toml").is_file():
+        return RunFolder(named.absolute())
+    return find(run)
+
+
+def _refuse_other_base(folder: RunFolder, recipe: Recipe, told: Environment, model: FoundModel) -> None:
+    """Refuse a base that was changed since, and an adapter that says it is of another one.
+
+    Raises: Refusal.
+    """
+    name = portable(recipe.model.name)
+    changed = not model.from_hub and model.sha256() != told.model_sha256
+    if changed or (told.weights_sha256 and model.weights_sha256() not in (None, told.weights_sha256)):
+        raise Refusal(
+            f"{name}: isn't the model that {folder.id} was trained on any more: its config.json or its weights were "
+            "changed since. An adapter on other weights is another model; put back the one that was there."
+        )
+    said = _base_of_adapter(folder.adapter / PEFT_CONFIG)
+    if said is not None and said not in (model.reference, model.name, recipe.model.name) and not _same(said, model):
+        raise Refusal(
+            f"{folder.adapter}: says that it belongs to the base {portable(said)}, and the run was trained on {name}. "
+            "Put back the adapter that the run made."
+        )
+
+
+def _base_of_adapter(config: Path) -> str | None:
+    try:
+        told = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    said = told.get("base_model_name_or_path") if isinstance(told, dict) else None
+    return said if isinstance(said, str) and said else None
+
+
+def _same(said: str, model: FoundModel) -> bool:
+    """Tell whether an adapter's words name the folder that the base lies in, by another way to it."""
+    return model.name in CATALOGUE or Path(said).expanduser().resolve() == model.folder.resolve()

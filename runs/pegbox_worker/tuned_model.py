@@ -1,0 +1,106 @@
+"""A run's model as it was trained, loaded again: the base, the adapter on it, and how to see past the adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from peft import PeftModel
+from torch import nn
+
+from pegbox_methods.abilities import packs_base
+from pegbox_methods.refusal import Refusal
+from pegbox_methods.torch_half import TorchHalf, load_torch_half
+from pegbox_runs.tuned import TunedRun
+from pegbox_worker.assembly import quiet
+from pegbox_worker.base_model import admit_bitsandbytes, fetch, load_model, load_packed_model, load_tokenizer
+from pegbox_worker.precision import NumberFormat, decide
+
+
+@dataclass(frozen=True)
+class TunedModel:
+    """A base model in memory with a run's adapter on it, ready for use: nothing trains."""
+
+    model: nn.Module
+    tokenizer: Any
+    half: TorchHalf
+    device: torch.device
+
+    @property
+    def can_show_base(self) -> bool:
+        """Whether the base can be seen below the adapter without loading it once more."""
+        return isinstance(self.model, PeftModel)
+
+    @contextmanager
+    def as_base(self) -> Iterator[nn.Module]:
+        """Put the adapter aside, and let the base model answer.
+
+        Raises: TypeError: the method changed the base's own weights; see `can_show_base`.
+        """
+        if not self.can_show_base:
+            raise TypeError("this adapter can't be put aside")
+        with cast(PeftModel, self.model).disable_adapter():
+            yield self.model
+
+
+def device_for_use() -> torch.device:
+    """Take the GPU that this process was shown, or the CPU."""
+    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def load_base_of(
+    run: TunedRun, *, device: torch.device, weights: torch.dtype | None = None, packed: bool | None = None
+) -> tuple[nn.Module, Any]:
+    """Load a run's base model and its tokenizer, in the mode for use; nothing is attached to it.
+
+    `weights`: the number format of what isn't packed; None: as the run computed on such a device. `packed`: in 4 bits;
+    None: as it was trained.
+    Raises: Refusal.
+    """
+    quiet()
+    packs = packs_base(run.recipe, run.card) if packed is None else packed
+    if packs:
+        admit_bitsandbytes()
+    found = fetch(run.recipe.model)
+    number_format = format_of(run, device)
+    dtype = weights or number_format.weights
+    if packs:
+        model = load_packed_model(found, dtype, weights or number_format.compute, device)
+    else:
+        model = load_model(found, dtype, device)
+    return model.eval().requires_grad_(False), load_tokenizer(found, run.recipe.model)
+
+
+def load_tuned(
+    run: TunedRun, *, device: torch.device, weights: torch.dtype | None = None, packed: bool | None = None
+) -> TunedModel:
+    """Load a run's base model with its adapter on it; arguments as for `load_base_of`.
+
+    Raises: Refusal.
+    """
+    base, tokenizer = load_base_of(run, device=device, weights=weights, packed=packed)
+    return put_on(run, base, tokenizer, device)
+
+
+def put_on(run: TunedRun, base: nn.Module, tokenizer: Any, device: torch.device) -> TunedModel:
+    """Put a run's adapter on a base model that is in memory already; the base may be changed in place.
+
+    Raises: Refusal: it doesn't fit: it is an adapter of another base, or damaged.
+    """
+    half = load_torch_half(run.card)
+    try:
+        model = half.load(base, run.adapter)
+    except (RuntimeError, KeyError, ValueError) as error:
+        first = str(error).strip().splitlines()[:1]
+        raise Refusal(
+            f"{run.adapter}: doesn't fit its base model ({' '.join(first)[:200]}): it is of another base, or damaged."
+        ) from error
+    return TunedModel(model.to(device).eval().requires_grad_(False), tokenizer, half, device)
+
+
+def format_of(run: TunedRun, device: torch.device) -> NumberFormat:
+    """Give the number format that the run's recipe means on this device."""
+    return decide(run.recipe.training.precision, device)
