@@ -16,7 +16,7 @@ import msgspec
 
 from pegbox.methods_view import certified_in_words, needs_in_words, ratio
 from pegbox.parser import build_parser
-from pegbox_methods import event, events, life_events, recipe, side_events
+from pegbox_methods import event, events, job_events, life_events, recipe, side_events
 from pegbox_methods.card import Card
 from pegbox_methods.certificate import read_certificates
 from pegbox_methods.recipe import Model
