@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from pegbox_methods.card import Card
 from pegbox_methods.events import UNDECODABLE
 from pegbox_methods.recipe import Recipe
@@ -15,7 +17,7 @@ from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_runs.changes import current_recipe
 from pegbox_runs.environment import Environment, read_environment
-from pegbox_runs.models import CATALOGUE, FoundModel, find_model
+from pegbox_runs.models import CATALOGUE, FoundModel, find_model, named_model
 from pegbox_runs.run_folder import RunFolder, find
 
 PEFT_CONFIG = "adapter_config.json"
@@ -58,8 +60,10 @@ class TunedRun:
         return digest.hexdigest()
 
 
-def tuned_run(run: str) -> TunedRun:
+def tuned_run(run: str, *, base: str | None = None) -> TunedRun:
     """Find a run by its id, a unique prefix of it, `last`, or its folder, with what it left behind.
+
+    `base`: where the base model lies now, if it was moved since.
 
     Raises: Refusal: there is no such run; it has no adapter; its base model is gone, or isn't the one that it was
     trained on any more; its method isn't installed.
@@ -71,13 +75,16 @@ def tuned_run(run: str) -> TunedRun:
             f"{folder.id}` shows which; `pegbox resume {folder.id}` goes on from its last good checkpoint."
         )
     recipe = current_recipe(folder)
+    if base is not None:
+        there = msgspec.structs.replace(recipe.model, name=named_model(base).name, revision=None)
+        recipe = msgspec.structs.replace(recipe, model=there)
     card = find_card(recipe.method.name)
     try:
         environment = read_environment(folder.environment)
     except (OSError, *UNDECODABLE) as error:
         raise Refusal(f"{folder.environment}: can't be read: {error}. Without it, nothing tells the base.") from error
-    model = find_model(recipe.model)
-    _refuse_other_base(folder, recipe, environment, model)
+    model = _found(recipe, moved=base is not None)
+    _refuse_other_base(folder, recipe, environment, model, moved=base is not None)
     return TunedRun(folder, recipe, environment, card, model)
 
 
@@ -89,8 +96,23 @@ def _folder(run: str) -> RunFolder:
     return find(run)
 
 
-def _refuse_other_base(folder: RunFolder, recipe: Recipe, told: Environment, model: FoundModel) -> None:
+def _found(recipe: Recipe, *, moved: bool) -> FoundModel:
+    """Find the base.
+
+    Raises: Refusal: it isn't there; says how to name another place.
+    """
+    try:
+        return find_model(recipe.model)
+    except Refusal as refusal:
+        if moved:
+            raise
+        raise Refusal(f"{refusal.sentence} If the base model was moved, name its place with --base.") from refusal
+
+
+def _refuse_other_base(folder: RunFolder, recipe: Recipe, told: Environment, model: FoundModel, *, moved: bool) -> None:
     """Refuse a base that was changed since, and an adapter that says it is of another one.
+
+    Where it was `moved`, only what is in it tells.
 
     Raises: Refusal.
     """
@@ -101,7 +123,7 @@ def _refuse_other_base(folder: RunFolder, recipe: Recipe, told: Environment, mod
             f"{name}: isn't the model that {folder.id} was trained on any more: its config.json or its weights were "
             "changed since. An adapter on other weights is another model; put back the one that was there."
         )
-    said = _base_of_adapter(folder.adapter / PEFT_CONFIG)
+    said = None if moved else _base_of_adapter(folder.adapter / PEFT_CONFIG)
     if said is not None and said not in (model.reference, model.name, recipe.model.name) and not _same(said, model):
         raise Refusal(
             f"{folder.adapter}: says that it belongs to the base {portable(said)}, and the run was trained on {name}. "

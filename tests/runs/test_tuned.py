@@ -1,0 +1,111 @@
+"""What is found of a run from afterwards, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from pegbox_methods.recipe import Model, Recipe, Rows
+from pegbox_methods.refusal import Refusal
+from pegbox_runs.environment import describe
+from pegbox_runs.models import BUNDLED, find_model
+from pegbox_runs.run_folder import RunFolder, create
+from pegbox_runs.tuned import tuned_run
+from pegbox_runs.weights_fingerprint import BLOCK_BYTES, weights_fingerprint
+
+
+def base_at(folder: Path) -> Path:
+    """Copy the bundled model, so that it can be spoilt."""
+    return Path(shutil.copytree(BUNDLED / "model", folder / "base"))
+
+
+def run_on(base: Path, *, says: str | None = None) -> RunFolder:
+    """Make a run that left an adapter, which `says` what base it is of."""
+    recipe = Recipe(model=Model(name=str(base)), rows=Rows(file="/rows.jsonl"))
+    found = find_model(recipe.model)
+    stands_on = describe(
+        rows_sha256="r", held_out_sha256=None, model_sha256=found.sha256(), weights_sha256=found.weights_sha256()
+    )
+    folder = create(recipe, stands_on)
+    folder.adapter.mkdir()
+    save_file({"a": np.ones(3, dtype=np.float32)}, folder.adapter / "adapter_model.safetensors")
+    config = {"base_model_name_or_path": str(base) if says is None else says}
+    (folder.adapter / "adapter_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_a_run_is_found_by_its_id_a_prefix_last_and_its_folder(tmp_path: Path) -> None:
+    folder = run_on(base_at(tmp_path))
+    for name in (folder.id, folder.id[:-2], "last", str(folder.path)):
+        assert tuned_run(name).folder.path == folder.path
+    assert tuned_run("last").is_peft
+
+
+def test_the_hash_of_an_adapter_is_that_of_its_weights_alone(tmp_path: Path) -> None:
+    folder = run_on(base_at(tmp_path))
+    before = tuned_run("last").adapter_sha256()
+    (folder.adapter / "README.md").write_text("words")
+    assert tuned_run("last").adapter_sha256() == before
+    save_file({"a": np.zeros(3, dtype=np.float32)}, folder.adapter / "adapter_model.safetensors")
+    assert tuned_run("last").adapter_sha256() != before
+
+
+def test_a_run_without_an_adapter_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    folder = run_on(base_at(tmp_path))
+    shutil.rmtree(folder.adapter)
+    with pytest.raises(Refusal, match=r"has no adapter.*pegbox resume"):
+        tuned_run("last")
+
+
+def test_a_base_whose_weights_were_changed_in_place_is_refused(tmp_path: Path) -> None:
+    base = base_at(tmp_path)
+    run_on(base)
+    (weights,) = base.glob("*.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(Refusal, match=r"isn't the model that .* was trained on any more"):
+        tuned_run("last")
+
+
+def test_a_base_that_is_gone_is_named(tmp_path: Path) -> None:
+    base = base_at(tmp_path)
+    run_on(base)
+    shutil.rmtree(base)
+    with pytest.raises(Refusal, match=r"there is no such model folder.*--base"):
+        tuned_run("last")
+
+
+def test_a_base_that_was_moved_is_taken_from_its_new_place_if_it_is_the_same(tmp_path: Path) -> None:
+    base = base_at(tmp_path)
+    run_on(base)
+    moved = base.rename(tmp_path / "elsewhere")
+    assert tuned_run("last", base=str(moved)).model.folder == moved
+    (moved / "config.json").write_text((moved / "config.json").read_text().replace("{", '{"more": 1,', 1))
+    with pytest.raises(Refusal, match="isn't the model"):
+        tuned_run("last", base=str(moved))
+
+
+def test_an_adapter_that_was_put_there_from_another_base_is_refused(tmp_path: Path) -> None:
+    run_on(base_at(tmp_path), says="somebody/else-7b")
+    with pytest.raises(Refusal, match="belongs to the base somebody/else-7b"):
+        tuned_run("last")
+
+
+@pytest.mark.parametrize("size", [1, BLOCK_BYTES - 1, BLOCK_BYTES + 1, 40 * BLOCK_BYTES])
+def test_a_fingerprint_sees_the_first_and_the_last_byte(size: int, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    content = bytearray(size)
+    seen = set()
+    for place in {0, size - 1, None}:
+        changed = bytearray(content)
+        if place is not None:
+            changed[place] = 1
+        path.write_bytes(changed)
+        seen.add(weights_fingerprint([path]))
+    assert len(seen) == len({0, size - 1, None})
