@@ -472,3 +472,13 @@ def test_it_begins_trains_saves_and_merges_on_transposed_maps(name: str, gpt2: F
     loaded = half.load(fresh(packed=False), tmp_path / "adapter")
     whole = logits(loaded)
     torch.testing.assert_close(logits(half.merge(loaded)), whole, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["lora", "dora", "adalora"])
+def test_a_whole_alpha_is_saved_as_the_whole_number_that_importers_of_other_tools_read(
+    name: str, tmp_path: Path
+) -> None:
+    attached = attach(name)
+    load_torch_half(find_card(name)).save(attached, tmp_path)
+    said = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert type(said["lora_alpha"]) is int

@@ -21,7 +21,7 @@ from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import Attached, BrokenPromise
 from pegbox_methods.zoo.adalora.schedule import Schedule, initial_rank, schedule
-from pegbox_methods.zoo.shared.half_torch import PeftHalf, target_modules
+from pegbox_methods.zoo.shared.half_torch import PeftHalf, as_saved, target_modules
 
 ADAPTER = "default"
 FIGURES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
@@ -75,7 +75,7 @@ def adalora_config(model: nn.Module, recipe: Recipe) -> AdaLoraConfig:
         task_type="CAUSAL_LM",
         init_r=initial_rank(settings),
         target_r=settings["rank"],
-        lora_alpha=settings["alpha"],
+        lora_alpha=as_saved(settings["alpha"]),
         lora_dropout=settings["dropout"],
         target_modules=target_modules(model, settings["targets"]),
         total_step=phases.steps,

@@ -67,11 +67,16 @@ def lora_config(model: nn.Module, recipe: Recipe, **flags: Any) -> LoraConfig:
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=settings["rank"],
-        lora_alpha=settings["alpha"],
+        lora_alpha=as_saved(settings["alpha"]),
         lora_dropout=settings["dropout"],
         target_modules=target_modules(model, settings["targets"]),
         **flags,
     )
+
+
+def as_saved(alpha: float) -> float:
+    """Give a whole alpha as a whole number: PEFT declares it as one, and importers of other tools read it so."""
+    return int(alpha) if alpha == int(alpha) else alpha
 
 
 def target_modules(model: nn.Module, targets: str | list[str]) -> str | list[str]:
