@@ -14,7 +14,6 @@ from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.entries import Entry
-from pegbox_runs.arena.report import digits
 from pegbox_runs.arena.report.wording import METRICS
 from pegbox_runs.arena.results import ContestantResult, Interval, Results
 from pegbox_runs.arena.verdict.edge_of_search import remark_on_edge
@@ -22,6 +21,7 @@ from pegbox_runs.arena.verdict.own_base import remark_on_change
 from pegbox_runs.arena.watching.entry_watching import EntryNow
 from pegbox_runs.figures import count, duration, size
 from pegbox_runs.printable import one_line, printable
+from pegbox_runs.reporting import digits
 
 LONGEST_NAME, LONGEST = 40, 2000
 """Characters of a name, and of a sentence."""

@@ -12,6 +12,7 @@ from rich.text import Text
 from pegbox_methods.card import ABILITIES, Needs
 from pegbox_methods.certificate import CHECKS
 from pegbox_methods.setting import Setting
+from pegbox_methods.task import Task
 from pegbox_runs.figures import count
 from pegbox_runs.method_facts import MethodFacts
 from pegbox_runs.printable import printable
@@ -53,6 +54,18 @@ def show_list(facts: Sequence[MethodFacts], *, model: str | None, console: Conso
     console.print()
     for line in _legend(facts):
         console.print(_indented(line, 0))
+
+
+def show_tasks(tasks: Sequence[tuple[Task, str]]) -> None:
+    """Print the tasks that plugins bring, each with whose it is."""
+    console = console_for_people()
+    if not tasks:
+        console.print("There are no tasks here. docs/outside-judges.md says how to bring one.")
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for task, origin in tasks:
+        table.add_row(Text(task.name, "bold"), Text(printable(task.summary)), Text(printable(origin), "dim"))
+    console.print(table)
 
 
 def show_method(facts: MethodFacts, *, model_weights: int, console: Console | None = None) -> None:

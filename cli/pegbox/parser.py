@@ -158,6 +158,7 @@ def _add_methods(command: Callable[[str, str], argparse.ArgumentParser]) -> None
     methods = command("methods", "list the methods of tuning, or describe one")
     methods.add_argument("method", metavar="NAME", nargs="?", help="the method to describe")
     methods.add_argument("--model", metavar="MODEL", help="the model it is for: what can't be used with it is told")
+    methods.add_argument("--tasks", action="store_true", help="list the tasks for `pegbox evaluate --task` instead")
 
     certify = command("certify", "try with the bundled model whether methods are what their cards say; a minute each")
     certify.add_argument("method", metavar="NAME", nargs="*", help="the methods to try")

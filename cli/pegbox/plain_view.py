@@ -19,7 +19,7 @@ from pegbox_runs.event_log import BadLine
 from pegbox_runs.figures import count, duration, gib
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_state import RunState
-from pegbox_runs.timeline import ending, sentence
+from pegbox_runs.timeline import ending, sentence, what_next
 
 LINES_A_RUN = 20
 
@@ -56,6 +56,8 @@ def lines(event: AnyEvent | BadLine, state: RunState) -> Iterator[str]:
                 yield from _answer("after" if closing else f"step {sample.step}", sample)
             wasted = f"; {100 * state.padding_share:.1f} % of the positions were padding" if state.tokens else ""
             yield f"{ending(state) or sentence(event)}{wasted}"
+            if state.started and (then := what_next(state.started.run, state)):
+                yield then
         case _:
             yield from (sentence(event) or "").splitlines()
 

@@ -7,5 +7,6 @@ from pegbox_methods.card import Card, Footprint, Needs, Reason
 from pegbox_methods.hookspecs import hookimpl
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.setting import Setting
+from pegbox_methods.task import Task, TaskRow
 
-__all__ = ["Card", "Footprint", "Needs", "Reason", "Refusal", "Setting", "hookimpl"]
+__all__ = ["Card", "Footprint", "Needs", "Reason", "Refusal", "Setting", "Task", "TaskRow", "hookimpl"]

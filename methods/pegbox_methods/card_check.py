@@ -25,10 +25,10 @@ LINES = ("name", "title", "summary", "source", "learning_rate_source", "torch_ha
 def card_faults(card: object) -> Iterator[str]:
     """Find what is wrong with a card, each as a clause that names the field."""
     if not isinstance(card, Card):
-        yield f"it answers the hook pegbox_card with {_kind(card)} in place of a Card"
+        yield f"it answers the hook pegbox_card with {kind_of(card)} in place of a Card"
         return
     for field in LINES:
-        yield from _line(f"card.{field}", getattr(card, field))
+        yield from line_faults(f"card.{field}", getattr(card, field))
     if isinstance(card.name, str) and not NAME.fullmatch(card.name):
         yield f"card.name = {card.name!r}: expected small letters, digits and hyphens"
     if isinstance(card.torch_half, str) and not TORCH_HALF.fullmatch(card.torch_half):
@@ -36,22 +36,23 @@ def card_faults(card: object) -> Iterator[str]:
     yield from _settings(card.settings)
     yield from _rate(card.learning_rate)
     yield from _record("card.needs", card.needs, Needs)
-    yield from _function("card.footprint", card.footprint, "shape", "settings")
+    yield from function_faults("card.footprint", card.footprint, "shape", "settings")
     if card.least_steps is not None:
-        yield from _function("card.least_steps", card.least_steps, "settings")
+        yield from function_faults("card.least_steps", card.least_steps, "settings")
     for field in ("recommended", "discouraged"):
         yield from _reasons(f"card.{field}", getattr(card, field))
     yield from _cannot(card.cannot)
 
 
-def _line(field: str, value: object) -> Iterator[str]:
+def line_faults(field: str, value: object) -> Iterator[str]:
+    """Hold a value against what is shown in one line."""
     if not isinstance(value, str) or not value.strip() or "\n" in value:
-        yield f"{field}: expected a text of one line, got {_kind(value)}"
+        yield f"{field}: expected a text of one line, got {kind_of(value)}"
 
 
 def _settings(settings: object) -> Iterator[str]:
     if not isinstance(settings, tuple):
-        yield f"card.settings: expected a tuple of Setting, got {_kind(settings)}"
+        yield f"card.settings: expected a tuple of Setting, got {kind_of(settings)}"
         return
     seen: set[str] = set()
     for number, setting in enumerate(settings):
@@ -66,7 +67,7 @@ def _settings(settings: object) -> Iterator[str]:
 
 def _setting(field: str, setting: object) -> Iterator[str]:
     if not isinstance(setting, Setting):
-        yield f"{field}: expected a Setting, got {_kind(setting)}"
+        yield f"{field}: expected a Setting, got {kind_of(setting)}"
         return
     wrong = [*_converted(field, msgspec.structs.asdict(setting), Setting)]
     yield from wrong
@@ -74,7 +75,7 @@ def _setting(field: str, setting: object) -> Iterator[str]:
         return
     if not SETTING_NAME.fullmatch(setting.name):
         yield f"{field}.name = {setting.name!r}: expected small letters, digits and underscores"
-    yield from _line(f"{field}.help", setting.help)
+    yield from line_faults(f"{field}.help", setting.help)
     if setting.kind == "choice" and not setting.choices:
         yield f"{field}.choices: a setting of this kind has some"
     elif not setting.accepts(setting.default):
@@ -92,10 +93,11 @@ def _rate(rate: object) -> Iterator[str]:
         yield f"card.learning_rate = {rate!r}: expected a number above 0, to 10"
 
 
-def _function(field: str, function: object, *given: str) -> Iterator[str]:
-    expected = f"expected a function of {' and '.join(given)}"
+def function_faults(field: str, function: object, *given: str) -> Iterator[str]:
+    """See whether something can be called with so many arguments, without calling it."""
+    expected = f"expected a function of {' and '.join(given) or 'nothing'}"
     if not callable(function):
-        yield f"{field}: {expected}, got {_kind(function)}"
+        yield f"{field}: {expected}, got {kind_of(function)}"
         return
     try:
         inspect.signature(function).bind(*(None for _ in given))
@@ -107,7 +109,7 @@ def _function(field: str, function: object, *given: str) -> Iterator[str]:
 
 def _reasons(field: str, reasons: object) -> Iterator[str]:
     if not isinstance(reasons, tuple):
-        yield f"{field}: expected a tuple of Reason, got {_kind(reasons)}"
+        yield f"{field}: expected a tuple of Reason, got {kind_of(reasons)}"
         return
     for number, reason in enumerate(reasons):
         yield from _record(f"{field}[{number}]", reason, Reason)
@@ -115,20 +117,20 @@ def _reasons(field: str, reasons: object) -> Iterator[str]:
 
 def _record(field: str, value: object, kind: type[Needs] | type[Reason]) -> Iterator[str]:
     if not isinstance(value, kind):
-        yield f"{field}: expected {kind.__name__}, got {_kind(value)}"
+        yield f"{field}: expected {kind.__name__}, got {kind_of(value)}"
         return
     yield from _converted(field, asdict(value), kind)
 
 
 def _cannot(cannot: object) -> Iterator[str]:
     if not isinstance(cannot, Mapping):
-        yield f"card.cannot: expected a mapping of abilities to reasons, got {_kind(cannot)}"
+        yield f"card.cannot: expected a mapping of abilities to reasons, got {kind_of(cannot)}"
         return
     for ability, reason in cannot.items():
         if ability not in ABILITIES:
             yield f"card.cannot: {ability!r} is no ability; {did_you_mean(str(ability), ABILITIES)}"
         else:
-            yield from _line(f'card.cannot["{ability}"]', reason)
+            yield from line_faults(f'card.cannot["{ability}"]', reason)
 
 
 def _converted(field: str, values: dict[str, Any], kind: type) -> Iterator[str]:
@@ -140,6 +142,6 @@ def _converted(field: str, values: dict[str, Any], kind: type) -> Iterator[str]:
         yield f"{field}{place.rstrip('`')}: {said[:1].lower()}{said[1:]}"
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
     """Say what a value is, in a word or two; an empty or folded text as it is written."""
     return repr(value)[:60] if isinstance(value, str) else type(value).__name__

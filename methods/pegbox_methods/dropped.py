@@ -1,4 +1,5 @@
-"""The drop-in folder: each Python file in $PEGBOX_HOME/methods is a plugin, and brings the method of its name."""
+"""Drop-in folders: each Python file in $PEGBOX_HOME/methods is a plugin, and brings the method of its name; so does one
+in $PEGBOX_HOME/tasks with a task."""
 
 from __future__ import annotations
 
@@ -13,26 +14,21 @@ from types import CodeType, ModuleType
 from pegbox_methods.fence import Broken
 from pegbox_methods.home import home
 
-PACKAGE = "pegbox_dropped"
-"""Before the names of their modules, so that a file called random.py shadows nothing."""
 
+def dropped_files(folder: str) -> tuple[Path, ...]:
+    """List the files of a drop-in folder that are plugins, in alphabetical order; none is opened.
 
-def drop_in_folder() -> Path:
-    """Give the folder of drop-in methods. It may not exist."""
-    return home() / "methods"
-
-
-def dropped_files() -> tuple[Path, ...]:
-    """List the files that are plugins, in alphabetical order; none is opened."""
+    `folder`: its name in Pegbox' home. It may not exist.
+    """
     try:
-        found = sorted(drop_in_folder().iterdir())
+        found = sorted((home() / folder).iterdir())
     except OSError:
         return ()
     return tuple(file for file in found if file.suffix == ".py" and file.name[0] not in "._" and file.is_file())
 
 
-def method_of(file: Path) -> str:
-    """Name the method that a file brings."""
+def name_of(file: Path) -> str:
+    """Name what a file brings."""
     return readable(file.stem).replace("_", "-")
 
 
@@ -41,15 +37,16 @@ def readable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def import_file(file: Path) -> ModuleType:
+def import_file(file: Path, package: str) -> ModuleType:
     """Import a drop-in file, once in a process, from where it lies; nothing is put on `sys.path`.
 
-    It stays in `sys.modules`, so that a card can name a torch half in the same file: f"{__name__}:half".
+    It stays in `sys.modules`, below `package`, so that a card can name a torch half in the same file:
+    f"{__name__}:half".
     Raises: Broken: somebody else could have written it; whatever the file raises.
     """
     for place in (file.parent, file):
         _refuse_foreign(place)
-    name = f"{PACKAGE}.{file.stem}"
+    name = f"{package}.{file.stem}"
     known = sys.modules.get(name)
     if known is not None and known.__file__ == str(file):
         return known

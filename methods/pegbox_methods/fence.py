@@ -7,16 +7,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import pluggy
 
 from pegbox_methods import hookspecs
-from pegbox_methods.card import Card
-from pegbox_methods.card_check import card_faults
+from pegbox_methods.door import Brought, Door
 
 LIMIT_SECONDS = 5.0
-"""A plugin that takes longer is left out; a card has nothing to do that takes so long."""
+"""A plugin that takes longer is left out; a card, or a task, has nothing to do that takes so long."""
 SLOW_SECONDS = 0.5
 """A plugin that takes longer is named, as each command waits for it."""
 MOST_CHARACTERS = 300
@@ -35,7 +34,7 @@ class _Elsewhere:
         return getattr(sys.stderr if theirs else self._stream, name)
 
 
-_hanging: set[tuple[str, str]] = set()
+_hanging: set[tuple[str, str, str]] = set()
 """Plugins that didn't come back, so that a long-lived process waits for each only once."""
 
 
@@ -43,8 +42,8 @@ class Broken(Exception):
     """A plugin that can't be used; the message says why, in one line."""
 
 
-def card_of(module: Any, name: str, *, checked: bool) -> Card:
-    """Take the card out of a plugin's module through the hook.
+def brought_by(module: Any, name: str, door: Door[Brought], *, checked: bool) -> Brought:
+    """Take the record out of a plugin's module through the hook.
 
     `checked`: whether its fields are looked at; those of our own are, by tests.
     Raises: Broken; whatever the plugin raises.
@@ -53,45 +52,46 @@ def card_of(module: Any, name: str, *, checked: bool) -> Card:
     manager.add_hookspecs(hookspecs)
     manager.register(module, name=name)
     manager.check_pending()
-    answers: list[Any] = manager.hook.pegbox_card()
+    answers: list[Any] = getattr(manager.hook, door.hook)()
     if len(answers) != 1:
-        raise Broken("it doesn't answer the hook pegbox_card")
-    wrong = "; ".join(card_faults(answers[0])) if checked else ""
+        raise Broken(f"it doesn't answer the hook {door.hook}")
+    wrong = "; ".join(door.faults(answers[0])) if checked else ""
     if wrong:
         raise Broken(wrong)
-    card: Card = answers[0]
-    if card.name != name:
-        raise Broken(f'it is installed as "{name}" but its card is called "{card.name}"')
-    return card
+    record: Brought = answers[0]
+    if record.name != name:
+        raise Broken(f'it is installed as "{name}" but its {door.record} is called "{record.name}"')
+    return record
 
 
-def load_here(load: Callable[[], Any], name: str) -> Card:
+def load_here(load: Callable[[], Any], name: str, door: Door[Brought]) -> Brought:
     """Bring in a plugin of our own, in this thread.
 
     Raises: Broken.
     """
     try:
-        return card_of(load(), name, checked=False)
+        return brought_by(load(), name, door, checked=False)
     except Exception as error:
         raise Broken(one_line_of(error)) from error
 
 
-def load_fenced(load: Callable[[], Any], name: str, origin: str) -> tuple[Card, float]:
+def load_fenced(load: Callable[[], Any], name: str, origin: str, door: Door[Brought]) -> tuple[Brought, float]:
     """Bring in a guest in a thread of its own, and wait for it no longer than the limit.
 
     A thread can't be ended: one that hangs is left behind, and ends with the process. What the guest prints goes to
     standard error, because standard output may be JSON.
-    Returns: (its card, seconds it took).
+    Returns: (what it brings, seconds it took).
     Raises: Broken.
     """
-    if (origin, name) in _hanging:
+    key = (door.kind, origin, name)
+    if key in _hanging:
         raise Broken(_too_long())
-    found: dict[Literal["card"], Card] = {}
+    found: list[Brought] = []
     wrong: list[str] = []
 
     def attempt() -> None:
         try:
-            found["card"] = card_of(load(), name, checked=True)
+            found.append(brought_by(load(), name, door, checked=True))
         except BaseException as error:  # noqa: BLE001  # SystemExit too: a guest may raise anything
             wrong.append(one_line_of(error))
 
@@ -101,14 +101,14 @@ def load_fenced(load: Callable[[], Any], name: str, origin: str) -> tuple[Card, 
         thread.start()
         thread.join(LIMIT_SECONDS)
     if thread.is_alive():
-        _hanging.add((origin, name))
+        _hanging.add(key)
         if not isinstance(sys.stdout, _Elsewhere):
             sys.stdout = _Elsewhere(sys.stdout)
         sys.stdout.threads.add(thread)
         raise Broken(_too_long())
     if wrong:
         raise Broken(wrong[0])
-    return found["card"], time.monotonic() - began
+    return found[0], time.monotonic() - began
 
 
 def one_line_of(error: BaseException) -> str:

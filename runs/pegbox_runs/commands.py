@@ -39,14 +39,16 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     """Told again in the answer."""
     time: float
     """When it was sent: seconds since 1970 in UTC."""
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Put by until so many steps are done, and heeded behind that very step."""
 
 
-def send(path: Path, name: str) -> Command:
-    """Append a command to a run's commands.jsonl.
+def send(path: Path, name: str, *, after: int = 0) -> Command:
+    """Append a command to a run's commands.jsonl. `after`: the step behind which it is heeded.
 
     Raises: OSError: the file can't be written.
     """
-    command = Command(command=name, id=secrets.token_hex(6), time=time.time())
+    command = Command(command=name, id=secrets.token_hex(6), time=time.time(), after=after)
     append(path, command)
     return command
 

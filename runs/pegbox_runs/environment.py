@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import msgspec
 from pegbox_hardware.machine import Machine, probe
 
 LIBRARIES = ("accelerate", "bitsandbytes", "datasets", "peft", "tokenizers", "torch", "transformers", "trl")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Variables that say how many threads a sum is divided among, which decides its last digits."""
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +30,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """Of the model's config.json and the sizes of its weight files."""
     weights_sha256: str | None = None
     """Of blocks of its weights, see `weights_fingerprint.py`; None: they weren't here, or it is an old record."""
+    threads: dict[str, str] = {}
+    """Of THREADS, those that were set."""
 
 
 def describe(
@@ -35,13 +40,19 @@ def describe(
     """Read the machine and the installed versions now."""
     return Environment(
         pegbox=version("pegbox"),
-        libraries={name: _version(name) for name in LIBRARIES},
+        libraries=installed_libraries(),
         machine=probe(),
         rows_sha256=rows_sha256,
         held_out_sha256=held_out_sha256,
         model_sha256=model_sha256,
         weights_sha256=weights_sha256,
+        threads={name: os.environ[name] for name in THREADS if os.environ.get(name)},
     )
+
+
+def installed_libraries() -> dict[str, str | None]:
+    """Read the versions of the libraries that training and its figures rest on; None where one isn't installed."""
+    return {name: _version(name) for name in LIBRARIES}
 
 
 def read_environment(path: Path) -> Environment:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
@@ -78,32 +78,117 @@ def ask_worker(
 
     Raises: JobFailed: the worker failed, crashed, answered something else, or took longer than `timeout_seconds`.
     """
+    opened = OpenJob(job, request, every_gpu=every_gpu, gpu=gpu)
     try:
-        with tempfile.TemporaryDirectory(prefix="pegbox-job-") as folder:  # 0700, as tempfile makes them
+        in_time = _wait(opened, timeout_seconds, left, told)
+        exit_code = opened.end()
+        if left is not None and left.is_set():
+            raise JobFailed(f"the job {job} was given up")
+        return _read(opened.folder, job, answer, exit_code, None if in_time else timeout_seconds)
+    finally:
+        opened.close()
+
+
+class OpenJob:
+    """A worker with one job, which may be told more and says more for as long as it is open. Close it in any case.
+
+    The pipe to it stays open meanwhile: its closing tells the worker that nobody waits any more.
+    """
+
+    def __init__(self, job: str, request: object, *, every_gpu: bool = False, gpu: str | None = None) -> None:
+        """Start it; arguments as for `ask_worker`. Raises: JobFailed: it couldn't be started."""
+        self.job = job
+        try:
+            self._place = tempfile.TemporaryDirectory(prefix="pegbox-job-")  # 0700, as tempfile makes them
+        except OSError as error:
+            raise _unstarted(job, error) from error
+        try:
             environment = worker_environment(one_gpu=not every_gpu)
             if gpu is not None:
                 environment["CUDA_VISIBLE_DEVICES"] = gpu
-            return _ask(Path(folder), job, request, answer, timeout_seconds, environment, left, told)
-    except OSError as error:
-        named = f"{error.filename}: " if error.filename else ""
-        raise JobFailed(f"the job {job} couldn't be started: {named}{error.strerror or error}") from error
+            self._worker = _start(self.folder, JobOrder(job=job, request=_raw(request)), environment)
+        except OSError as error:
+            self._place.cleanup()
+            raise _unstarted(job, error) from error
+        except BaseException:
+            self._place.cleanup()
+            raise
+        self._heard = EventReader(self.folder / "events.jsonl")
+        self._ended = False
+        self._write(os.fsencode(self.folder))
+
+    @property
+    def folder(self) -> Path:
+        """Where its request, its log and what it printed lie, until it is closed."""
+        return Path(self._place.name)
+
+    def say(self, record: object) -> bool:
+        """Tell it more: a line of JSON. Returns: whether there was somebody to tell it."""
+        return self._write(msgspec.json.encode(record))
+
+    def heard(self) -> Iterator[Event]:
+        """Give what it said since the last time."""
+        for block in self._heard.new():
+            for event in block:
+                if isinstance(event, Event):
+                    yield event
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait for its end, at most so long. Returns: whether it has ended."""
+        try:
+            self._worker.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def failure(self) -> JobFailed:
+        """Say why it ended, of a job that has, and that was to go on until it is closed."""
+        try:
+            _read(self.folder, self.job, msgspec.Raw, self.end(), None)
+        except JobFailed as failed:
+            return failed
+        return JobFailed(f"the job {self.job} ended")
+
+    def end(self) -> int:
+        """End the worker with all it started, whether it is done, hangs, or the asker was interrupted. Returns: its
+        exit code, negative for a signal."""
+        if not self._ended:
+            with contextlib.suppress(OSError):
+                cast(IO[bytes], self._worker.stdin).close()
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # nothing of it is left
+                os.killpg(self._worker.pid, signal.SIGKILL)
+            self._ended = True  # from now on its number may be another process's
+        return self._worker.wait()
+
+    def close(self) -> None:
+        """End it, and remove what it left."""
+        self.end()
+        self._place.cleanup()
+
+    def _write(self, line: bytes) -> bool:
+        """Write a line; where the worker died already, that is told when it is waited for."""
+        try:
+            rest = memoryview(line + b"\n")
+            while rest:
+                rest = rest[cast(IO[bytes], self._worker.stdin).write(rest) :]
+        except (OSError, ValueError):
+            return False
+        return True
 
 
-def _ask(
-    folder: Path,
-    job: str,
-    request: object,
-    answer: type[Answer],
-    timeout_seconds: float | None,
-    environment: Mapping[str, str],
-    left: threading.Event | None,
-    told: Callable[[Event], None] | None,
-) -> Answer:
-    order = JobOrder(job=job, request=msgspec.Raw(msgspec.json.encode(request)))
+def _raw(request: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(request))
+
+
+def _unstarted(job: str, error: OSError) -> JobFailed:
+    named = f"{error.filename}: " if error.filename else ""
+    return JobFailed(f"the job {job} couldn't be started: {named}{error.strerror or error}")
+
+
+def _start(folder: Path, order: JobOrder, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     (folder / "job.json").write_bytes(msgspec.json.encode(order))
-    log = folder / "worker.log"
-    with log.open("wb") as printed:
-        worker = subprocess.Popen(
+    with (folder / "worker.log").open("wb") as printed:
+        return subprocess.Popen(
             job_command(),
             stdin=subprocess.PIPE,
             stdout=printed,
@@ -113,60 +198,26 @@ def _ask(
             cwd="/",
             start_new_session=True,  # so that what it started can be ended with it
         )
-    try:
-        in_time = _wait(worker, folder, timeout_seconds, left, told)
-    finally:
-        _end(worker)
-    if left is not None and left.is_set():
-        raise JobFailed(f"the job {job} was given up")
-    return _read(folder, job, answer, worker.returncode, None if in_time else timeout_seconds)
 
 
 def _wait(
-    worker: subprocess.Popen[bytes],
-    folder: Path,
+    opened: OpenJob,
     timeout_seconds: float | None,
     left: threading.Event | None,
     told: Callable[[Event], None] | None,
 ) -> bool:
-    """Hand the folder over and wait for the end, or until the answer isn't wanted any more. Returns: whether it came
-    in time.
-
-    The pipe stays open meanwhile: its closing tells the worker that nobody waits any more.
-    """
-    with cast(IO[bytes], worker.stdin) as pipe:
-        with contextlib.suppress(OSError):  # it died already, which is told when it is waited for
-            pipe.write(os.fsencode(folder) + b"\n")
-        deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
-        heard = EventReader(folder / "events.jsonl")
-        watched = left is not None or told is not None
-        while left is None or not left.is_set():
-            remaining = max(0.0, deadline - time.monotonic())
-            try:
-                worker.wait(min(remaining, LOOK_SECONDS) if watched else remaining if remaining < math.inf else None)
-            except subprocess.TimeoutExpired:
-                _hand_over(heard, told)
-                if time.monotonic() >= deadline:
-                    return False
-                continue
-            _hand_over(heard, told)
-            return True
-        return False
-
-
-def _hand_over(heard: EventReader, told: Callable[[Event], None] | None) -> None:
-    if told is not None:
-        for block in heard.new():
-            for event in block:
-                if isinstance(event, Event):
-                    told(event)
-
-
-def _end(worker: subprocess.Popen[bytes]) -> None:
-    """End the worker with all it started, whether it answered, hangs, or the asker was interrupted."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # nothing of it is left
-        os.killpg(worker.pid, signal.SIGKILL)
-    worker.wait()
+    """Wait for the end, or until the answer isn't wanted any more. Returns: whether it came in time."""
+    deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
+    watched = left is not None or told is not None
+    while left is None or not left.is_set():
+        remaining = max(0.0, deadline - time.monotonic())
+        ended = opened.wait(min(remaining, LOOK_SECONDS) if watched else remaining if remaining < math.inf else None)
+        if told is not None:
+            for event in opened.heard():
+                told(event)
+        if ended or time.monotonic() >= deadline:
+            return ended
+    return False
 
 
 def _read(folder: Path, job: str, answer: type[Answer], exit_code: int, late: float | None) -> Answer:

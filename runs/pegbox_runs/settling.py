@@ -24,6 +24,7 @@ from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card, method_names
 from pegbox_methods.suitability import Conditions, bitsandbytes_is_here, packed_by
 from pegbox_runs.drafts import Draft
+from pegbox_runs.exporting.servable import unserved
 from pegbox_runs.misfits import misfits
 from pegbox_runs.models import FoundModel
 from pegbox_runs.printable import one_line
@@ -61,6 +62,8 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """Keys of the draft's values that the recipe couldn't take: what was advised stands in their place."""
     follows: Mapping[str, str] = {}
     """Values that weren't set by hand and moved with one that was: key -> why."""
+    unserved: tuple[str, ...] = ()
+    """Why the place that the draft names can't serve it, or that it isn't known, a sentence each."""
     usual_method: str = ""
     """What would be advised if no method were chosen; empty: none would."""
 
@@ -251,5 +254,12 @@ def settle_with(found: Advised, draft: Draft) -> Settled:
         faults=(*found.faults, *taken.faults, *map(sentence_of, wrong), *price.faults),
         left_out=taken.left_out,
         follows=taken.follows,
+        unserved=_unserved(draft, card, taken.recipe, ground.model),
         usual_method="" if ground.usual is None else ground.usual.method,
     )
+
+
+def _unserved(draft: Draft, card: Card, recipe: Recipe, model: FoundModel) -> tuple[str, ...]:
+    if draft.serving is None:
+        return ()
+    return tuple(unserved(draft.serving, card, recipe.method.settings, model.config))

@@ -103,6 +103,13 @@ def how_to_go_on(run: str, state: RunState) -> str | None:
     return f"`pegbox resume {run}` goes on {goes_on_from(state)}."
 
 
+def what_next(run: str, state: RunState) -> str | None:
+    """Say what can be done with what a run left; None: it left nothing, or goes on."""
+    if state.deleted or not isinstance(state.ended, Finished) or not state.ended.adapter:
+        return None
+    return f"next: pegbox evaluate, chat or export {run}"
+
+
 def can_go_on(state: RunState) -> bool:
     """Tell whether a run that isn't carried any more has something to go on with."""
     if state.deleted:

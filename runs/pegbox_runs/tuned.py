@@ -68,7 +68,7 @@ def tuned_run(run: str, *, base: str | None = None) -> TunedRun:
     Raises: Refusal: there is no such run; it has no adapter; its base model is gone, or isn't the one that it was
     trained on any more; its method isn't installed.
     """
-    folder = _folder(run)
+    folder = run_named(run)
     if not folder.adapter.is_dir() or not any(folder.adapter.rglob("*.safetensors")):
         raise Refusal(
             f"{folder.id}: has no adapter: it hasn't ended, or failed before it could save one. `pegbox watch "
@@ -88,8 +88,8 @@ def tuned_run(run: str, *, base: str | None = None) -> TunedRun:
     return TunedRun(folder, recipe, environment, card, model)
 
 
-def _folder(run: str) -> RunFolder:
-    """Raises: Refusal."""
+def run_named(run: str) -> RunFolder:
+    """Find a run as `tuned_run` does, whatever it left behind. Raises: Refusal."""
     named = Path(run).expanduser()
     if len(named.parts) > 1 and (named / "recipe.toml").is_file():
         return RunFolder(named.absolute())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pegbox_methods.events import Event, Notice
 from pegbox_runs.faults import strike
 from pegbox_runs.figures import duration
 from pegbox_runs.run_folder import RunFolder
+from pegbox_runs.tuned import PEFT_CONFIG
 from pegbox_worker.checkpoint_shelf import sync_file, sync_folder
 from pegbox_worker.failure import explain
 
@@ -19,6 +21,8 @@ LONGEST_WAIT_SECONDS = 3600.0
 NOTICE_SECONDS = 600.0
 TRY_SECONDS = 5.0
 POLL_SECONDS = 0.5
+SETS = ("target_modules", "exclude_modules", "feedforward_modules", "modules_to_save")
+"""Keys of PEFT's config that it keeps as sets, which Python walks through in another order in each process."""
 
 
 def write_adapter(folder: RunFolder, write: Callable[[Path], None]) -> None:
@@ -32,6 +36,7 @@ def write_adapter(folder: RunFolder, write: Callable[[Path], None]) -> None:
         aside.mkdir(mode=0o700)
         strike("adapter-write")
         write(aside)
+        _settle_order(aside / PEFT_CONFIG)
         for path in sorted(aside.rglob("*"), reverse=True):
             (sync_folder if path.is_dir() else sync_file)(path)
         sync_folder(aside)
@@ -45,6 +50,16 @@ def write_adapter(folder: RunFolder, write: Callable[[Path], None]) -> None:
     aside.rename(folder.adapter)
     sync_folder(folder.path)
     shutil.rmtree(before, ignore_errors=True)
+
+
+def _settle_order(config: Path) -> None:
+    """Write PEFT's sets of names in one order, so that a repeated run writes the same file."""
+    try:
+        told = json.loads(config.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return  # the adapter is none of PEFT's
+    settled = {key: sorted(value) if key in SETS and isinstance(value, list) else value for key, value in told.items()}
+    config.write_text(json.dumps(settled, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def mend_adapter(folder: RunFolder) -> None:

@@ -101,6 +101,8 @@ class Control:
         with self._lock:
             self._wishes.step, self._wishes.training = step, True
             self._training_seconds = training_seconds
+            if any(command.after == step for command in self._deferred):
+                self.poll()
 
     def saved(self, step: int) -> None:
         """Take which step the newest checkpoint has."""
@@ -148,9 +150,12 @@ class Control:
         """Answer what came in since the last call. Returns: whether the run shall end."""
         with self._lock:
             came = [*self._deferred, *self._reader.new()]
-            self._deferred = [command for command in came if command.command in self._unheard]
-            self._heed([command for command in came if command.command not in self._unheard])
+            self._deferred = [command for command in came if self._waits(command)]
+            self._heed([command for command in came if not self._waits(command)])
             return self.stopping
+
+    def _waits(self, command: Command) -> bool:
+        return command.command in self._unheard or command.after > self._wishes.step
 
     def wait_while_paused(self, step: int, tell: Callable[[Event], None]) -> None:
         """Hold the caller up at a step's end as long as the run is paused with its memory kept.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import time
 from collections.abc import Callable, MutableMapping, Set
@@ -11,24 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pyarrow.compute
 import torch
 from torch import nn
 
 from pegbox_methods.abilities import packs_base
 from pegbox_methods.events import Event, Notice, PhaseName
 from pegbox_methods.recipe import Metric, Recipe
-from pegbox_methods.refusal import Refusal
 from pegbox_runs.faults import strike
-from pegbox_runs.judging.general import PLAIN_TEMPLATE, find_general, general_recipe, of_general
 from pegbox_runs.judging.judged import JUDGED, Judged, Judgement, RowLosses, write_judged
 from pegbox_runs.judging.text_metrics import MEASURES
 from pegbox_runs.models import find_model
 from pegbox_worker.assembly import Base, loss_on_labels
+from pegbox_worker.general_rows import general_rows
 from pegbox_worker.hands import Hands
 from pegbox_worker.labelled_loss import LabelledLoss
 from pegbox_worker.out_of_memory import OutOfMemoryAt, is_out_of_memory
-from pegbox_worker.prepared import PreparedRows, prepare
+from pegbox_worker.prepared import PreparedRows
 from pegbox_worker.questions import Asker
 from pegbox_worker.row_losses import Interrupted, ScoreRows, fused_head_lent, in_use, losses_of_rows, score_as
 from pegbox_worker.token_rows import TokenRows
@@ -68,7 +65,7 @@ class Judge:
         self._tell = tell
         self._interrupted = interrupted
         self._remembered: Remembered = {} if remembered is None else remembered
-        self._general = _general_rows(recipe, base.tokenizer, ends)
+        self._general = general_rows(recipe, base.tokenizer, ends)
         judging = recipe.judging
         self._asker = Asker(
             rows.questions if judging.metrics else (),
@@ -203,12 +200,12 @@ class Judge:
             "format": (self._base.number_format.name, str(self._base.number_format.weights), str(self._device)),
             "threads": torch.get_num_threads(),
             "batch": recipe.evaluation_batch,
-            "held_out": _fingerprint(self._rows.held_out),
+            "held_out": self._rows.held_out.fingerprint(),
             # Which loss is taken is decided by one of the training rows.
-            "shortest": _fingerprint(self._rows.trained, self._rows.trained.facts.shortest),
+            "shortest": self._rows.trained.fingerprint(self._rows.trained.facts.shortest),
         }
         if whole:
-            told["general"] = None if self._general is None else _fingerprint(self._general)
+            told["general"] = None if self._general is None else self._general.fingerprint()
             told["metrics"] = recipe.judging.metrics
             told["questions"] = self._asker.questions
             told["tokens"] = self._asker.tokens
@@ -237,40 +234,3 @@ def begin_judging(hands: Hands, recipe: Recipe, base: Base, rows: PreparedRows, 
     judge.before(base.model)
     hands.reporter.phase("preparing", "the method")
     return judge
-
-
-def _general_rows(recipe: Recipe, tokenizer: Any, ends: Set[int]) -> TokenRows | None:
-    """Tokenize the general rows by the run's own template; None: there are none, or nothing of them is learned.
-
-    A model without a template, and one whose template can't write such rows, sees them as plain text.
-    Raises: Refusal.
-    """
-    general = general_recipe(recipe)
-    if general is None:
-        return None
-    found = find_general(general)
-    plain = copy.copy(tokenizer)
-    plain.chat_template = PLAIN_TEMPLATE
-
-    def written(by: Any) -> TokenRows:
-        return prepare(general, found, by, ends, lambda *_: None).trained
-
-    try:
-        rows = written(tokenizer if tokenizer.chat_template else plain)
-    except Refusal as refusal:
-        try:
-            rows = written(plain)
-        except Refusal:
-            raise of_general(refusal) from None
-    return rows if len(rows) else None
-
-
-def _fingerprint(rows: TokenRows, place: int | None = None) -> str:
-    """Hash what rows are in tokens, or one of them; a million tokens take some milliseconds."""
-    table = rows.table if place is None else rows.table.select([place])
-    digest = hashlib.sha256()
-    for part in table.with_format("arrow").iter(batch_size=1000):
-        for name in ("input_ids", "labels"):
-            for column in (pyarrow.compute.list_value_length(part[name]), pyarrow.compute.list_flatten(part[name])):
-                digest.update(column.to_numpy().astype("int64").tobytes())
-    return digest.hexdigest()

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+from accelerate.utils import is_peft_model
 from torch import Tensor, nn
 from trl.trainer.utils import add_fused_lm_head
 
@@ -57,16 +58,20 @@ def score_as(model: Any, labelled_loss: LabelledLoss | None) -> ScoreRows:
 
 @contextmanager
 def fused_head_lent(model: Any) -> Iterator[None]:
-    """Lend TRL's fused head to a model that no trainer has had yet; its forward is its own again afterwards."""
-    own = vars(model).get("forward")
-    add_fused_lm_head(model)
+    """Lend TRL's fused head to a model that no trainer has had yet; its forward is its own again afterwards.
+
+    Under an adapter of PEFT's, the base model gets it, as TRL's trainer does it.
+    """
+    causal = model.get_base_model() if is_peft_model(model) else model
+    own = vars(causal).get("forward")
+    add_fused_lm_head(causal)
     try:
         yield
     finally:
         if own is None:
-            del model.forward
+            del causal.forward
         else:
-            model.forward = own
+            causal.forward = own
 
 
 def losses_of_rows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pyarrow
+import pyarrow.compute
 from datasets import Dataset, disable_progress_bars
 
 from pegbox_runs.rows.masking import IGNORED, MaskedRow
@@ -103,6 +105,16 @@ class TokenRows:
     def labels(self) -> Any:
         """Each row's labels, as long as its tokens."""
         return self.table["labels"]
+
+    def fingerprint(self, place: int | None = None) -> str:
+        """Hash what rows are in tokens, or one of them; a million tokens take some milliseconds."""
+        table = self.table if place is None else self.table.select([place])
+        digest = hashlib.sha256()
+        for part in table.with_format("arrow").iter(batch_size=BATCH_ROWS):
+            for name in ("input_ids", "labels"):
+                for column in (pyarrow.compute.list_value_length(part[name]), pyarrow.compute.list_flatten(part[name])):
+                    digest.update(column.to_numpy().astype("int64").tobytes())
+        return digest.hexdigest()
 
 
 def read_token_rows(path: Path, facts: RowFacts) -> TokenRows:

@@ -31,9 +31,9 @@ def source(name: str, *, before: str = "", changes: str = "", after: str = "") -
     return f"{before}\n{SOURCE.format(name=name, changes=changes)}\n{after}\n"
 
 
-def drop(home: Path, file: str, text: str) -> Path:
-    """Put a file into the drop-in folder."""
-    folder = home / "methods"
+def drop(home: Path, file: str, text: str, *, folder_name: str = "methods") -> Path:
+    """Put a file into a drop-in folder."""
+    folder = home / folder_name
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / file
     path.write_text(text)
@@ -41,12 +41,15 @@ def drop(home: Path, file: str, text: str) -> Path:
     return path
 
 
-def distribution(folder: Path, name: str, text: str, *, dist: str = "a-guest") -> Path:
-    """Install a distribution that brings one method into a folder. Returns: the folder, to be put on `sys.path`."""
+def distribution(folder: Path, name: str, text: str, *, dist: str = "a-guest", group: str = "pegbox") -> Path:
+    """Install a distribution that brings one method, or one task, into a folder.
+
+    Returns: the folder, to be put on `sys.path`.
+    """
     module = f"{dist}_{name}".replace("-", "_")
     info = folder / f"{dist.replace('-', '_')}-1.2.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: 1.2\n")
-    (info / "entry_points.txt").write_text(f"[pegbox]\n{name} = {module}\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {module}\n")
     (folder / f"{module}.py").write_text(text)
     return folder

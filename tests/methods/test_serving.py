@@ -11,7 +11,21 @@ from typing import Any
 import pytest
 
 import pegbox_methods
-from pegbox_methods.advice.serving import SAVED, SOURCES, TARGETS, VLLM_RANKS, needed, saved_rank, why_not
+from pegbox_methods.advice.serving import (
+    MLX_KNOWS,
+    SAVED,
+    SOURCES,
+    TARGETS,
+    VLLM_ADAPTS,
+    VLLM_ADAPTS_NOT,
+    VLLM_RANKS,
+    about_model,
+    needed,
+    saved_rank,
+    vllm_rank,
+    why_no_lora,
+    why_not,
+)
 from pegbox_methods.card import Card
 from pegbox_methods.registry import all_cards
 
@@ -37,7 +51,8 @@ def test_of_each_method_of_ours_it_is_known_what_it_leaves_behind() -> None:
 def test_what_the_certificate_merged_can_be_merged_and_nothing_else(name: str) -> None:
     merges = next(check["outcome"] for check in CERTIFICATES[name]["checks"] if check["name"] == "merge")
     assert (not told("merged", name)) == (merges == "passed")
-    assert bool(told("mlx", name)) == bool(told("merged", name))
+    for made_of_it in ("mlx", "gguf", "ollama"):
+        assert bool(told(made_of_it, name)) == bool(told("merged", name))
 
 
 @EVERY
@@ -54,8 +69,25 @@ def test_each_sentence_says_what_to_do_where_something_can_be_done(name: str) ->
         if not said:
             continue
         assert said.endswith(".")
-        if target in ("vllm", "ollama"):
+        if target == "vllm":
             assert ("erge it" in said) == (not told("merged", name))
+            assert ("--via lora" in said) == (why_no_lora(CARDS[name]) is None)
+
+
+@EVERY
+def test_what_must_be_done_names_pegbox_own_command(name: str) -> None:
+    for target in ("merged", "gguf", "ollama", "mlx"):
+        said = needed(target, CARDS[name], settings(CARDS[name]))
+        expected = not told(target, name) and SAVED[name] != "model"
+        assert bool(said) == expected
+        assert said is None or ("`pegbox merge`" if target == "merged" else f"`pegbox export --to {target}`") in said
+
+
+@EVERY
+def test_what_cannot_become_lora_is_said_with_the_reason(name: str) -> None:
+    why = why_no_lora(CARDS[name])
+    assert (why is not None) == (SAVED[name] in ("tokens", "model") or name in ("ln-tuning", "trainable-tokens"))
+    assert why is None or why.endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -69,8 +101,11 @@ def test_each_sentence_says_what_to_do_where_something_can_be_done(name: str) ->
         ("vllm", "prompt-tuning", "can't be merged either"),
         ("vllm", "loftq", "isn't known"),
         ("ollama", "qlora", ""),
-        ("ollama", "rslora", "too weakly"),
-        ("ollama", "qdora", "magnitudes"),
+        ("ollama", "rslora", ""),
+        ("ollama", "qdora", ""),
+        ("ollama", "prompt-tuning", "is given a merged model"),
+        ("gguf", "dora", ""),
+        ("gguf", "p-tuning", "made of a merged model"),
         ("mlx", "lora", ""),
         ("mlx", "prefix-tuning", "adapters of its own kind"),
         ("merged", "p-tuning", "no weights of the base model could hold"),
@@ -100,10 +135,31 @@ def test_the_rank_that_is_saved_is_twice_that_of_methods_that_took_it_out_of_the
 
 def test_of_a_guests_method_nothing_is_claimed() -> None:
     stranger = replace(CARDS["lora"], name="stranger", title="Stranger")
-    for target in ("vllm", "ollama"):
-        assert "It isn't known" in (why_not(target, stranger, {}) or "")
-    assert why_not("merged", stranger, {}) is None
+    assert "It isn't known" in (why_not("vllm", stranger, {}) or "")
+    for target in ("merged", "gguf", "ollama", "mlx"):
+        assert why_not(target, stranger, {}) is None
+    assert why_no_lora(stranger) is None
     assert "plugin must be there" in (needed("transformers", stranger, {}) or "")
+
+
+def test_what_is_known_of_a_models_type_is_said_and_what_is_not_known_too() -> None:
+    lora, full = CARDS["lora"], CARDS["full"]
+    assert about_model("vllm", lora, "llama") is None
+    assert "loads no adapters on models of the type gpt2" in (about_model("vllm", lora, "gpt2") or "")
+    assert about_model("vllm", full, "gpt2") is None
+    assert "isn't known" in (about_model("vllm", lora, "llama9") or "")
+    assert "isn't known" in (about_model("mlx", lora, "llama9") or "")
+    assert about_model("mlx", lora, "qwen3") is None
+    assert about_model("merged", lora, "llama9") is None
+    assert not VLLM_ADAPTS & VLLM_ADAPTS_NOT
+
+
+@pytest.mark.slow
+def test_the_types_of_models_are_those_that_transformers_has() -> None:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    known = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    assert known >= VLLM_ADAPTS | VLLM_ADAPTS_NOT | MLX_KNOWS
 
 
 @pytest.mark.slow
@@ -129,3 +185,4 @@ def test_what_a_torch_half_writes_is_what_is_said_of_it(name: str, tmp_path: Pat
 def test_vllms_ranks_are_in_order() -> None:
     assert list(VLLM_RANKS) == sorted(VLLM_RANKS)
     assert import_module("pegbox_methods.advice.serving").VLLM_DEFAULT_RANK in VLLM_RANKS
+    assert [vllm_rank(rank) for rank in (1, 9, 33, 512, 1000)] == [1, 16, 64, 512, 512]

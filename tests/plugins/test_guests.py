@@ -47,6 +47,12 @@ def test_guests_stand_in_the_list_without_a_warning(guests: Path, dropped: Path)
     assert not [warning for warning in answer["warnings"] if "pegbox-" in warning or "drop-in" in warning]
 
 
+def test_a_guests_task_is_listed_with_whose_it_is(guests: Path, home: Path) -> None:
+    listed = json.loads(pegbox("methods", "--tasks", "--json", home=home, PYTHONPATH=str(guests)).stdout)
+    assert [(task["name"], task["origin"]) for task in listed["tasks"]] == [("uuid-pairs", "pegbox-mora 0.1.0")]
+    assert not listed["warnings"]
+
+
 def test_nobody_else_sees_them(home: Path) -> None:
     listed = {method["name"] for method in json.loads(pegbox("methods", "--json", home=home).stdout)["methods"]}
     assert not {"road", "mora", *map(method_of, DROP_INS)} & listed

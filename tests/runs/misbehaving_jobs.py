@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from pegbox_methods.events import Progress
 from pegbox_methods.refusal import Refusal
 
 
@@ -39,6 +40,14 @@ def refuse(_request: bytes, _contact: object) -> None:
 
 def stumble(_request: bytes, _contact: object) -> None:
     raise ValueError("a bad value")
+
+
+def echo(_request: bytes, contact: Any) -> None:
+    while True:
+        word = msgspec.json.decode(contact.heard.get())
+        if word == "end":
+            raise Refusal("the end was asked for.")
+        contact.tell(Progress(doing=str(os.getpid()) if word == "pid" else word))
 
 
 def leave(_request: bytes, _contact: object) -> None:

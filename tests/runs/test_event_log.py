@@ -402,3 +402,14 @@ def test_a_curve_never_changes_under_its_owner(growth: list[tuple[int, float]]) 
         assert list(curve) == model
         assert len(curve) == len(model)
         assert curve.last(3) == [value for _, value in model[-3:]]
+
+
+def test_an_answer_that_names_a_place_in_the_users_home_is_written_without_the_home(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_log, "redactor", lambda: Redactor({}, ["/home/ann"]))
+    answer = msgspec.Raw(msgspec.json.encode({"base": "/home/ann/model"}))
+    EventWriter(log).emit(Answered(job="merge", answer=answer))
+    ((told,),) = EventReader(log).new()
+    assert isinstance(told, Answered)
+    assert msgspec.json.decode(told.answer) == {"base": "~/model"}

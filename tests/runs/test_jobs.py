@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from pegbox_runs import jobs
-from pegbox_runs.jobs import JobFailed, ask_worker
+from pegbox_runs.jobs import JobFailed, OpenJob, ask_worker
 from tests.commands import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 from pegbox_worker.jobs import JOBS
 JOBS.update({{name: f"tests.runs.misbehaving_jobs:{{name}}" for name in ("double", "crash", "hang", "refuse",
-    "stumble", "leave", "shown")}}, gone="tests.runs.no_such_module:run")
+    "stumble", "leave", "shown", "echo")}}, gone="tests.runs.no_such_module:run")
 from pegbox_worker.jobs.__main__ import main
 sys.exit(main())
 """
@@ -119,6 +119,42 @@ def test_no_room_for_the_jobs_folder_is_a_failed_job(worker: Path) -> None:
     worker.rmdir()
     with pytest.raises(JobFailed, match="the job double couldn't be started"):
         ask_worker("double", {"number": 1}, Doubled, timeout_seconds=LONG)
+
+
+def test_an_open_job_hears_and_tells_until_it_is_closed(worker: Path) -> None:
+    job = OpenJob("echo", None)
+    try:
+        said: list[str] = []
+        for word in ("one", "two", "x" * 300_000):  # more than a pipe holds
+            assert job.say(word)
+            wait_until(lambda: bool(said.extend(getattr(event, "doing", "") for event in job.heard()) or said))
+            assert said.pop() == word
+        assert not job.wait(0)
+    finally:
+        job.close()
+    assert list(worker.iterdir()) == []
+    assert job.wait(0)
+
+
+def test_an_open_job_that_ends_says_why_and_nobody_is_told_more(worker: Path) -> None:
+    job = OpenJob("echo", None)
+    job.say("end")
+    wait_until(lambda: job.wait(0.05))
+    assert job.failure().sentence == "the end was asked for."
+    assert not job.say("more")
+    job.close()
+    assert list(worker.iterdir()) == []
+
+
+def test_an_open_job_whose_worker_is_killed_says_that(worker: Path) -> None:
+    job = OpenJob("echo", None)
+    job.say("pid")
+    said: list[str] = []
+    wait_until(lambda: bool(said.extend(getattr(event, "doing", "") for event in job.heard()) or said))
+    os.kill(int(said[0]), signal.SIGKILL)
+    wait_until(lambda: job.wait(0.05))
+    assert job.failure().sentence == "the worker of the job echo was ended by SIGKILL"
+    job.close()
 
 
 def _lives(pid: int) -> bool:

@@ -12,12 +12,13 @@ from pegbox_methods.events import Load, Phase, Prepared, Queued, Ranks, Resumed,
 from pegbox_methods.recipe import Output
 from pegbox_runs.advisor import Hint
 from pegbox_runs.figures import duration
+from pegbox_runs.peak_held import measured_peak, peak_verdict
 from pegbox_runs.run_state import KEPT_LOADS, RunState, fold
 from pegbox_tui.dashboard.advice_text import advice_lines
 from pegbox_tui.dashboard.answers_text import answer_lines
 from pegbox_tui.dashboard.evaluations_text import evaluation_lines
 from pegbox_tui.dashboard.figures_text import COLUMN, figure_lines, figures
-from pegbox_tui.dashboard.memory_text import measured_peak, memory_lines, peak_verdict
+from pegbox_tui.dashboard.memory_text import memory_lines
 from pegbox_tui.dashboard.ranks_text import by_layer, rank_lines
 from pegbox_tui.dashboard.starting_text import starting_lines
 from pegbox_tui.dashboard.timeline_text import timeline_lines
@@ -183,12 +184,12 @@ def test_the_memory_bar_counts_as_the_wizard_s_and_marks_what_the_card_holds_mor
         step=40, device_use=1.0, temperature_c=None, power_w=None, power_limit_w=None, memory_used=int(12.5 * GIB)
     )
     shown = view(*gpu_run(), held, expected=asked)
-    assert measured_peak(shown) == int(10.5 * GIB)  # 2 of 24 GiB were others' when it began
+    assert measured_peak(shown.state, shown.expected) == int(10.5 * GIB)  # 2 of 24 GiB were others' when it began
     said = plain(memory_lines(shown, 78, full=True))
     assert "measured 10.5 GiB (M)" in said
     assert "torch reserved 7.0 GiB, peak 9.0 GiB" in said
-    assert measured_peak(view(*gpu_run(), expected=asked)) == 9 * GIB
-    assert measured_peak(view(*gpu_run(), held)) == 9 * GIB
+    assert measured_peak(view(*gpu_run()).state, asked) == 9 * GIB
+    assert measured_peak(view(*gpu_run(), held).state, None) == 9 * GIB
 
 
 def test_what_the_card_once_held_counts_however_long_ago_it_was() -> None:
@@ -205,14 +206,14 @@ def test_what_the_card_once_held_counts_however_long_ago_it_was() -> None:
     )
     untold = msgspec.structs.replace(less, memory_used=None)
     shown = view(*gpu_run(), held, *[less, untold] * KEPT_LOADS, expected=EXPECTED)
-    assert measured_peak(shown) == 13 * GIB  # 2 of them were others' when it began
-    assert peak_verdict(shown) == "the peak lies 1.0 GiB above the forecast's range"
+    assert measured_peak(shown.state, shown.expected) == 13 * GIB  # 2 of them were others' when it began
+    assert peak_verdict(shown.state, shown.expected) == "the peak lies 1.0 GiB above the forecast's range"
 
 
 @pytest.mark.parametrize(("peak", "said"), [(9, "within"), (7, "below"), (13, "above")])
 def test_the_measured_peak_is_held_against_the_forecast(peak: int, said: str) -> None:
     shown = view(*STORY[:5], step(1, device=peak * GIB), expected=EXPECTED)
-    assert said in (peak_verdict(shown) or "")
+    assert said in (peak_verdict(shown.state, shown.expected) or "")
     assert said in plain(memory_lines(shown, 78, full=True))
 
 

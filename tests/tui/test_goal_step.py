@@ -135,7 +135,7 @@ async def test_every_part_explains_itself_and_each_choice_differently() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         texts = []
-        for name, count in (("#purpose", 4), ("#priority", 5), ("#serving", 6), ("#questions", 4)):
+        for name, count in (("#purpose", 4), ("#priority", 5), ("#serving", 7), ("#questions", 4)):
             part = app.screen.query_one(name)
             assert isinstance(part, Choices | Questions)
             part.focus()
@@ -145,7 +145,7 @@ async def test_every_part_explains_itself_and_each_choice_differently() -> None:
                 found = explained(app.screen)
                 assert found is not None
                 texts.append(found.text)
-        assert len(set(texts)) == len(texts) == 19
+        assert len(set(texts)) == len(texts) == 20
 
 
 def test_all_that_the_advice_knows_is_offered() -> None:

@@ -24,6 +24,7 @@ from pegbox_runs.run_state import RunState, catch_up
 from pegbox_worker import job, judge
 from pegbox_worker.base_shelf import BaseShelf
 from pegbox_worker.control import Control
+from pegbox_worker.general_rows import general_rows
 from pegbox_worker.labelled_loss import LabelledLoss
 from pegbox_worker.stop_flag import StopFlag
 
@@ -347,7 +348,7 @@ def test_a_model_without_a_template_sees_general_rows_as_plain_text(tokenizer: A
     bare.chat_template = None
     asked = Recipe(model=Model(name="bundled"), rows=Rows(file="-"), judging=ALL)
     home.mkdir()
-    rows = judge._general_rows(asked, bare, frozenset())
+    rows = general_rows(asked, bare, frozenset())
     assert rows is not None
     assert len(rows) == 64
     assert bare.chat_template is None
@@ -363,7 +364,7 @@ def test_a_template_that_refuses_general_rows_is_put_aside_for_them(tokenizer: A
     strict.chat_template = "{{ raise_exception('only for my own rows') }}"
     asked = Recipe(model=Model(name="bundled"), rows=Rows(file="-"), judging=ALL)
     home.mkdir()
-    rows = judge._general_rows(asked, strict, frozenset())
+    rows = general_rows(asked, strict, frozenset())
     assert rows is not None
     assert strict.decode(rows.input_ids[6]).startswith("What is the capital of Japan?\n")
 

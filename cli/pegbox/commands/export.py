@@ -3,10 +3,62 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
-from pegbox_methods.refusal import Refusal
+from pegbox.answer import answer_json, say
+from pegbox.artefact_view import ShownProgress, show_artefact
+from pegbox.export_view import show_commands, show_plan
+from pegbox_methods.home import user_path
+from pegbox_runs.exporting.targets import ExportOptions, commands, default_place, exporting
+from pegbox_runs.jobs import JobFailed
+from pegbox_runs.printable import printable
+from pegbox_runs.tuned import TunedRun, tuned_run
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Not yet."""
-    raise Refusal(f"{asked.command}: being written.")
+    """Export, and prove it. Exit code 1: it failed, can't be done, or isn't shown to be the same model though that was
+    wanted.
+    """
+    options = ExportOptions(
+        dtype=asked.dtype,
+        quant=asked.quant,
+        rank=asked.rank,
+        via=asked.via,
+        name=asked.name,
+        llama_cpp=asked.llama_cpp,
+        prove=not asked.no_proof,
+    )
+    tuned = tuned_run(asked.run, base=asked.base)
+    named = None if asked.output is None else user_path(asked.output).absolute()
+    place = named or default_place(tuned, asked.to, options)
+    return _planned(asked, tuned, place, options) if asked.dry_run else _exported(asked, tuned, place, options)
+
+
+def _planned(asked: argparse.Namespace, tuned: TunedRun, place: Path, options: ExportOptions) -> int:
+    plan = exporting(asked.to).plan(tuned, place, options)
+    if asked.json:
+        answer_json(plan)
+    else:
+        show_plan(plan)
+    return 0 if plan.cannot is None else 1
+
+
+def _exported(asked: argparse.Namespace, tuned: TunedRun, place: Path, options: ExportOptions) -> int:
+    try:
+        with ShownProgress() as told:
+            artefact = exporting(asked.to).export(tuned, place, options, told)
+    except JobFailed as failed:
+        if asked.json:
+            answer_json({"error": printable(failed.sentence)})
+        print(f"pegbox: {printable(failed.sentence)}", file=sys.stderr)
+        if not failed.told and failed.log_tail:
+            say(failed.log_tail, json=True)
+        return 1
+    typed = commands(asked.to, tuned, place, options)
+    if asked.json:
+        answer_json({"folder": str(place), "proven": artefact.proven, "artefact": artefact, "commands": typed})
+    else:
+        show_artefact(artefact, place)
+        show_commands(typed)
+    return 0 if artefact.proven or (asked.no_proof and not artefact.proofs) else 1

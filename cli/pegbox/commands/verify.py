@@ -1,12 +1,95 @@
-"""pegbox verify"""
+"""pegbox verify CAPSULE"""
 
 from __future__ import annotations
 
 import argparse
+import tempfile
+from pathlib import Path
 
+import msgspec
+
+from pegbox.answer import answer_json, say
+from pegbox.capsule_view import ReplayView, show_differences, show_verdict
+from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.capsule import contents as names
+from pegbox_runs.capsule.checking import Difference, differences
+from pegbox_runs.capsule.difference import Verdict, adapter_sha256, verdict_of
+from pegbox_runs.capsule.opening import Opened, opened
+from pegbox_runs.capsule.replaying import Replay, give_up, recipe_of, replay_of, start, take_threads, wait
+from pegbox_runs.removing import remove_run
+from pegbox_runs.run_folder import RunFolder
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Not yet."""
-    raise Refusal(f"{asked.command}: being written.")
+    """Check a capsule, and train its run again. Returns: 0 if the same came of it, 1 if not."""
+    place = Path(asked.capsule).expanduser().absolute()
+    rows = Path(asked.rows).expanduser().absolute() if asked.rows else None
+    with opened(place) as capsule, tempfile.TemporaryDirectory(prefix="pegbox-verify-") as aside:
+        contents = capsule.contents
+        say(
+            f"{place.name}: whole. {len(contents.members)} files, each as it was packed: {contents.method} on "
+            f"{contents.base}, {contents.steps} steps, {contents.status}.",
+            json=asked.json,
+        )
+        recipe = recipe_of(capsule, Path(aside), rows=rows, model=asked.model)
+        told = capsule.environment()
+        take_threads(told.threads)
+        found = differences(contents, told, capsule.text(names.CONSTRAINTS).decode("utf-8", "replace"), recipe)
+        show_differences(found, json=asked.json)
+        if asked.only_check:
+            return _checked(capsule, found, json=asked.json)
+        _refuse_others(found)
+        verdict = _replayed(capsule, recipe, found, asked)
+    if asked.json:
+        answer_json({"capsule": str(place), **msgspec.to_builtins(verdict)})
+    show_verdict(verdict, json=asked.json)
+    return 0 if verdict.equal else 1
+
+
+def _checked(capsule: Opened, found: list[Difference], *, json: bool) -> int:
+    """Answer whether anything stands against the same result here."""
+    if json:
+        answer_json(
+            {
+                "capsule": str(capsule.place),
+                "whole": True,
+                "adapter_sha256": adapter_sha256(capsule),
+                "differences": msgspec.to_builtins(found),
+                "contents": msgspec.to_builtins(capsule.contents),
+            }
+        )
+    return 1 if any(one.weight != "unlikely" for one in found) else 0
+
+
+def _refuse_others(found: list[Difference]) -> None:
+    """Raises: Refusal: the rows or the base model aren't those of the run, so it would be another run."""
+    for one in found:
+        if one.weight == "stops":
+            option = "--model" if one.about == "base" else "--rows"
+            raise Refusal(
+                f"{one.about}: isn't what the capsule's run had: that was {one.there[:16]}, here it is "
+                f"{one.here}. Name the right one with {option}."
+            )
+
+
+def _replayed(capsule: Opened, recipe: Recipe, found: list[Difference], asked: argparse.Namespace) -> Verdict:
+    """Train, follow, compare. Ctrl-C ends the training too: nobody would compare what comes of it."""
+    replay = replay_of(capsule, recipe)
+    folder = start(replay, name=capsule.place.name)
+    say(f"training it again as {folder.id}; Ctrl-C ends that.", json=asked.json)
+    try:
+        _follow(folder, replay)
+        verdict = verdict_of(capsule, folder, found, kept=not asked.discard)
+    except KeyboardInterrupt:
+        give_up(folder)
+        say(f"{folder.id} was ended; nothing was compared. `pegbox runs` lists it.", json=asked.json)
+        raise
+    if asked.discard:
+        remove_run(folder)
+    return verdict
+
+
+def _follow(folder: RunFolder, replay: Replay) -> None:
+    with ReplayView(folder) as view:
+        wait(folder, replay, view.see)

@@ -44,6 +44,13 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     """The mean KL that isn't exceeded if this is the same model; what rounding costs is in it."""
     same_prompts: bool | None = None
     """Whether both render the same prompts from the same conversations; None: both render with one tokenizer."""
+    effect_kl: float | None = None
+    """What the adapter itself changes: mean KL(base + adapter || base) at the same positions; None: not looked at."""
+    rounding_kl: float | None = None
+    """What rounding the float32 merge to the output's number format costs, measured in memory; None: not rounded."""
+    weights_apart: float | None = None
+    """How far the files' weights are from the method's own merge, rounded as they are, as a share of what the adapter
+    changes in a matrix; of the matrix that is farthest. 0: they are the same to the last bit; None: not compared."""
     passed: bool
     why: str = ""
     """What failed, in a sentence."""

@@ -142,7 +142,12 @@ def making(place: Path, order: str) -> Iterator[Making | Made]:
         except OSError:
             raise Refusal(f"{printable(str(place))}: another process is making it right now. Wait for it.") from None
         begun._take_up()
-        yield begun
+        try:
+            yield begun
+        except BaseException:
+            if not begun.files:
+                discard(place)
+            raise
 
 
 def order_of(*facts: object) -> str:

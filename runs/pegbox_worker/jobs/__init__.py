@@ -13,9 +13,13 @@ JOBS = {
     "evaluate": "pegbox_worker.jobs.evaluate:run",
     "fetch-rows": "pegbox_worker.jobs.fetch_rows:run",
     "gguf": "pegbox_worker.jobs.gguf:run",
+    "lm-eval": "pegbox_worker.jobs.lm_eval:run",
     "measure": "pegbox_worker.jobs.measure:run",
     "merge": "pegbox_worker.jobs.merge:run",
+    "pairs": "pegbox_worker.jobs.pairs:run",
     "simulate": "pegbox_worker.jobs.simulate:run",
+    "tasks": "pegbox_worker.jobs.tasks:run",
     "torch-facts": "pegbox_worker.jobs.torch_facts:run",
+    "trl-script": "pegbox_worker.jobs.trl_script:run",
 }
 """Module and function by the job's name."""

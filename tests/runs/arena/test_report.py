@@ -10,15 +10,16 @@ import pytest
 from msgspec.structs import replace
 
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
-from pegbox_runs.arena.report import digits
 from pegbox_runs.arena.report.cards import cards
 from pegbox_runs.arena.report.charts.scatter_chart import costs
 from pegbox_runs.arena.report.html import report_html
 from pegbox_runs.arena.report.leaderboard import leaderboard, memory_of, place, to_the_best
-from pegbox_runs.arena.report.thinning import mean_curve, thinned
-from pegbox_runs.arena.report.wording import front, how_done, listed, short, ties, verdict
+from pegbox_runs.arena.report.wording import front, how_done, ties, verdict
 from pegbox_runs.arena.report.writing import write_report
 from pegbox_runs.arena.results import Interval, Results
+from pegbox_runs.reporting import digits
+from pegbox_runs.reporting.phrases import listed, short
+from pegbox_runs.reporting.thinning import mean_curve, thinned
 from tests.runs.arena.judged_comparisons import compared
 from tests.runs.arena.made_up_results import (
     KINDS,

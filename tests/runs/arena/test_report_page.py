@@ -2,69 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import signal
-import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pegbox_runs.arena import report
-from pegbox_runs.arena.report.charts.scales import linear, logarithmic, without_far_ones
+from pegbox_runs import reporting
 from pegbox_runs.arena.report.html import report_html
+from pegbox_runs.reporting.charts.scales import linear, logarithmic, without_far_ones
+from tests.report_pages import BROWSER, Page, check_safe, opened
 from tests.runs.arena.made_up_results import HOSTILE, KINDS, failed, hostile, results, usual
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-EMPTY = {"meta", "link", "br"}
-ELEMENTS = EMPTY | {
-    *("html", "head", "title", "style", "body", "header", "main", "nav", "section", "article", "figure", "figcaption"),
-    *("details", "summary", "table", "caption", "thead", "tbody", "tr", "th", "td", "h1", "h2", "h3", "p", "a", "b"),
-    *("small", "mark", "span", "div", "dl", "dt", "dd", "ul", "ol", "li", "pre", "code"),
-    *("svg", "desc", "g", "path", "line", "rect", "circle", "text", "tspan"),
-}
-ACTIVE = {"src", "srcset", "action", "formaction", "style", "data", "poster"}
-
-
-class Page(HTMLParser):
-    """What a page is made of. It notes whatever isn't closed as it was opened."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.text = ""
-        self._open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self._open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert len(attrs) == len(dict(attrs)), tag
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in EMPTY:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def values(self, name: str) -> list[str]:
-        return [attributes[name] for _, attributes in self.elements if name in attributes]
-
-
-def check_safe(page: Page) -> None:
-    assert {tag for tag, _ in page.elements} <= ELEMENTS
-    for tag, attributes in page.elements:
-        assert not [
-            name for name in attributes if name.startswith("on") or name in {"src", "srcset", "action", "style"}
-        ]
-        target = attributes.get("href", "#")
-        assert target.startswith("#") or (tag, target) == ("link", "data:,")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -130,7 +78,7 @@ def test_what_cannot_be_drawn_is_left_out_and_the_page_still_made() -> None:
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_colours_stand_out_and_are_told_apart_by_people_who_see_fewer(scheme: int) -> None:
-    blocks = re.findall(r":root \{(.*?)\}", (Path(report.__file__).parent / "page.css").read_text(), re.DOTALL)
+    blocks = re.findall(r":root \{(.*?)\}", (Path(reporting.__file__).parent / "page.css").read_text(), re.DOTALL)
     named = dict(re.findall(r"--(k[1-8]|sheet): (#[0-9a-f]+)", blocks[scheme]))
     sheet = _light(named.pop("sheet"))
     colours = np.array([_light(colour) for colour in named.values()])
@@ -190,33 +138,7 @@ def test_a_value_far_above_the_others_does_not_press_them_together() -> None:
 def test_a_real_browser_opens_the_page_without_a_network_and_complains_of_nothing(tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     file.write_bytes(report_html(hostile()))
-    shown, said = _opened(file, tmp_path / "profile")
+    shown, said = opened(file, tmp_path / "profile")
     check_safe(Page(shown))
     assert "What is tied" in shown
     assert "CONSOLE" not in said, said
-
-
-def _opened(file: Path, profile: Path) -> tuple[str, str]:
-    """Give the page as the browser understands it, and what the browser logged."""
-    assert BROWSER is not None
-    asked = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-    asked += [
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-dev-shm-usage",
-    ]
-    asked += ["--proxy-server=127.0.0.1:9", "--proxy-bypass-list=<-loopback>", f"--user-data-dir={profile}"]
-    asked += ["--disable-dev-shm-usage"]
-    asked += ["--enable-logging=stderr", "--dump-dom", file.as_uri()]
-    with subprocess.Popen(
-        asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as browser:
-        try:
-            shown, said = browser.communicate(timeout=60)
-        except subprocess.TimeoutExpired:
-            os.killpg(browser.pid, signal.SIGKILL)
-            pytest.skip("the browser doesn't come to an end here")
-    if browser.returncode or not shown.strip():
-        pytest.skip(f"the browser doesn't work here: {said[-300:]}")
-    return shown, said

@@ -9,7 +9,8 @@ import re
 import pytest
 
 from pegbox_runs.arena.report.csv_table import contestants_csv, safe, seeds_csv
-from pegbox_runs.arena.report.markdown import code, report_markdown, words
+from pegbox_runs.arena.report.markdown import report_markdown
+from pegbox_runs.reporting.markdown_text import code, words
 from tests.runs.arena.made_up_results import HOSTILE, KINDS, hostile, many, nothing, usual
 
 

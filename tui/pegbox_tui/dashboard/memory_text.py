@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from pegbox_runs.figures import size
+from pegbox_runs.peak_held import measured_peak, peak_verdict
 from pegbox_runs.printable import one_line
 from pegbox_tui.dashboard.figures_text import load_words
 from pegbox_tui.dashboard.view import View
@@ -41,36 +42,6 @@ def _taken(view: View) -> Iterator[Text]:
         yield Text("no GPU: the run takes this machine's own memory", "dim")
 
 
-def peak_verdict(view: View) -> str | None:
-    """Hold the peak against the forecast, in words; None: one of them isn't there."""
-    memory = view.expected.memory if view.expected else None
-    peak = measured_peak(view)
-    if memory is None or peak is None:
-        return None
-    if peak > memory.high_bytes:
-        return f"the peak lies {_size(peak - memory.high_bytes)} above the forecast's range"
-    if peak < memory.low_bytes:
-        return f"the peak lies {_size(memory.low_bytes - peak)} below the forecast's range"
-    return "the peak lies within the forecast's range"
-
-
-def measured_peak(view: View) -> int | None:
-    """Give the peak that can be held against the forecast, which is of all that the run takes on the card.
-
-    Where the driver tells it, that is what the card holds more than before the start; else what torch has reserved,
-    which lacks the driver's own part. Of a run on the processor, what its process took. None: no step was taken yet.
-    """
-    state, expected = view.state, view.expected
-    if state.step is None:
-        return None
-    reserved = state.peak.device_peak
-    if reserved is None:
-        return state.peak.process_peak
-    held = state.most_memory_used
-    others = max(0, expected.memory_total - expected.memory_free) if expected is not None else held
-    return max(reserved, held - others)
-
-
 def _bar(view: View, width: int, *, full: bool) -> Iterator[Text]:
     expected = view.expected
     if expected is None:
@@ -83,9 +54,9 @@ def _bar(view: View, width: int, *, full: bool) -> Iterator[Text]:
         expected.memory,
         free=expected.memory_free if expected.usable_bytes is None else expected.usable_bytes,
         total=expected.memory_total,
-        measured=measured_peak(view),
+        measured=measured_peak(view.state, expected),
     )
-    verdict = peak_verdict(view)
+    verdict = peak_verdict(view.state, expected)
     if verdict is not None:
         yield Text(verdict)
     yield drawn.text(width)

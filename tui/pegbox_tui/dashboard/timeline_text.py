@@ -9,7 +9,7 @@ from rich.text import Text
 from pegbox_methods.events import Notice
 from pegbox_runs.printable import printable
 from pegbox_runs.run_state import RunState
-from pegbox_runs.timeline import ending, how_to_go_on, sentence, setback_sentence
+from pegbox_runs.timeline import ending, how_to_go_on, sentence, setback_sentence, what_next
 
 SETBACKS = 5
 """The newest of them that are listed on top."""
@@ -33,8 +33,8 @@ def ending_lines(run: str, state: RunState) -> Iterator[Text]:
     if state.status == "lost":
         yield Text(LOST, "bold")
     hint = how_to_go_on(run, state)
-    if hint is not None:
-        yield Text(printable(hint))
+    for said in filter(None, (hint, what_next(run, state))):
+        yield Text(printable(said))
 
 
 def newest_remark(state: RunState) -> Text | None:

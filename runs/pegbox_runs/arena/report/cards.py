@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from pegbox_runs.arena.report import digits
 from pegbox_runs.arena.report.charts.search_chart import search_chart
 from pegbox_runs.arena.report.leaderboard import memory_of, place
-from pegbox_runs.arena.report.wording import METRICS, STANDINGS, rate_by, setting
+from pegbox_runs.arena.report.wording import METRICS, STANDINGS, rate_by
 from pegbox_runs.arena.results import ContestantResult, Results, SeedResult
+from pegbox_runs.reporting import digits
+from pegbox_runs.reporting.phrases import setting
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from pegbox_methods.recipe import Metric
 from pegbox_runs.arena import memory
-from pegbox_runs.arena.report import digits
 from pegbox_runs.arena.report.wording import METRICS, STANDINGS
 from pegbox_runs.arena.results import ContestantResult, Interval, Results, SeedResult
+from pegbox_runs.reporting import digits
 
 
 @dataclass(frozen=True)

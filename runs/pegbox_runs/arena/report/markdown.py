@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 from pegbox_runs.arena.report.cards import Card, cards
 from pegbox_runs.arena.report.leaderboard import Band, Cell, Row, leaderboard
 from pegbox_runs.arena.report.names import RECIPES
 from pegbox_runs.arena.report.wording import front, how_done, ties, verdict
 from pegbox_runs.arena.results import Results
-from pegbox_runs.printable import one_line, printable
+from pegbox_runs.printable import one_line
+from pegbox_runs.reporting.markdown_text import code, table, words
 
-_ACTIVE = re.compile(r"([\\`*_\[\]<>|#&~!$])")
 _LONGEST_REASON = 300
 
 
 def report_markdown(results: Results) -> bytes:
     """Write the whole report."""
     return ("\n".join(_lines(results)).rstrip() + "\n").encode()
-
-
-def words(text: str) -> str:
-    """Write a text of one line that is only text: no markup, no link, no mention."""
-    line = " ".join(printable(text).split())
-    return _ACTIVE.sub(r"\\\1", line).replace("@", "@<!-- -->").replace("://", ":<!-- -->//")
-
-
-def code(text: str) -> str:
-    """Write a text from outside as it is, in one line."""
-    line = " ".join(printable(text).split())
-    fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
-    room = " " if line.startswith("`") or line.endswith("`") else ""
-    return f"{fence}{room}{line}{room}{fence}".replace("|", "\\|") if line else ""
 
 
 def _lines(results: Results) -> Iterator[str]:
@@ -51,12 +37,12 @@ def _lines(results: Results) -> Iterator[str]:
     if failed:
         yield "## What failed\n"
         rows = [(code(card.name), card.standing, code(one_line(card.why, _LONGEST_REASON))) for card in failed]
-        yield from _table(("contestant", "how", "its own words"), rows)
+        yield from table(("contestant", "how", "its own words"), rows)
         yield ""
     yield "## Settings\n"
-    yield from _table(("contestant", "method", "learning rate", "settings", "remarks"), map(_settings, told))
+    yield from table(("contestant", "method", "learning rate", "settings", "remarks"), map(_settings, told))
     yield "\n## How it was done\n"
-    yield from _table(("what", "how much"), ((words(what), words(much)) for what, much in how_done(results)))
+    yield from table(("what", "how much"), ((words(what), words(much)) for what, much in how_done(results)))
     yield ""
     if results.remarks:
         yield "## Remarks\n"
@@ -71,7 +57,7 @@ def _leaderboard(results: Results) -> Iterator[str]:
     titles = [column.title + (f", {column.unit}" if column.unit else "") for column in board.columns]
     rows = [] if board.base is None else [_row(board.base, "", "base model")]
     rows += [_row(row, _group(band), code(row.name)) for band in board.bands for row in band.rows]
-    yield from _table(("place", "group", "contestant", "method", *titles), rows)
+    yield from table(("place", "group", "contestant", "method", *titles), rows)
 
 
 def _group(band: Band) -> str:
@@ -92,10 +78,3 @@ def _settings(card: Card) -> list[str]:
     settings = code("; ".join(f"{key} = {value}" for key, value in card.settings))
     (rate,) = (said for what, said in card.facts if what == "Learning rate")
     return [code(card.name), words(card.method), words(rate), settings, words("; ".join(card.remarks))]
-
-
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(titles)} |"
-    yield "|" + "---|" * len(titles)
-    for row in rows:
-        yield f"| {' | '.join(row)} |"

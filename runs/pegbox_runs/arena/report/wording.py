@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pegbox_methods.recipe import Metric
-from pegbox_runs.arena.report import digits
 from pegbox_runs.arena.results import Axis, ContestantResult, Results, Standing
 from pegbox_runs.figures import duration
+from pegbox_runs.reporting import digits
+from pegbox_runs.reporting.phrases import date, listed, short
 
 METRICS: dict[Metric, str] = {"exact-match": "Exact match", "token-f1": "Token F1", "rouge-l": "ROUGE-L"}
 STANDINGS: dict[Standing, str] = {
@@ -26,7 +25,6 @@ AXES: dict[Axis, str] = {
     "size": "adapter size",
     "forgetting": "forgetting",
 }
-_NAMED = 5
 
 
 def verdict(results: Results) -> str:
@@ -108,35 +106,6 @@ def rate_by(one: ContestantResult) -> str:
         "search-edge": "found by the search, at the edge of what was tried: a better one may lie beyond",
     }
     return f"{digits.few_digits(one.rate)}, {how[one.rate_by]}"
-
-
-def listed(names: Sequence[str], most: int = _NAMED) -> str:
-    """Write `a, b and c`; of many, the first ones and how many more there are."""
-    if len(names) > most + 1:
-        names = [*names[:most], f"{len(names) - most} others"]
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + f" and {names[-1]}"
-
-
-def short(place: str) -> str:
-    """Leave out the folders of a path: a report is for others too. A Hub id stays as it is."""
-    return os.path.basename(place.rstrip("/")) or place if place.startswith(("/", "~", ".")) else place  # noqa: PTH119
-
-
-def setting(value: object) -> str:
-    """Write a setting's value as a recipe does."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return ", ".join(setting(part) for part in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def date(seconds: float) -> str:
-    """Write a time as a date in UTC; a dash for what is none."""
-    try:
-        return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
-    except (OverflowError, OSError, ValueError):
-        return digits.NO_FIGURE
 
 
 def _verdict(results: Results) -> str:

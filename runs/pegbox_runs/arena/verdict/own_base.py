@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pegbox_runs.arena.report.digits import plain, together
 from pegbox_runs.arena.results import ContestantResult
+from pegbox_runs.reporting.digits import plain, together
 
 
 def remark_on_change(one: ContestantResult) -> str | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from pegbox_runs.arena.report.digits import bytes_, memory, number, plain, seconds, together
 from pegbox_runs.arena.results import Axis, ContestantResult, Interval, Results
 from pegbox_runs.arena.verdict.clear_costs import is_clearly_more
 from pegbox_runs.arena.verdict.groups import Compared, Verdict
 from pegbox_runs.arena.verdict.more_evidence import what_would_tell
 from pegbox_runs.arena.verdict.pareto import figure_on, is_better_than_base, knows_memory, pareto_of
+from pegbox_runs.reporting.digits import bytes_, memory, number, plain, seconds, together
 
 SMALL_LOSS = 0.05
 """Share of what the best one gained that a cheaper one may lose, and still be worth a word."""

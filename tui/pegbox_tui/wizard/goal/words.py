@@ -94,19 +94,27 @@ SERVED: tuple[Offer, ...] = (
         "vllm",
         "vLLM",
         "A server for many users, which keeps one base model and several adapters. It loads LoRA adapters alone, "
-        "without DoRA's magnitudes, of rank 16 unless --max-lora-rank allows more. What it can't load can be merged.",
+        "without DoRA's magnitudes, of rank 16 unless --max-lora-rank allows more. What it can't load is merged, or "
+        "made into plain LoRA at a cost that is measured. `pegbox export --to vllm` writes its command.",
+    ),
+    Offer(
+        "gguf",
+        "llama.cpp (GGUF)",
+        "One file for llama.cpp and what stands on it, such as LM Studio. `pegbox export --to gguf` merges the "
+        "adapter, writes the file, and reads it back to prove it. Pegbox writes some families of models itself; for "
+        "the others it asks llama.cpp's own converter.",
     ),
     Offer(
         "ollama",
-        "Ollama (GGUF)",
-        "Models on one's own machine, by llama.cpp. It takes plain LoRA turned into GGUF; rsLoRA's scale and DoRA's "
-        "magnitudes would be lost. What it can't take can be merged.",
+        "Ollama",
+        "Models on one's own machine. `pegbox export --to ollama` writes the merged model as GGUF, and a Modelfile "
+        "that writes conversations as your model learned them.",
     ),
     Offer(
         "mlx",
         "MLX (Mac)",
-        "Apple's library for Macs. mlx-lm loads adapters of its own kind alone, so yours is merged first, and the "
-        "merged model converted.",
+        "Apple's library for Macs. mlx-lm loads adapters of its own kind alone, so yours is merged first: `pegbox "
+        "export --to mlx`. It loads the merged model as it is.",
     ),
 )
 GOES_WITH = "The settings' step marks what doesn't go with it."

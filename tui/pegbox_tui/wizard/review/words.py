@@ -98,7 +98,7 @@ def facts_text(
     settled: Settled, need: DiskNeed | None, measured: Forecast | None, *, checking: bool, faults: bool
 ) -> str:
     """Say what was checked, what disk it needs, what was measured."""
-    warnings = [f"! {warning}" for warning in warnings_of(settled)]
+    warnings = [f"! {warning}" for warning in (*warnings_of(settled), *settled.unserved)]
     passed = "✓ all passed" if not warnings else "✓ nothing would be refused, but:"
     said = ["Checks: " + ("looking…" if checking else "see what is to be mended" if faults else passed), *warnings]
     if measured is not None:

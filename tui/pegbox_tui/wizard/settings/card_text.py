@@ -65,9 +65,8 @@ def _warnings(settled: Settled, serving: ServingTarget | None) -> Iterator[Said]
     yield from (Said(warning, "") for warning in warnings_of(settled))
     if serving is not None:
         settings = settled.recipe.method.settings
-        for said in (why_not(serving, settled.card, settings), needed(serving, settled.card, settings)):
-            if said is not None:
-                yield Said(f"{said} ({SOURCES[serving]})", "")
+        said = (why_not(serving, settled.card, settings), *settled.unserved, needed(serving, settled.card, settings))
+        yield from (Said(f"{one} ({SOURCES[serving]})", "") for one in dict.fromkeys(said) if one is not None)
 
 
 def _time(settled: Settled) -> Iterator[Said]:

@@ -1,1 +1,1 @@
-"""Charts as SVG: as wide as the page lets them, with text that stays text and keeps its size."""
+"""The charts of a comparison, made of the parts that all reports share."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from pegbox_runs.arena.report.charts.frame import across_title, axes_picture, legend
-from pegbox_runs.arena.report.charts.scales import Scale, drawable, linear
-from pegbox_runs.arena.report.charts.svg import Look, layer, path, sign
-from pegbox_runs.arena.report.thinning import Point, mean_curve, thinned
 from pegbox_runs.arena.results import ContestantResult, Results
+from pegbox_runs.reporting.charts.frame import across_title, axes_picture, legend
+from pegbox_runs.reporting.charts.scales import Scale, drawable, linear
+from pegbox_runs.reporting.charts.svg import Look, layer, path, sign
+from pegbox_runs.reporting.thinning import Point, mean_curve, thinned
 
 _HEIGHT = 300
 _MOST_POINTS = 120

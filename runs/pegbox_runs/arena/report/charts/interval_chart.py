@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from pegbox_runs.arena.report import digits
-from pegbox_runs.arena.report.charts.frame import picture
-from pegbox_runs.arena.report.charts.scales import Scale, drawable, linear, without_far_ones
-from pegbox_runs.arena.report.charts.svg import Look, line, percent, sign, tag, words
 from pegbox_runs.arena.report.leaderboard import banded
 from pegbox_runs.arena.results import ContestantResult, Interval, Results
+from pegbox_runs.reporting import digits
+from pegbox_runs.reporting.charts.frame import picture
+from pegbox_runs.reporting.charts.scales import Scale, drawable, linear, without_far_ones
+from pegbox_runs.reporting.charts.svg import Look, line, percent, sign, tag, words
 
 _ROW = 40
 _GAP = 10

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from pegbox_runs.arena.report import digits
-from pegbox_runs.arena.report.charts.frame import across_title, axes_picture
-from pegbox_runs.arena.report.charts.scales import Scale, drawable, linear, logarithmic, without_far_ones
-from pegbox_runs.arena.report.charts.svg import Look, layer, line, path, percent, sign, tag
 from pegbox_runs.arena.report.leaderboard import on_device
 from pegbox_runs.arena.results import ContestantResult, Interval, Results
 from pegbox_runs.figures import duration
+from pegbox_runs.reporting import digits
+from pegbox_runs.reporting.charts.frame import across_title, axes_picture
+from pegbox_runs.reporting.charts.scales import Scale, drawable, linear, logarithmic, without_far_ones
+from pegbox_runs.reporting.charts.svg import Look, layer, line, path, percent, sign, tag
 
 _HEIGHT = 280
 _WIDE = 30

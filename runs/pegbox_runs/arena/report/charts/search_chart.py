@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from pegbox_runs.arena.report import digits
-from pegbox_runs.arena.report.charts.frame import across_title, axes_picture
-from pegbox_runs.arena.report.charts.scales import Scale, drawable, linear, logarithmic
-from pegbox_runs.arena.report.charts.svg import Look, layer, line, path, percent, tag, words
 from pegbox_runs.arena.results import ContestantResult, Trial
+from pegbox_runs.reporting import digits
+from pegbox_runs.reporting.charts.frame import across_title, axes_picture
+from pegbox_runs.reporting.charts.scales import Scale, drawable, linear, logarithmic
+from pegbox_runs.reporting.charts.svg import Look, layer, line, path, percent, tag, words
 
 _HEIGHT = 110
 _SAME = 1e-9

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from pegbox_runs.arena.report.charts.scales import Scale
-from pegbox_runs.arena.report.charts.svg import SERIES, Look, line, percent, swatch, tag, words
+from pegbox_runs.reporting.charts.scales import Scale
+from pegbox_runs.reporting.charts.svg import SERIES, Look, line, percent, swatch, tag, words
 
 TOP = 26
 """Room above a plot for the vertical axis' name, in px."""

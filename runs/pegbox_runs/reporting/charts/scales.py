@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pegbox_runs.arena.report.digits import few_digits
+from pegbox_runs.reporting.digits import few_digits
 
 MOST = 1e30
 """A value beyond is drawn nowhere: differences of such values stop being numbers."""

@@ -1,0 +1,73 @@
+"""The merged model that a GGUF file is made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from pegbox_methods.refusal import Refusal
+from pegbox_runs.artefacts.artefact import Artefact, NumberFormatName, read_artefact
+from pegbox_runs.artefacts.making import is_whole
+from pegbox_runs.artefacts.merging import merge_run, merged_place
+from pegbox_runs.artefacts.weight_files import stored_tensors
+from pegbox_runs.changes import current_recipe
+from pegbox_runs.exporting.gguf_way import weights_of
+from pegbox_runs.exporting.targets import Told
+from pegbox_runs.tuned import TunedRun
+
+_FORMATS: Mapping[str, NumberFormatName] = {name: name for name in get_args(NumberFormatName)}
+
+
+@dataclass(frozen=True)
+class Merged:
+    """It, and where it lies."""
+
+    artefact: Artefact
+    folder: Path
+
+
+def merged_of(run: TunedRun, told: Told, *, prove: bool) -> Merged:
+    """Give the run's merged model, made now if it isn't there.
+
+    One that somebody had made in another number format serves too.
+    Raises: Refusal; JobFailed.
+    """
+    place = merged_place(run)
+    found = _there(run)
+    if found is not None and (found.proven or not prove):
+        return Merged(found, place)
+    named = None if found is None else _FORMATS.get(found.number_format or "")
+    try:
+        return Merged(merge_run(run, place, prove=prove, told=told), place)
+    except Refusal:
+        if named is None:
+            raise
+    return Merged(merge_run(run, place, dtype=named, prove=prove, told=told), place)
+
+
+def merged_bytes(run: TunedRun) -> int:
+    """Estimate what making it takes on the disk; 0: it is there."""
+    if _there(run) is not None:
+        return 0
+    if run.model.complete:
+        stored = stored_tensors(run.model.folder / file for file in run.model.weight_files)
+        return sum(one.bytes for one in stored.values())
+    return math.ceil(2 * weights_of(run)[0])
+
+
+def moved_base(run: TunedRun) -> str | None:
+    """Give where the base lies now, if not where the run's own recipe says."""
+    now = run.recipe.model.name
+    return None if now == current_recipe(run.folder).model.name else now
+
+
+def _there(run: TunedRun) -> Artefact | None:
+    place = merged_place(run)
+    found = read_artefact(place)
+    if found is None or not is_whole(place):
+        return None
+    same = (found.target, found.run, found.adapter_sha256) == ("merged", run.id, run.adapter_sha256())
+    return found if same and found.base_sha256 == run.model.weights_sha256() else None

@@ -1,0 +1,125 @@
+"""LLaMA-Factory's data sets, which dataset_info.json describes, in our words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pegbox_runs.foreign.carrying import Carrying
+from pegbox_runs.foreign.values import rows_place
+
+INFO = "dataset_info.json"
+MOST_BYTES = 16 * 2**20
+PLACEHOLDER = "your-rows.jsonl"
+COLUMNS = {
+    "prompt": "prompt",
+    "query": "input",
+    "response": "completion",
+    "history": "history",
+    "messages": "messages",
+    "system": "system",
+    "tools": "tools",
+}
+DEFAULT_COLUMNS = {"prompt": "instruction", "query": "input", "response": "output", "messages": "conversations"}
+"""Source: data/README.md of LLaMA-Factory."""
+
+
+def rows(carrying: Carrying, folders: tuple[Path, ...]) -> None:
+    """Take `dataset` and `eval_dataset`."""
+    place = Path(str(carrying.value("dataset_dir", "data"))).expanduser()
+    found = [_read(folder / place) for folder in folders]
+    info = next(((folder / place, table) for folder, table in zip(folders, found, strict=True) if table), None)
+    if carrying.has("dataset"):
+        sources = _named(carrying, "dataset", info, folders)
+        if sources:
+            for name, value in sources[0].items():
+                carrying.put(f"rows.{name}", value)
+            limit = carrying.value("max_samples")
+            if sources[1:]:
+                mixed = [{**source, **({"limit": limit} if limit else {})} for source in sources[1:]]
+                carrying.put("rows.mix", mixed)
+    if carrying.at("rows.file") is None:
+        carrying.put("rows.file", PLACEHOLDER)
+        carrying.to_do.append(f"no rows could be carried over: set rows.file, which is {PLACEHOLDER} now.")
+    if carrying.has("eval_dataset"):
+        held_out = _named(carrying, "eval_dataset", info, folders)
+        if held_out:
+            carrying.put("split.file", held_out[0]["file"])
+            carrying.put("split.share", 0.0)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / INFO
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            return {}
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _named(
+    carrying: Carrying, key: str, info: tuple[Path, dict[str, Any]] | None, folders: tuple[Path, ...]
+) -> list[dict[str, Any]]:
+    told = carrying.given[key]
+    names = told if isinstance(told, list) else [one.strip() for one in str(told).split(",") if one.strip()]
+    sources, said = [], []
+    for name in names:
+        described = info[1].get(str(name)) if info is not None else None
+        if info is None or not isinstance(described, dict):
+            why = (
+                f"{name} isn't in a {INFO} here" if info else f"there is no {INFO} in dataset_dir that says what it is"
+            )
+            carrying.to_do.append(f"{key}: {why}; name its file as rows.file or in rows.mix.")
+            said.append(f"{name}: left, {why}")
+            continue
+        source, why = _source(described, info[0], folders)
+        if source is None:
+            said.append(f"{name}: left, {why}")
+            carrying.to_do.append(f"{key}: {name}: {why}.")
+        else:
+            sources.append(source)
+            said.append(f"{name}: {source['file']}" + (f" ({why})" if why else ""))
+    if sources:
+        carrying.translate(key, "rows.file" if key == "dataset" else "split.file", sources[0]["file"], "; ".join(said))
+    else:
+        carrying.leave(key, "; ".join(said))
+    return sources
+
+
+def _source(told: dict[str, Any], folder: Path, folders: tuple[Path, ...]) -> tuple[dict[str, Any] | None, str]:
+    """Read one description. Returns: a source of ours, or None; and what must be said of it."""
+    if told.get("ranking"):
+        return None, "it holds preferences, which Pegbox doesn't tune on"
+    source: dict[str, Any] = {}
+    if isinstance(told.get("hf_hub_url"), str):
+        source["file"] = told["hf_hub_url"]
+        for name, ours in (("subset", "hub_subset"), ("split", "hub_split")):
+            if isinstance(told.get(name), str):
+                source[ours] = told[name]
+        why = "a data set of the Hub"
+    elif isinstance(told.get("file_name"), str):
+        source["file"], why = rows_place(told["file_name"], (folder, *folders))
+    else:
+        return None, "it lies neither in a file nor on the Hub"
+    given = told.get("columns")
+    columns = given if isinstance(given, dict) else {}
+    unknown = sorted(str(name) for name in columns if name not in COLUMNS)
+    if unknown:
+        return None, f"it has {', '.join(unknown)}, which Pegbox doesn't tune on"
+    sharegpt = told.get("formatting") == "sharegpt"
+    named = {**({} if sharegpt else {k: v for k, v in DEFAULT_COLUMNS.items() if k != "messages"}), **columns}
+    if sharegpt:
+        named.setdefault("messages", DEFAULT_COLUMNS["messages"])
+    else:
+        source["format"] = "instruction-response"
+    if not sharegpt and columns.keys() == {"prompt"}:
+        source["format"] = "text"
+        named = {}
+        source["columns"] = {"text": columns["prompt"]}
+    mapped = {COLUMNS[name]: str(column) for name, column in named.items() if column}
+    if mapped:
+        source["columns"] = mapped
+    return source, why

@@ -1,0 +1,1 @@
+"""The charts of a run, made of the parts that all reports share."""

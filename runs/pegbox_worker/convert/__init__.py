@@ -1,0 +1,1 @@
+"""A method's change of the base's weights, told as plain LoRA."""

@@ -1,0 +1,1 @@
+"""GGUF files: written tensor by tensor, and read back as others read them."""

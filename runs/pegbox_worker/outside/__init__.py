@@ -1,0 +1,1 @@
+"""Measures from outside, where torch is: tasks of plugins and of lm-eval, and the answers that a judge compares."""

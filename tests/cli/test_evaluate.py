@@ -1,0 +1,123 @@
+"""`pegbox evaluate`: its table, its exit codes, its JSON, and what it refuses before a model is loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pegbox.__main__ import main
+from pegbox.evaluate_view import show_evaluation
+from pegbox_runs.evaluating import evaluate
+from pegbox_runs.evaluating.evaluated import Evaluated, EvaluatedRow
+from pegbox_runs.jobs import JobFailed
+from tests.commands import pegbox, wait_until, write_recipe_text
+from tests.runs.evaluating.test_figures import judgement, record
+
+
+def with_rows(found: Evaluated, **fields: Any) -> Evaluated:
+    row = EvaluatedRow(
+        number=3,
+        question="What is \x1b[31mred?" + " and why" * 100,
+        expected="A colour.",
+        tokens=4,
+        base_loss=3.0,
+        tuned_loss=1.0,
+        base_answer="",
+        tuned_answer="A \x9bcolour.",
+    )
+    lost = msgspec.structs.replace(row, number=4, tuned_loss=5.0, base_answer=None, tuned_answer=None)
+    return msgspec.structs.replace(found, gained=(row,), lost=(lost,), **fields)
+
+
+def test_both_models_stand_side_by_side_within_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    show_evaluation(with_rows(record("now"), kept_loss=9.0), Path("e.json"))
+    said = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in said.splitlines())
+    assert "\x1b" not in said
+    assert "\x9b" not in said
+    for wanted in (
+        "loss on general rows",
+        "no difference shown",
+        "perplexity",
+        "The row that gained most",
+        "The row that lost most",
+        "row 3: loss 3.000 to 1.000",
+        "(nothing)",
+        "The run itself told a loss of 9.0000",
+        "Well.",
+        "kept as e.json",
+    ):
+        assert wanted in said
+    assert said.count("A colour.") == 2
+
+
+def test_a_run_that_is_unknown_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "nobody", "--json"]) == 2
+    assert "error" in json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        (["--limit", "0"], "1 or more"),
+        (["--answers", "-1"], "0 or more"),
+        (["--answer-batch", "0"], "1 or more"),
+        (["--metrics", "rouge"], 'did you mean "rouge-l"'),
+        (["--metrics", ","], "or none"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_looked_at(
+    option: list[str], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "last", *option]) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_a_failure_of_the_worker_keeps_its_own_words() -> None:
+    told = JobFailed("the adapter doesn't fit", log_tail="Traceback", told=True)
+    assert evaluate.explained(told).sentence == "the adapter doesn't fit"
+    crashed = JobFailed("ended by SIGSEGV", log_tail="Fatal error")
+    assert evaluate.explained(crashed).sentence == "ended by SIGSEGV\nFatal error"
+
+
+@pytest.mark.slow
+def test_a_run_is_held_against_its_base_from_the_command_line(tmp_path: Path, home: Path) -> None:
+    recipe = write_recipe_text(tmp_path, training={"learning_rate": 5e-3})
+    made = json.loads(pegbox("train", str(recipe), "--detach", "--json", home=home).stdout)
+    folder = Path(made["folder"])
+    wait_until(lambda: (folder / "summary.json").is_file())
+    done = pegbox("evaluate", folder.name, "--json", "--answers", "2", home=home)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["kept_loss"] == pytest.approx(said["figures"][0]["tuned"], rel=1e-4)
+    assert Path(said["file"]).parent == folder / "evaluations"
+    assert "the tuned model's answers" in done.stderr
+    other = tmp_path / "none.jsonl"
+    refused = pegbox("evaluate", "last", "--rows", str(other), "--json", home=home)
+    assert refused.returncode == 2
+    assert len(list((folder / "evaluations").iterdir())) == 1
+
+
+def test_a_tuned_model_that_is_shown_to_be_worse_answers_no(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pegbox.commands import evaluate as command
+
+    for worse in (True, False):
+        found = with_rows(record("now"), worse=worse)
+        monkeypatch.setattr(command, "tuned_run", lambda _: type("Run", (), {"folder": type("F", (), {"path": home})}))
+        monkeypatch.setattr(command, "refuse_extras", lambda *_: None)
+        monkeypatch.setattr(command, "run_extras", lambda *_: ())
+        monkeypatch.setattr(command, "evaluate", lambda *_, found=found: (found, home / "e.json"))
+        assert main(["evaluate", "last", "--json"]) == int(worse)
+        said = json.loads(capsys.readouterr().out)
+        assert said["worse"] is worse
+        assert said["perplexity"]["base"] > 1
+        assert judgement().held_out.mean == pytest.approx(said["figures"][0]["base"])
