@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from pegbox_methods.events import (
     KINDS,
+    Answered,
     AnyEvent,
     Checkpoint,
     Evaluation,
@@ -30,6 +31,7 @@ from pegbox_runs import event_log
 from pegbox_runs.curve import Curve
 from pegbox_runs.event_log import BadLine, EventReader, EventWriter
 from pegbox_runs.run_state import RunState, catch_up
+from pegbox_runs.secrets import Redactor
 
 
 def step(number: int) -> Step:

@@ -122,7 +122,8 @@ def test_a_system_prompt_in_the_first_question_is_put_there() -> None:
     source = (
         "{% set s = messages[0].content + '\n' if messages[0].role == 'system' else '' %}"
         "{% for m in messages if m.role != 'system' %}"
-        "{% if m.role == 'user' %}[Q]{{ s if loop.first }}{{ m.content }}[/Q]{% else %}{{ m.content }}</s>{% endif %}{% endfor %}"
+        "{% if m.role == 'user' %}[Q]{{ s if loop.first }}{{ m.content }}[/Q]"
+        "{% else %}{{ m.content }}</s>{% endif %}{% endfor %}"
     )
     go, _, compared = translated(ChatTemplate(source, {}), "</s>")
     assert compared == 60

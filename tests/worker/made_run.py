@@ -14,7 +14,7 @@ from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import load_torch_half
 from pegbox_runs.environment import describe
 from pegbox_runs.models import BUNDLED, find_model
-from pegbox_runs.run_folder import RunFolder, create
+from pegbox_runs.run_folder import create
 from pegbox_runs.tuned import TunedRun, tuned_run
 from pegbox_worker.base_model import admit_bitsandbytes, load_model, load_packed_model
 from tests.methods_at_work import recipe
@@ -24,10 +24,12 @@ MOVED = 0.02
 """Standard deviation of what is added to each trained weight."""
 
 
-def made_run(name: str, *, moved: float = MOVED, model: str = "bundled", **settings: Any) -> TunedRun:
-    """Make one, on the bundled model or another folder's."""
+def made_run(
+    name: str, *, moved: float = MOVED, model: str = "bundled", template: str | None = None, **settings: Any
+) -> TunedRun:
+    """Make one, on the bundled model or another folder's; `template`: the recipe's own chat template."""
     asked = recipe(name, **settings)
-    asked = structs.replace(asked, model=Model(name=model))
+    asked = structs.replace(asked, model=Model(name=model, chat_template=template))
     found, card = find_model(asked.model), find_card(name)
     if card.needs.quantized_base:
         admit_bitsandbytes()
@@ -53,8 +55,3 @@ def made_run(name: str, *, moved: float = MOVED, model: str = "bundled", **setti
 def copied_base(place: Path) -> Path:
     """Copy the bundled model, so that it can be changed."""
     return Path(shutil.copytree(BUNDLED / "model", place))
-
-
-def folder_of(run: TunedRun) -> RunFolder:
-    """Give a made run's folder."""
-    return run.folder

@@ -27,7 +27,9 @@ from pegbox_worker.gguf import writing
 from pegbox_worker.jobs import gguf as gguf_job
 from pegbox_worker.jobs import merge as merge_job
 from pegbox_worker.jobs.contact import Contact
+from pegbox_worker.merge import proof as merge_proof
 from tests.methods_at_work import one_thread
+from tests.smollm2 import smollm2
 from tests.worker.made_run import made_run
 
 JOBS = {"gguf": gguf_job.run, "merge": merge_job.run}
@@ -54,8 +56,9 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     doing = Asked(tmp_path)
     for module in (gguf, merging):
         monkeypatch.setattr(module, "ask_worker", doing)
-    monkeypatch.setattr(gguf_job, "look_at", partial(proving.look_at, tokens=8))
-    monkeypatch.setattr(gguf_job, "proof_examples", partial(proving.proof_examples, count=8))
+    for module in (gguf_job, merge_proof):  # shorter proofs: what is compared is the same
+        monkeypatch.setattr(module, "look_at", partial(proving.look_at, tokens=4))
+        monkeypatch.setattr(module, "proof_examples", partial(proving.proof_examples, count=4))
     with one_thread():
         yield doing
 
@@ -240,3 +243,16 @@ def test_ollama_gets_the_same_file_and_a_modelfile(run: TunedRun, asked: Asked, 
     before = len(asked.requests)
     assert ollama.export(run, tmp_path / "out", ExportOptions(name="mine"), deaf) == made
     assert len(asked.requests) == before
+
+
+@pytest.mark.slow
+def test_a_real_model_stays_itself_in_float16_and_nearly_so_in_q8_0(asked: Asked, tmp_path: Path) -> None:
+    run = made_run("lora", moved=0.002, model=str(smollm2()))
+    whole = gguf.export(run, tmp_path / "f16", ExportOptions(quant="f16"), deaf)
+    assert whole.proven
+    assert whole.proofs[-1].mean_kl < 1e-4
+    assert whole.proofs[-1].same_first == 1.0
+    small = ollama.export(run, tmp_path / "ollama", ExportOptions(), deaf)
+    assert small.proven
+    assert 1e-5 < small.proofs[-1].mean_kl < 0.02
+    assert 'SYSTEM """You are a helpful AI assistant named SmolLM' in (tmp_path / "ollama" / "Modelfile").read_text()

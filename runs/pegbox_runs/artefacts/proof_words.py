@@ -14,6 +14,9 @@ def verdict_of(made: Artefact) -> str:
         return f"unproven: {made.unproven}"
     if made.proofs:
         first = made.proofs[0]
+        if made.cost is not None:
+            near = f"{first.mean_kl:.1e} nats per token from {first.against}, on {first.prompts} real prompts"
+            return f"proven: not the same model, and as near as {near}; what that costs is measured below"
         if first.rounding_kl is not None:
             other = first.prompts - first.same_answers
             said = f"{other} of {first.prompts} greedy answers" if other else f"none of {first.prompts} greedy answers"

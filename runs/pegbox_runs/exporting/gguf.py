@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,11 @@ def export(run: TunedRun, place: Path, options: ExportOptions, told: Told) -> Ar
 def file_name(run: TunedRun, options: ExportOptions) -> str:
     """Name the file. Raises: Refusal."""
     return f"{named(run, options.name)}.{quant_named(options.quant)}.gguf"
+
+
+def commands(run: TunedRun, place: Path, options: ExportOptions) -> list[str]:
+    """Give what to type next."""
+    return [f"llama-server --jinja -m {shlex.quote(str(place / file_name(run, options)))}"]
 
 
 def _order(run: TunedRun, quant: str, file: str, way: Way) -> str:

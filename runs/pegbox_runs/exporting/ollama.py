@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pegbox_runs.artefacts.room import refuse_too_little_room
 from pegbox_runs.exporting import gguf
 from pegbox_runs.exporting.adapter_files import put_link, put_text
 from pegbox_runs.exporting.gguf_quants import quant_named
+from pegbox_runs.exporting.gguf_way import named
 from pegbox_runs.exporting.ollama_modelfile import MODELFILE, Told, context_of, modelfile, told_of
 from pegbox_runs.exporting.ollama_parts import NotTakenApart
 from pegbox_runs.exporting.targets import ExportOptions, Plan, default_place
@@ -58,7 +60,7 @@ def export(run: TunedRun, place: Path, options: ExportOptions, told: Heard) -> A
     file = gguf.file_name(run, options)
     whole = gguf.export(run, beside, options, told)
     text = modelfile(says, file, run=run.id, context=context_of(run.model.positions, run.recipe.training.length or 0))
-    remarks = (*whole.remarks, *_remarks(says, options, run), *says.remarks)
+    remarks = (*whole.remarks, *_remarks(says), *says.remarks)
     made = msgspec.structs.replace(
         whole, target="ollama", order=order_of("ollama", FORM, whole.order, text), remarks=remarks
     )
@@ -73,6 +75,12 @@ def export(run: TunedRun, place: Path, options: ExportOptions, told: Heard) -> A
         write_artefact(made, begun.folder)
         begun.finish()
     return made
+
+
+def commands(run: TunedRun, place: Path, options: ExportOptions) -> list[str]:
+    """Give what to type next."""
+    name = named(run, options.name)
+    return [f"ollama create {name} -f {shlex.quote(str(place / MODELFILE))}", f"ollama run {name}"]
 
 
 def _renewed(place: Path, made: Artefact) -> Artefact:
@@ -100,13 +108,9 @@ def _told_or_why(run: TunedRun) -> tuple[Told | None, str | None]:
         return None, f"{run.model.name}: its tokenizer can't be read: {error}."
 
 
-def _remarks(told: Told, options: ExportOptions, run: TunedRun) -> tuple[str, ...]:
-    name = options.name or run.id
+def _remarks(told: Told) -> tuple[str, ...]:
     shown = f"Its template writes what the run's does in {told.compared} conversations; " if told.compared else ""
-    return (
-        f"In its folder: ollama create {name} -f {MODELFILE}, then ollama run {name}.",
-        f"{shown}Ollama itself wasn't asked.",
-    )
+    return (f"{shown}Ollama itself wasn't asked.",)
 
 
 def _with_quant(options: ExportOptions) -> ExportOptions:

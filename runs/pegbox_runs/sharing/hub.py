@@ -100,7 +100,7 @@ def send(repo: str, items: Sequence[Item], there: There, *, public: bool, branch
             ],
             commit_message=message,
             revision=branch,
-            parent_commit=None,
+            parent_commit=there.commit,
         )
     except Exception as error:  # noqa: BLE001 - whatever the library or the network raises is one sentence
         raise NotSent(f"{sentence_of(error, repo)} Nothing was published.{made}") from None

@@ -25,7 +25,7 @@ class TurnTaking:
         """Wait for one's turn."""
         with self._moved:
             self._moved.wait_for(lambda: self._order[0] == lane)
-            pass
+            _set_random(self._random[lane])
             self._since = time.perf_counter()
 
     def pass_on(self, lane: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +75,7 @@ class Worker:
         self.proof = PROOF
         self.dies_at: type | None = None
 
-    def __call__(
-        self, job: str, request: Any, _answer: type, *, timeout_seconds: float | None, told: Callable[..., None]
-    ) -> Any:
+    def __call__(self, job: str, request: Any, _answer: type, *, timeout_seconds: float | None, told: Told) -> Any:
         assert job == "convert"
         assert timeout_seconds is None
         self.asked.append(request)
