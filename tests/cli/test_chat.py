@@ -39,7 +39,8 @@ def typed(home: Path, lines: str, *arguments: str) -> subprocess.CompletedProces
         env={**os.environ, "PEGBOX_HOME": str(home), "OMP_NUM_THREADS": "1"},
         input=lines,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="surrogateescape",
         timeout=PATIENCE_SECONDS,
         check=False,
     )
@@ -76,9 +77,10 @@ def test_lines_are_questions_answers_alone_go_to_standard_output(trained: Path) 
 
 
 def test_many_questions_become_as_many_lines_of_json(trained: Path) -> None:
-    done = typed(trained, f"{QUESTION}\n\udce9\n".encode("utf-8", "surrogateescape").decode("latin-1"), "--json", "--tokens", "4")
+    done = typed(trained, f"{QUESTION}\nno \udce9 UTF-8\n", "--json", "--tokens", "4")
     assert done.returncode == 0, done.stderr
-    assert [json.loads(line)["turn"] for line in done.stdout.splitlines()] == [1, 2]
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["question"] for one in found] == [QUESTION, "no \ufffd UTF-8"]
 
 
 def test_an_answer_is_interrupted_in_a_terminal_and_the_talk_goes_on(trained: Path) -> None:

@@ -95,6 +95,7 @@ def test_what_cannot_be_done_is_one_clear_message(
     assert contents(run.path) == before
 
 
+@pytest.mark.slow
 def test_an_export_that_is_killed_leaves_nothing_under_its_name_and_can_be_made_again(
     tuned: tuple[RunFolder, Path], tmp_path: Path
 ) -> None:

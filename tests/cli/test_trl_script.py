@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,12 @@ def trained(folder: Path, home: Path, **tables: dict[str, Any]) -> RunFolder:
     return RunFolder(path)
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    place = tmp_path_factory.mktemp("trained")
+    return trained(place, place / "home")
+
+
 def exported(run: RunFolder, place: Path, *, prove: bool) -> Artefact:
     told: list[Any] = []
     return trl_script.export(tuned_run(str(run.path)), place, ExportOptions(prove=prove), told.append)
@@ -56,10 +63,9 @@ def run_alone(place: Path, steps: int, aside: Path) -> list[float]:
 
 
 def test_the_script_takes_the_runs_steps_without_pegbox(
-    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    run = trained(tmp_path, home)
     place = tmp_path / "script"
     artefact = exported(run, place, prove=False)
     assert artefact.unproven
@@ -93,22 +99,26 @@ def test_the_first_twenty_losses_of_a_real_model_are_the_runs(
     assert "its first 20 losses were the run's" in artefact.remarks[-1]
 
 
-def test_a_method_that_does_more_than_its_config_says_is_refused_by_its_reason(tmp_path: Path, home: Path) -> None:
-    run = trained(tmp_path, home, method={"name": "eva"})
+def test_a_method_that_does_more_than_its_config_says_is_refused_by_its_reason(run: RunFolder, tmp_path: Path) -> None:
+    other = RunFolder(tmp_path / "eva")
+    shutil.copytree(run.path, other.path)
+    other.recipe.write_text(other.recipe.read_text().replace('name = "lora"', 'name = "eva"'))
     with pytest.raises(Refusal, match="begins from what it sees of the rows"):
-        exported(run, tmp_path / "script", prove=False)
+        exported(other, tmp_path / "script", prove=False)
     assert not (tmp_path / "script").exists()
 
 
+@pytest.mark.slow
 def test_a_script_whose_losses_are_others_is_not_called_proven(
-    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    run = trained(tmp_path, home)
-    told = run.events.read_text()
-    run.events.write_text(told.replace('"loss":4.', '"loss":4.9'))
-    assert run.events.read_text() != told
+    other = RunFolder(tmp_path / "other")
+    shutil.copytree(run.path, other.path)
+    told = other.events.read_text()
+    other.events.write_text(told.replace('"loss":4.', '"loss":4.9'))
+    assert other.events.read_text() != told
     place = tmp_path / "script"
-    artefact = exported(run, place, prove=True)
+    artefact = exported(other, place, prove=True)
     assert "losses differ from the run's by up to" in artefact.unproven
     assert read_artefact(place) == artefact

@@ -34,8 +34,8 @@ PACKED = {"loftq", "qdora", "qlora"}
 
 @pytest.fixture(autouse=True)
 def few_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prove with four prompts, which take an eighth of the time."""
-    monkeypatch.setattr(measuring, "proof_prompts", lambda run, tokenizer: proof_prompts(run, tokenizer, 4))
+    """Prove with two prompts: those of a real proof take ten times as long."""
+    monkeypatch.setattr(measuring, "proof_prompts", lambda run, tokenizer: proof_prompts(run, tokenizer, 2))
 
 
 def left_behind(name: str, **settings: Any) -> TunedRun:
@@ -165,7 +165,7 @@ def test_on_a_real_model_a_conversion_keeps_what_was_learned(
     plain = methods_at_work.recipe
     monkeypatch.setattr(methods_at_work, "recipe", lambda *a, **k: structs.replace(plain(*a, **k), model=model))
     monkeypatch.setitem(globals(), "recipe", methods_at_work.recipe)
-    run = left_behind(name, targets=["q_proj", "v_proj"])
+    run = left_behind(name, targets=["q_proj"])
     made = converted(run, tmp_path / "lora")
     found = proven(run, tmp_path / "lora", tmp_path / "seen", exact=made.kept >= EXACT)
     assert found.proof.passed, found.proof.why

@@ -62,7 +62,7 @@ MLX_KNOWS: frozenset[str] = frozenset().union(
     ("phi", "phi3", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "seed_oss", "smollm3", "stablelm"),
     ("starcoder2",),
 )
-"""Types that mlx-lm has a module for. Source: mlx_lm/models and MODEL_REMAPPING in mlx_lm/utils.py."""
+"""Types that mlx-lm has a module for. Source: mlx_lm/models and MODEL_REMAPPING of mlx_lm."""
 SOURCES: Mapping[ServingTarget, str] = {
     "transformers": "PEFT's documentation, PeftModel.from_pretrained",
     "merged": "PEFT's documentation, merge_and_unload; the method's certificate",

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 from pegbox_methods.recipe import Method, Model, Recipe, Rows, Training
 from pegbox_runs.artefacts.artefact import Proof, QualityCost
 from pegbox_runs.exporting.conversion import MadeLora, MakeLora, ProveAdapter, ProvenAdapter
+from pegbox_runs.exporting.targets import Told
 from pegbox_runs.jobs import JobFailed
 from pegbox_runs.models import BUNDLED
 from pegbox_runs.preflight import check

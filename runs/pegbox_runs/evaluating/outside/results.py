@@ -107,6 +107,9 @@ def of_judge(found: Preference, there: Endpoint) -> TaskResult:
 
 def _paired(base: Sequence[float], tuned: Sequence[float]) -> tuple[float, float, Interval]:
     """Hold the same rows' values against each other. Returns: (the base's mean, the tuned model's, the difference)."""
-    series: dict[Hashable, Floats] = {"base": np.array([base], dtype=np.float64), "tuned": np.array([tuned], dtype=np.float64)}
+    series: dict[Hashable, Floats] = {
+        "base": np.array([base], dtype=np.float64),
+        "tuned": np.array([tuned], dtype=np.float64),
+    }
     rows = SameRows(np.ones(len(base)), series, DRAWN_BY)
     return rows.mean("base"), rows.mean("tuned"), rows.difference("tuned", "base").interval
