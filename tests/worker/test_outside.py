@@ -95,6 +95,7 @@ def test_a_tasks_scores_are_those_of_what_each_model_says(home: Path, run: Tuned
         ({"score": "raise ValueError('odd')"}, "row 1: ValueError: odd"),
         ({"score": "raise SystemExit"}, "row 1: SystemExit"),
         ({"score": "return 2"}, "a number from 0 to 1"),
+        ({"score": "return ("}, 'the task "bad" is left out: SyntaxError'),
         ({"rows": "return []"}, "its rows can't be read: ValueError: it has no rows"),
         ({"rows": "1 / 0"}, "its rows can't be read: ZeroDivisionError"),
         ({"rows": "return [TaskRow(question='word ' * 9000, expected='a')]"}, "no row leaves room for 8 tokens"),

@@ -44,6 +44,7 @@ class Hollow(nn.Parameter):
 
     @data.setter
     def data(self, _value: Tensor) -> None:
+        """Refuse another one. Raises: NotByMaps."""
         raise NotByMaps("the method changes the base model's own weights where it is loaded")
 
 

@@ -38,12 +38,12 @@ class Asked:
 def score_tasks(run: TunedRun, asked: TasksRequest, tell: Callable[[Event], None]) -> list[TaskScores]:
     """Hold both models against each task. What a task's code does wrong is told as its fault, and the others go on.
 
-    Raises: Refusal: no such task; OutOfMemoryAt.
+    Raises: Refusal: the adapter doesn't fit; OutOfMemoryAt.
     """
     tasks = [_begun(name) for name in asked.tasks]
     for side in sides(run):
         for one in tasks:
-            if side.name == "base" and one.task is not None:
+            if side.name == "base" and not one.fault:
                 _render(one, side)
             if not one.fault:
                 _ask(one, side, asked.batch, tell)
@@ -51,9 +51,12 @@ def score_tasks(run: TunedRun, asked: TasksRequest, tell: Callable[[Event], None
 
 
 def _begun(name: str) -> Asked:
-    """Raises: Refusal."""
-    one = Asked(name, find_task(name))
-    assert one.task is not None  # noqa: S101  # for mypy: it was just found
+    one = Asked(name)
+    try:
+        one.task = find_task(name)
+    except Refusal as refusal:
+        one.fault = refusal.sentence.rstrip(".")
+        return one
     try:
         one.rows = one.task.questions()
     except BaseException as error:  # noqa: BLE001  # SystemExit too: a guest may raise anything
