@@ -87,7 +87,7 @@ def _guarded(
 
 def _tasks(asked: argparse.Namespace, run: TunedRun, told: Told) -> list[TaskResult]:
     names = tuple(dict.fromkeys(asked.task))
-    request = TasksRequest(run=str(run.folder.path), tasks=names, batch=asked.answer_batch)
+    request = TasksRequest(run=str(run.folder.path), base=run.moved_base, tasks=names, batch=asked.answer_batch)
     scores = ask_worker("tasks", request, TASKS_ANSWER, timeout_seconds=None, told=told)
     return [of_task(one) for one in scores]
 
@@ -96,6 +96,7 @@ def _harness(asked: argparse.Namespace, run: TunedRun, told: Told) -> list[TaskR
     folder = _folder(asked)
     request = HarnessRequest(
         run=str(run.folder.path),
+        base=run.moved_base,
         tasks=_names(asked),
         folder=None if folder is None else str(folder),
         allow_code=asked.allow_task_code,
@@ -111,6 +112,7 @@ def _judge(asked: argparse.Namespace, run: TunedRun, told: Told) -> list[TaskRes
     there = _endpoint(asked)
     rows = EvaluateRequest(
         run=str(run.folder.path),
+        base=run.moved_base,
         file=None if asked.rows is None else absolute(asked.rows),
         limit=asked.limit,
         answers=asked.judge_rows,

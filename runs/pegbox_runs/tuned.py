@@ -34,6 +34,8 @@ class TunedRun:
     card: Card
     model: FoundModel
     """The base; a Hub model's weights may have to be fetched again."""
+    moved_base: str | None = None
+    """Where the base lies now, if that isn't where the run's recipe says; `recipe` has it too."""
 
     @property
     def id(self) -> str:
@@ -85,7 +87,7 @@ def tuned_run(run: str, *, base: str | None = None) -> TunedRun:
         raise Refusal(f"{folder.environment}: can't be read: {error}. Without it, nothing tells the base.") from error
     model = _found(recipe, moved=base is not None)
     _refuse_other_base(folder, recipe, environment, model, moved=base is not None)
-    return TunedRun(folder, recipe, environment, card, model)
+    return TunedRun(folder, recipe, environment, card, model, None if base is None else recipe.model.name)
 
 
 def run_named(run: str) -> RunFolder:

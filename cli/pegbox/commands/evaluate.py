@@ -26,10 +26,11 @@ def run(asked: argparse.Namespace) -> int:
     """Evaluate a run. Exit code 1: the tuned model is shown to be worse than its base on these rows, or a measure from
     outside couldn't be taken."""
     _refuse(asked)
-    tuned = tuned_run(asked.run)
+    tuned = tuned_run(asked.run, base=asked.base)
     refuse_extras(asked, tuned)
     request = EvaluateRequest(
         run=str(tuned.folder.path),
+        base=tuned.moved_base,
         file=None if asked.rows is None else absolute(asked.rows),
         limit=asked.limit,
         metrics=_metrics(asked.metrics) if asked.answers != 0 else (),

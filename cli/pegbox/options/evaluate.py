@@ -12,6 +12,7 @@ SUMMARY = "hold a run's model against its base on held-out rows: what it gained,
 def add(parser: argparse.ArgumentParser) -> None:
     """Add its arguments."""
     parser.add_argument("run", metavar="RUN", nargs="?", default="last", help="or a run's folder (default: last)")
+    parser.add_argument("--base", metavar="MODEL", help="where the base model lies now, if it was moved since")
     parser.add_argument("--rows", metavar="FILE", help="other rows than the run's own held-out ones; any form it reads")
     parser.add_argument("--limit", type=int, metavar="N", help="judge by the first N rows only")
     parser.add_argument(

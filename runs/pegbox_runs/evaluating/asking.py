@@ -27,6 +27,8 @@ class EvaluateRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     run: str
     """The run's folder."""
+    base: str | None = None
+    """Where the base lies now, if it was moved."""
     file: str | None = None
     """Rows in place of the run's own held-out ones."""
     limit: int | None = None

@@ -12,6 +12,8 @@ class AskParts(msgspec.Struct, frozen=True, kw_only=True):
 
     run: str
     """The run's folder."""
+    base: str | None = None
+    """Where the base lies now, if it was moved."""
     packed: bool
     """Whether the run trained on packed sequences."""
     rows: str

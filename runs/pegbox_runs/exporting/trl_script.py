@@ -169,7 +169,9 @@ def _log(run: TunedRun) -> Log:
 def _write(begun: Making, run: TunedRun, log: Log) -> None:
     with tempfile.TemporaryDirectory(prefix="pegbox-script-") as aside:
         rows = Path(aside, ROWS)
-        asked = AskParts(run=str(run.folder.path), rows=str(rows), packed=log.prepared.order == "packed")
+        asked = AskParts(
+            run=str(run.folder.path), base=run.moved_base, rows=str(rows), packed=log.prepared.order == "packed"
+        )
         parts = ask_worker("trl-script", asked, Parts, timeout_seconds=None)
         begun.add(ROWS, lambda path: _copy(rows, path))
     reference = portable(run.model.reference)

@@ -36,7 +36,7 @@ def run(request: bytes, contact: Contact) -> Seen:
     asked = msgspec.json.decode(request, type=EvaluateRequest)
     quiet()
     began = time.monotonic()
-    tuned = tuned_run(asked.run)
+    tuned = tuned_run(asked.run, base=asked.base)
     contact.tell(Progress(doing="loading the base model"))
     evaluation = _Evaluation(tuned, asked, contact)
     return evaluation.seen(began)

@@ -13,4 +13,4 @@ from pegbox_worker.outside.harness import measure
 def run(request: bytes, contact: Contact) -> list[HarnessFigure]:
     """Give both models' figures. Raises: Refusal; OutOfMemoryAt."""
     asked = msgspec.json.decode(request, type=HarnessRequest)
-    return measure(tuned_run(asked.run), asked, contact.tell)
+    return measure(tuned_run(asked.run, base=asked.base), asked, contact.tell)

@@ -14,4 +14,4 @@ from pegbox_worker.outside.pairs import answer_both
 def run(request: bytes, contact: Contact) -> list[Pair]:
     """Give the questions with both answers. Raises: Refusal; OutOfMemoryAt."""
     asked = msgspec.json.decode(request, type=PairsRequest).asked
-    return answer_both(tuned_run(asked.run), asked, contact.tell)
+    return answer_both(tuned_run(asked.run, base=asked.base), asked, contact.tell)

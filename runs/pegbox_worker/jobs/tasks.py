@@ -13,4 +13,4 @@ from pegbox_worker.outside.task_scores import score_tasks
 def run(request: bytes, contact: Contact) -> list[TaskScores]:
     """Give both models' scores, row by row. Raises: Refusal; OutOfMemoryAt."""
     asked = msgspec.json.decode(request, type=TasksRequest)
-    return score_tasks(tuned_run(asked.run), asked, contact.tell)
+    return score_tasks(tuned_run(asked.run, base=asked.base), asked, contact.tell)

@@ -41,7 +41,7 @@ def run(request: bytes, _contact: Contact) -> Parts:
     """
     asked = msgspec.json.decode(request, type=AskParts)
     quiet()
-    tuned = tuned_run(asked.run)
+    tuned = tuned_run(asked.run, base=asked.base)
     rows = _rows(tuned)
     table = rows.sequences if asked.packed and rows.sequences is not None else rows.trained
     _write(table, Path(asked.rows))

@@ -13,6 +13,8 @@ class TasksRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     run: str
     """The run's folder."""
+    base: str | None = None
+    """Where the base lies now, if it was moved."""
     tasks: tuple[str, ...]
     """By name."""
     batch: int | None = None
@@ -44,6 +46,8 @@ class HarnessRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     run: str
     """The run's folder."""
+    base: str | None = None
+    """Where the base lies now, if it was moved."""
     tasks: tuple[str, ...]
     folder: str | None = None
     """Of tasks of the user's own; what they read lies relative to it."""
