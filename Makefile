@@ -50,6 +50,8 @@ bench: $(READY) ## print both sides of each performance claim, from one run
 	$(BIN)/python -m tests.bench.stop_latency
 	$(BIN)/python -m tests.bench.viewer_cost
 	$(BIN)/python -m tests.bench.comparison_cost
+	$(BIN)/python -m tests.bench.batched_answers
+	$(BIN)/python -m tests.bench.merge_memory
 
 accuracy: $(READY) ## print how far forecasts are from published measurements (ALL=1: simulated ones too, an hour)
 	$(BIN)/python -m tests.accuracy $(if $(ALL),--simulated)

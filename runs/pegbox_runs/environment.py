@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from pegbox_hardware.machine import Machine, probe
+from pegbox_runs.base_prints import BasePrints
 
 LIBRARIES = ("accelerate", "bitsandbytes", "datasets", "peft", "tokenizers", "torch", "transformers", "trl")
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -29,14 +30,16 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     model_sha256: str
     """Of the model's config.json and the sizes of its weight files."""
     weights_sha256: str | None = None
-    """Of blocks of its weights, see `weights_fingerprint.py`; None: they weren't here, or it is an old record."""
+    """Of blocks of its weights, see `base_prints.py`; None: they weren't here, or it is an old record."""
+    tokenizer_sha256: str | None = None
+    """Of its tokenizer.json."""
+    template_sha256: str | None = None
+    """Of the file that holds the chat template, the recipe's or the model's own."""
     threads: dict[str, str] = {}
     """Of THREADS, those that were set."""
 
 
-def describe(
-    *, rows_sha256: str, held_out_sha256: str | None, model_sha256: str, weights_sha256: str | None
-) -> Environment:
+def describe(*, rows_sha256: str, held_out_sha256: str | None, base: BasePrints) -> Environment:
     """Read the machine and the installed versions now."""
     return Environment(
         pegbox=version("pegbox"),
@@ -44,8 +47,10 @@ def describe(
         machine=probe(),
         rows_sha256=rows_sha256,
         held_out_sha256=held_out_sha256,
-        model_sha256=model_sha256,
-        weights_sha256=weights_sha256,
+        model_sha256=base.model_sha256,
+        weights_sha256=base.weights_sha256,
+        tokenizer_sha256=base.tokenizer_sha256,
+        template_sha256=base.template_sha256,
         threads={name: os.environ[name] for name in THREADS if os.environ.get(name)},
     )
 
@@ -53,6 +58,11 @@ def describe(
 def installed_libraries() -> dict[str, str | None]:
     """Read the versions of the libraries that training and its figures rest on; None where one isn't installed."""
     return {name: _version(name) for name in LIBRARIES}
+
+
+def prints_in(told: Environment) -> BasePrints:
+    """Give what a record says of the base model."""
+    return BasePrints(told.model_sha256, told.weights_sha256, told.tokenizer_sha256, told.template_sha256)
 
 
 def read_environment(path: Path) -> Environment:

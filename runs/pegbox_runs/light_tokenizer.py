@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pegbox_methods.home import user_path
 from pegbox_methods.recipe import Model
-from pegbox_runs.models import TOKENIZER
+from pegbox_runs.base_prints import TOKENIZER
 from pegbox_runs.rows.chat_template import ChatTemplate
 from pegbox_runs.rows.row_tokenizer import Encoded, any_of
 

@@ -15,10 +15,10 @@ from pegbox_hardware.shape import ModelShape
 from pegbox_methods.recipe import Model
 from pegbox_methods.recipe_file import recipe_from_table
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.base_prints import TOKENIZER, BasePrints, file_sha256, template_sha256, weights_fingerprint
 from pegbox_runs.catalogue import published
 from pegbox_runs.hub_search import offline
 from pegbox_runs.printable import printable
-from pegbox_runs.weights_fingerprint import weights_fingerprint
 
 BUNDLED = Path(__file__).parent / "bundled"
 CATALOGUE = {"bundled": BUNDLED / "model"}
@@ -26,7 +26,6 @@ CATALOGUE = {"bundled": BUNDLED / "model"}
 SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt")
 """What tells a model's shape and tokenizer; the weights are fetched later, by the worker."""
 CONFIG = "config.json"
-TOKENIZER = "tokenizer.json"
 INDEX = "model.safetensors.index.json"
 BROKEN_INDEX = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What reading one may raise that isn't as the Hub's library writes it; JSON may nest deeper than Python goes."""
@@ -83,6 +82,15 @@ class FoundModel:
             return weights_fingerprint(self.folder / file for file in self.weight_files)
         except BROKEN_INDEX:
             return None
+
+    def prints(self, named: Model) -> BasePrints:
+        """Hash all that tells this model from another; `named`: as a recipe names it."""
+        return BasePrints(
+            model_sha256=self.sha256(),
+            weights_sha256=self.weights_sha256(),
+            tokenizer_sha256=file_sha256(self.folder / TOKENIZER),
+            template_sha256=template_sha256(named, self.folder),
+        )
 
 
 class NotHad(Refusal):

@@ -37,8 +37,7 @@ class CheckedRecipe:
         return describe(
             rows_sha256=self.rows.sha256,
             held_out_sha256=self.rows.held_out_sha256,
-            model_sha256=self.model.sha256(),
-            weights_sha256=self.model.weights_sha256(),
+            base=self.model.prints(self.recipe.model),
         )
 
 

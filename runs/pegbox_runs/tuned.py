@@ -125,6 +125,16 @@ def _refuse_other_base(folder: RunFolder, recipe: Recipe, told: Environment, mod
             f"{name}: isn't the model that {folder.id} was trained on any more: its config.json or its weights were "
             "changed since. An adapter on other weights is another model; put back the one that was there."
         )
+    now = model.prints(recipe.model)
+    for what, then, here in (
+        ("tokenizer", told.tokenizer_sha256, now.tokenizer_sha256),
+        ("chat template", told.template_sha256, now.template_sha256),
+    ):
+        if then is not None and then != here:
+            raise Refusal(
+                f"{name}: its {what} isn't the one that {folder.id} was trained with any more: prompts would be other "
+                "ones. Put back the file that was there."
+            )
     said = None if moved else _base_of_adapter(folder.adapter / PEFT_CONFIG)
     if said is not None and said not in (model.reference, model.name, recipe.model.name) and not _same(said, model):
         raise Refusal(

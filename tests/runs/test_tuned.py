@@ -12,11 +12,11 @@ from safetensors.numpy import save_file
 
 from pegbox_methods.recipe import Model, Recipe, Rows
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.base_prints import BLOCK_BYTES, weights_fingerprint
 from pegbox_runs.environment import describe
 from pegbox_runs.models import BUNDLED, find_model
 from pegbox_runs.run_folder import RunFolder, create
 from pegbox_runs.tuned import tuned_run
-from pegbox_runs.weights_fingerprint import BLOCK_BYTES, weights_fingerprint
 
 
 def base_at(folder: Path) -> Path:
@@ -28,9 +28,7 @@ def run_on(base: Path, *, says: str | None = None) -> RunFolder:
     """Make a run that left an adapter, which `says` what base it is of."""
     recipe = Recipe(model=Model(name=str(base)), rows=Rows(file="/rows.jsonl"))
     found = find_model(recipe.model)
-    stands_on = describe(
-        rows_sha256="r", held_out_sha256=None, model_sha256=found.sha256(), weights_sha256=found.weights_sha256()
-    )
+    stands_on = describe(rows_sha256="r", held_out_sha256=None, base=found.prints(recipe.model))
     folder = create(recipe, stands_on)
     folder.adapter.mkdir()
     save_file({"a": np.ones(3, dtype=np.float32)}, folder.adapter / "adapter_model.safetensors")
@@ -109,3 +107,12 @@ def test_a_fingerprint_sees_the_first_and_the_last_byte(size: int, tmp_path: Pat
         path.write_bytes(changed)
         seen.add(weights_fingerprint([path]))
     assert len(seen) == len({0, size - 1, None})
+
+
+@pytest.mark.parametrize(("file", "what"), [("tokenizer.json", "tokenizer"), ("chat_template.jinja", "chat template")])
+def test_a_tokenizer_or_a_template_that_was_changed_since_is_refused(file: str, what: str, tmp_path: Path) -> None:
+    base = base_at(tmp_path)
+    run_on(base)
+    (base / file).write_text((base / file).read_text() + "\n")
+    with pytest.raises(Refusal, match=f"its {what} isn't the one"):
+        tuned_run("last")

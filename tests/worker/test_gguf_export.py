@@ -23,7 +23,7 @@ from pegbox_runs.exporting.targets import ExportOptions
 from pegbox_runs.jobs import JobFailed
 from pegbox_runs.tuned import TunedRun, tuned_run
 from pegbox_worker import proving
-from pegbox_worker.gguf import writing
+from pegbox_worker.gguf import vocabulary, writing
 from pegbox_worker.jobs import gguf as gguf_job
 from pegbox_worker.jobs import merge as merge_job
 from pegbox_worker.jobs.contact import Contact
@@ -104,8 +104,6 @@ def test_a_file_written_wrong_is_kept_and_not_called_the_same_model(
 def test_a_template_that_writes_otherwise_is_found(
     run: TunedRun, asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pegbox_worker.gguf import vocabulary
-
     monkeypatch.setattr(vocabulary, "without_marks", lambda source: source.replace("<|im_start|>", "<|im_start|> "))
     made = gguf.export(run, tmp_path / "out", ExportOptions(), deaf)
     assert not made.proven
@@ -126,6 +124,8 @@ def test_without_a_proof_a_file_is_unproven_until_one_is_asked_for(run: TunedRun
 def test_a_broken_off_proof_leaves_the_file_for_the_next_try(
     run: TunedRun, asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(vocabulary, "_remarks", lambda _: ("What must be known.",))
+
     def killed(*_: object) -> None:
         raise JobFailed("the worker of the job gguf was ended by SIGKILL")
 
@@ -134,7 +134,9 @@ def test_a_broken_off_proof_leaves_the_file_for_the_next_try(
         with pytest.raises(JobFailed):
             gguf.export(run, tmp_path / "out", ExportOptions(), deaf)
     assert not (tmp_path / "out").exists()
-    assert gguf.export(run, tmp_path / "out", ExportOptions(), deaf).proven
+    made = gguf.export(run, tmp_path / "out", ExportOptions(), deaf)
+    assert made.proven
+    assert made.remarks == ("What must be known.",)
     assert asked.count(WriteGguf) == 1
 
 

@@ -35,7 +35,7 @@ def run(asked: argparse.Namespace) -> int:
         recipe = recipe_of(capsule, Path(aside), rows=rows, model=asked.model)
         told = capsule.environment()
         take_threads(told.threads)
-        found = differences(contents, told, capsule.text(names.CONSTRAINTS).decode("utf-8", "replace"), recipe)
+        found = differences(told, capsule.text(names.CONSTRAINTS).decode("utf-8", "replace"), recipe)
         show_differences(found, json=asked.json)
         if asked.only_check:
             return _checked(capsule, found, json=asked.json)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -12,11 +11,9 @@ from pegbox_hardware.machine import Machine
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.capsule.contents import Contents
 from pegbox_runs.capsule.lock import installed, normalised
-from pegbox_runs.capsule.packing import sha256_of, template_of
 from pegbox_runs.environment import Environment, describe
-from pegbox_runs.models import TOKENIZER, find_model
+from pegbox_runs.models import find_model
 from pegbox_runs.rows.loading import find_rows
 
 NUMBERS = frozenset({"torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "tokenizers", "numpy"})
@@ -36,19 +33,15 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it makes the same result impossible to ask for, may explain another one, or hardly can."""
 
 
-def differences(
-    contents: Contents, told: Environment, constraints: str, recipe: Recipe, *, rows: str | None = None
-) -> list[Difference]:
+def differences(told: Environment, constraints: str, recipe: Recipe, *, rows: str | None = None) -> list[Difference]:
     """Hold everything against this machine. `rows`: what is said of rows that weren't found, in place of looking.
 
     Raises: Refusal: the base model can't be found.
     """
     model = find_model(recipe.model)
-    here = describe(
-        rows_sha256="", held_out_sha256=None, model_sha256=model.sha256(), weights_sha256=model.weights_sha256()
-    )
+    here = describe(rows_sha256="", held_out_sha256=None, base=model.prints(recipe.model))
     found = [*_base(recipe, told, here, from_hub=model.from_hub)]
-    found += _tokenizer(contents, recipe, model.folder)
+    found += _tokenizer(told, here)
     found += _rows(recipe, told) if rows is None else [_stops("rows", told.rows_sha256, rows)]
     found += _versions(told, here, constraints)
     found += _machine(told.machine, here.machine)
@@ -66,13 +59,13 @@ def _base(recipe: Recipe, told: Environment, here: Environment, *, from_hub: boo
         yield _stops("base", told.model_sha256, f"{here.model_sha256} ({name})")
 
 
-def _tokenizer(contents: Contents, recipe: Recipe, folder: Path) -> Iterator[Difference]:
+def _tokenizer(told: Environment, here: Environment) -> Iterator[Difference]:
     for about, there, now in (
-        ("tokenizer", contents.tokenizer_sha256, sha256_of(folder / TOKENIZER)),
-        ("template", contents.template_sha256, template_of(recipe, folder)),
+        ("tokenizer", told.tokenizer_sha256, here.tokenizer_sha256),
+        ("template", told.template_sha256, here.template_sha256),
     ):
-        if there != now:
-            yield Difference(about=about, there=there or "none", here=now or "none", weight="may-explain")
+        if there is not None and there != now:
+            yield Difference(about=about, there=there, here=now or "none", weight="may-explain")
 
 
 def _rows(recipe: Recipe, told: Environment) -> Iterator[Difference]:

@@ -37,10 +37,6 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     status: str
     """How the run ended, as summary.json has it."""
-    tokenizer_sha256: str | None
-    """Of the base's tokenizer.json."""
-    template_sha256: str | None
-    """Of the chat template that rendered the rows; None: there is none in a file of its own."""
     sources: tuple[PackedSource, ...] = ()
     """The rows, the recipe's own first; empty: they weren't asked for."""
     held_out: PackedSource | None = None

@@ -26,7 +26,6 @@ from pegbox_methods.events import (
     Step,
     event_encoder,
 )
-from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import MadeFile
@@ -38,7 +37,6 @@ from pegbox_runs.capsule.lock import constraints
 from pegbox_runs.capsule.readme import readme
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.judging.judged import JUDGED
-from pegbox_runs.models import TOKENIZER
 from pegbox_runs.printable import printable
 from pegbox_runs.rows.loading import FoundSource, find_rows
 from pegbox_runs.secrets import clean
@@ -88,8 +86,6 @@ def plan_capsule(run: TunedRun, place: Path | None, *, with_rows: bool) -> Packi
         base=portable(run.recipe.model.name),
         steps=summary.steps,
         status=summary.status,
-        tokenizer_sha256=sha256_of(run.model.folder / TOKENIZER),
-        template_sha256=template_of(run.recipe, run.model.folder),
         sources=sources,
         held_out=held_out,
         members=dict(sorted(members.items())),
@@ -215,21 +211,3 @@ def _source(found: FoundSource, place: str, files: dict[str, Path]) -> PackedSou
     for path in source.files:
         files[f"{place}{source.name_of(path)}"] = path
     return PackedSource(place=place, one_file=source.files[0].name if source.one_file else None)
-
-
-def template_of(recipe: Recipe, model: Path) -> str | None:
-    """Hash the file that holds the chat template of a recipe's model, which lies in this folder."""
-    named = recipe.model.chat_template
-    if named is not None:
-        return sha256_of(Path(named).expanduser())
-    beside = model / "chat_template.jinja"
-    return sha256_of(beside if beside.is_file() else model / "tokenizer_config.json")
-
-
-def sha256_of(path: Path) -> str | None:
-    """Hash a file; None: it can't be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None

@@ -39,7 +39,7 @@ class GgufAnswer(msgspec.Struct, frozen=True, kw_only=True):
     refused: str = ""
     """Why it can't be done; empty: it was."""
     remarks: tuple[str, ...] = ()
-    """What must be known of a file that was written."""
+    """What must be known of the file."""
     proof: Proof | None = None
     """None: it wasn't asked for, or the file can't be read back; `unproven` says why."""
     unproven: str = ""

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.weight_files import stored_tensors
+from pegbox_runs.base_prints import TOKENIZER
 from pegbox_runs.exporting.gguf_architectures import ARCHITECTURES, cannot_write
 from pegbox_runs.exporting.gguf_pretokenizers import UnknownCut, cut_of
 from pegbox_runs.exporting.gguf_quants import QUANTS
 from pegbox_runs.exporting.gguf_tools import QUANTIZE, WRITES, converter, quantizer
-from pegbox_runs.models import TOKENIZER
 from pegbox_runs.printable import printable
 from pegbox_runs.tuned import TunedRun
 

@@ -77,7 +77,15 @@ def _prove(asked: ProveGguf, tuned: TunedRun, tokenizer: Any, contact: Contact) 
         proof, different = _held(asked, tuned, tokenizer, file, contact)
     except Refusal as refusal:
         return GgufAnswer(unproven=refusal.sentence)
-    return GgufAnswer(proof=proof, unproven=different)
+    return GgufAnswer(proof=proof, unproven=different, remarks=_remarks(Path(asked.model), tokenizer))
+
+
+def _remarks(model: Path, tokenizer: Any) -> tuple[str, ...]:
+    """Say of a file what was said when it was written, which may have been another time."""
+    try:
+        return vocabulary_of(tokenizer, config_of(model)["vocab_size"], ends_of(model)).remarks
+    except Refusal:  # llama.cpp's script wrote it
+        return ()
 
 
 def _refuse_too_little_memory(model: Path) -> None:

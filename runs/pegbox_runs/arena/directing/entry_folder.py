@@ -12,7 +12,7 @@ from pegbox_methods.events import UNDECODABLE
 from pegbox_methods.recipe import Recipe
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.entries import Entry, entry_recipe
-from pegbox_runs.environment import Environment, describe
+from pegbox_runs.environment import Environment, describe, prints_in
 from pegbox_runs.run_folder import RunFolder, fill
 from pegbox_runs.whole_file import write_whole
 
@@ -33,10 +33,7 @@ class Ground:
             told = _found(recipe)
             write_whole(folder.environment, msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
         self.environment = describe(
-            rows_sha256=told.rows_sha256,
-            held_out_sha256=told.held_out_sha256,
-            model_sha256=told.model_sha256,
-            weights_sha256=told.weights_sha256,
+            rows_sha256=told.rows_sha256, held_out_sha256=told.held_out_sha256, base=prints_in(told)
         )
 
 
@@ -90,8 +87,7 @@ def _found(recipe: Recipe) -> Environment:
     return describe(
         rows_sha256=rows.sha256,
         held_out_sha256=rows.held_out_sha256,
-        model_sha256=model.sha256(),
-        weights_sha256=model.weights_sha256(),
+        base=model.prints(recipe.model),
     )
 
 
