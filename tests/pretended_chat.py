@@ -10,6 +10,7 @@ import msgspec
 from pegbox_methods.events import Answered, Event, Progress, Spoken
 from pegbox_methods.recipe import Method, Model, Recipe, Rows, Training
 from pegbox_methods.registry import find_card
+from pegbox_runs.base_prints import BasePrints
 from pegbox_runs.chatting.as_trained import AsTrained
 from pegbox_runs.chatting.records import (
     JOB,
@@ -108,7 +109,7 @@ class PretendedModels:
 
 
 def _environment() -> Environment:
-    return describe(rows_sha256="r", held_out_sha256=None, model_sha256="m", weights_sha256="w")
+    return describe(rows_sha256="r", held_out_sha256=None, base=BasePrints("m", "w", "t", "c"))
 
 
 def speaker(run: str = LORA, method: str = "lora", *, trained: AsTrained | None = None) -> Speaker:

@@ -29,9 +29,7 @@ LLAMA = {"model_type": "llama", "hidden_act": "silu", "rope_parameters": {"rope_
 def run_of(method: str = "lora") -> TunedRun:
     recipe = Recipe(model=Model(name="bundled"), rows=Rows(file="/rows.jsonl"), method=Method(name=method))
     found = find_model(recipe.model)
-    stands_on = describe(
-        rows_sha256="r", held_out_sha256=None, model_sha256=found.sha256(), weights_sha256=found.weights_sha256()
-    )
+    stands_on = describe(rows_sha256="r", held_out_sha256=None, base=found.prints(recipe.model))
     folder = create(recipe, stands_on)
     folder.adapter.mkdir()
     save_file({"a": np.ones(3, dtype=np.float32)}, folder.adapter / "adapter_model.safetensors")

@@ -49,8 +49,7 @@ def told_run(base: Path, events: Sequence[AnyEvent] = (), *, note: str = "", met
     stands_on = describe(
         rows_sha256="a" * 64,
         held_out_sha256=None,
-        model_sha256=found.sha256(),
-        weights_sha256=found.weights_sha256(),
+        base=found.prints(recipe.model),
     )
     folder = create(recipe, stands_on)
     folder.adapter.mkdir()

@@ -43,9 +43,7 @@ def made_run(
         for weight in attached.model.parameters():
             if weight.requires_grad:
                 weight += moved * torch.randn_like(weight)
-    told = describe(
-        rows_sha256="r", held_out_sha256=None, model_sha256=found.sha256(), weights_sha256=found.weights_sha256()
-    )
+    told = describe(rows_sha256="r", held_out_sha256=None, base=found.prints(asked.model))
     folder = create(asked, told)
     folder.adapter.mkdir()
     half.save(attached, folder.adapter)
