@@ -1,26 +1,50 @@
-"""The `pegbox` command: parses, and imports a wing only for the command that needs it."""
+"""The `pegbox` command: parses, and imports a wing only for the command that needs it.
+
+What it needs itself is imported within it too, so that Ctrl-C is answered from the first moment on.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
-from pegbox import __version__
-from pegbox.compare_options import joined
-from pegbox.parser import build_parser
-from pegbox.terminal import is_terminal
+INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells tell it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code: 0 well, 1 the answer is no, 2 usage."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        try:
+            return _run(list(sys.argv[1:] if arguments is None else arguments))
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(given: list[str]) -> int:
+    from pegbox.streams import make_ready
+
+    make_ready()
     if given == ["--version"]:
+        from pegbox import __version__
+
         print(f"pegbox {__version__}")
         return 0
+    from pegbox.compare_options import joined
+    from pegbox.parser import build_parser
+    from pegbox.terminal import can_draw
+
     parser = build_parser()
     asked = parser.parse_args(joined(given))
     if asked.command is None:
-        if not is_terminal():
+        if not can_draw():
             parser.print_help()
             return 2
         asked.command, asked.json = "wizard", False

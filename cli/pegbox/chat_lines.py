@@ -15,7 +15,7 @@ from pegbox.terminal import is_terminal
 from pegbox_methods.events import Progress
 from pegbox_runs.chatting.records import BASE, Opened
 from pegbox_runs.chatting.talk import POLL_SECONDS, Lost, Talk
-from pegbox_runs.chatting.turns import Turn
+from pegbox_runs.chatting.turns import Answer, Turn
 from pegbox_runs.chatting.words import figures, opening, room, title
 from pegbox_runs.jobs import JobFailed
 from pegbox_runs.printable import printable
@@ -69,27 +69,37 @@ class Lines:
                 if isinstance(heard, Progress):
                     self._aside(heard.doing)
                 elif isinstance(heard, Lost):
-                    raise JobFailed(heard.why, log_tail=heard.log_tail)
+                    raise JobFailed(heard.why, log_tail=heard.last_words)
                 elif isinstance(heard, Opened):
                     return
             time.sleep(POLL_SECONDS)
 
     def _questions(self) -> Iterator[str]:
         """Read lines until there are no more, or the person leaves."""
+        reconfigure: Callable[..., None] | None = getattr(sys.stdin, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
         if not is_terminal():
-            reconfigure: Callable[..., None] | None = getattr(sys.stdin, "reconfigure", None)
-            if reconfigure is not None:
-                reconfigure(errors="replace")
             yield from sys.stdin or ()
             return
-        import readline  # noqa: F401  # makes input() edit and remember lines
-
         while True:
             try:
-                yield input("> ")
+                yield self._typed()
             except (EOFError, KeyboardInterrupt):
                 self._aside("")
                 return
+
+    def _typed(self) -> str:
+        """Read what a person types. Raises: EOFError."""
+        if not self._json:
+            import readline  # noqa: F401  # makes input() edit and remember lines
+
+            return input("> ")
+        print("> ", end="", file=sys.stderr, flush=True)  # input() would write it where only JSON belongs
+        line = sys.stdin.readline()
+        if not line:
+            raise EOFError
+        return line
 
     def _obey(self, line: str) -> bool:
         """Do as a line says. Returns: whether more are wanted."""
@@ -122,9 +132,12 @@ class Lines:
             try:
                 turn = self._talk.ask(question, (lane,), same=turn)
             except JobFailed as failed:
-                self._aside(failed.sentence)
+                self._aside(failed.explained)
                 self._failed = True
-                return
+                turn = turn or Turn(0, question)
+                turn.answers.update((other, Answer(other)) for other in self._asked if other not in turn.answers)
+                turn.give_up(failed.sentence)
+                break
             if not self._answered(turn, lane):
                 break
         if turn is not None and self._json:
@@ -137,7 +150,9 @@ class Lines:
         told, shown, stop = 0, False, False
         while True:
             try:
-                self._talk.hear()
+                for heard in self._talk.hear():
+                    if isinstance(heard, Lost) and heard.last_words:
+                        self._aside(heard.last_words)
                 answer = turn.answers[lane]
                 if self._prompts and not shown and answer.rendered is not None:
                     shown = True

@@ -40,6 +40,7 @@ class TurnRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A line of `pegbox chat --json`."""
 
     turn: int
+    """0: there was no worker to ask it."""
     question: str
     model: str
     """The base model, as the first run's recipe names it."""

@@ -10,7 +10,7 @@ import msgspec
 from pegbox.answer import answer_json, say
 from pegbox.comparison_view import begun, ended, show_results
 from pegbox.run_or_comparison import how_it_goes_on
-from pegbox.terminal import is_terminal
+from pegbox.terminal import can_draw
 from pegbox_methods.events import AnyEvent, Failed, Finished, Started
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
@@ -49,7 +49,7 @@ def show_comparison(
     try:
         if json:
             state = _as_json(folder, past=past)
-        elif plain or not is_terminal():
+        elif plain or not can_draw():
             state = _as_lines(folder, past=past)
         else:
             state = _as_screen(folder, leave_at_end=leave_at_end)

@@ -22,11 +22,8 @@ def dispatch(asked: argparse.Namespace) -> int:
     try:
         code: int = command.run(asked)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except BrokenPipeError:  # no fault of a disk; `main` knows
+        raise
     except Refusal as refusal:
         return _refused(refusal, json=asked.json)
     except OSError as error:  # a disk or a permission nobody foresaw

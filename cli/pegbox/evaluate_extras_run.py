@@ -43,7 +43,7 @@ def refuse_extras(asked: argparse.Namespace, run: TunedRun) -> None:
             if getattr(asked, option):
                 raise Refusal(f"--{option.replace('_', '-')} goes with --lm-eval TASK.")
     else:
-        _refuse_harness(asked)
+        _refuse_harness(asked, run)
     if asked.judge is None:
         for option in ("judge_model", "judge_key_env", "judge_insecure", "yes"):
             if getattr(asked, option):
@@ -80,7 +80,7 @@ def _guarded(
     try:
         return measure(asked, run, told)
     except (Refusal, JobFailed) as error:
-        last = error.log_tail.splitlines()[-1:] if isinstance(error, JobFailed) and not error.told else []
+        last = error.last_words.splitlines()[-1:] if isinstance(error, JobFailed) else []
         why = one_line("; ".join([error.sentence.rstrip("."), *last]), 500)
         return [failed(name, source, why) for name in names]
 
@@ -93,8 +93,13 @@ def _tasks(asked: argparse.Namespace, run: TunedRun, told: Told) -> list[TaskRes
 
 
 def _harness(asked: argparse.Namespace, run: TunedRun, told: Told) -> list[TaskResult]:
+    figures = ask_worker("lm-eval", _of_harness(asked, run), HARNESS_ANSWER, timeout_seconds=None, told=told)
+    return [of_harness(one) for one in figures]
+
+
+def _of_harness(asked: argparse.Namespace, run: TunedRun, *, only_look: bool = False) -> HarnessRequest:
     folder = _folder(asked)
-    request = HarnessRequest(
+    return HarnessRequest(
         run=str(run.folder.path),
         base=run.moved_base,
         tasks=_names(asked),
@@ -103,9 +108,8 @@ def _harness(asked: argparse.Namespace, run: TunedRun, told: Told) -> list[TaskR
         fetch=asked.lm_eval_fetch,
         limit=asked.lm_eval_limit,
         chat=asked.lm_eval_chat,
+        only_look=only_look,
     )
-    figures = ask_worker("lm-eval", request, HARNESS_ANSWER, timeout_seconds=None, told=told)
-    return [of_harness(one) for one in figures]
 
 
 def _judge(asked: argparse.Namespace, run: TunedRun, told: Told) -> list[TaskResult]:
@@ -122,15 +126,21 @@ def _judge(asked: argparse.Namespace, run: TunedRun, told: Told) -> list[TaskRes
     return [of_judge(compare(pairs, there, told), there)]
 
 
-def _refuse_harness(asked: argparse.Namespace) -> None:
-    """Raises: Refusal."""
+def _refuse_harness(asked: argparse.Namespace, run: TunedRun) -> None:
+    """Refuse what the harness can't do; for its own tasks it is asked itself, in seconds. Raises: Refusal."""
     if find_spec("lm_eval") is None:
         raise Refusal("--lm-eval needs EleutherAI's harness, which isn't installed: pip install 'pegbox[lm-eval]'")
     if not _names(asked):
         raise Refusal("--lm-eval: name one task, or several with commas between them.")
     if asked.lm_eval_limit is not None and asked.lm_eval_limit < 1:
         raise Refusal(f"--lm-eval-limit {asked.lm_eval_limit}: give 1 or more.")
-    local_tasks(_folder(asked), _names(asked), allow_code=asked.allow_task_code, fetch=asked.lm_eval_fetch)
+    local = local_tasks(_folder(asked), _names(asked), allow_code=asked.allow_task_code, fetch=asked.lm_eval_fetch)
+    if not local.elsewhere:
+        return
+    try:
+        ask_worker("lm-eval", _of_harness(asked, run, only_look=True), HARNESS_ANSWER, timeout_seconds=None)
+    except JobFailed as failed:
+        raise Refusal(failed.explained) from failed
 
 
 def _names(asked: argparse.Namespace) -> tuple[str, ...]:

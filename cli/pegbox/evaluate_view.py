@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from pegbox.answer_console import answer_console
 from pegbox_runs.evaluating.evaluated import Evaluated, EvaluatedRow, Figure, Finding, TaskResult, perplexity
 from pegbox_runs.evaluating.verdict import NAMES
 from pegbox_runs.figures import count, duration
@@ -19,19 +23,21 @@ from pegbox_runs.reporting.digits import number, plain, share
 STYLES: dict[Finding, str] = {"better": "green", "worse": "bold red", "no difference shown": "dim"}
 SHOWN_ANSWER = 500
 """Characters of a text, which may take several lines."""
+WIDEST = 1000
+"""Columns that no table takes."""
 SAME_LOSS = 1e-3
 """Nats per token by which a run's own evaluation may differ for the sake of another device or batch."""
 
 
 def show_evaluation(found: Evaluated, path: Path) -> None:
     """Print the whole of it, and where it is kept."""
-    console = Console(highlight=False, emoji=False, markup=False)
+    console = answer_console()
     for line in _head(found):
         console.print(line)
-    console.print(_figures(found))
+    _print_table(console, _figures(found))
     console.print(Text("Difference: tuned less base; below it, the range that holds it 19 times in 20.", "dim"))
     if found.tasks:
-        console.print(_tasks(found.tasks))
+        _print_table(console, _tasks(found.tasks))
         for task in found.tasks:
             if task.remark:
                 console.print(Text(f"{printable(task.name)}: {printable(task.remark)}", "dim"))
@@ -56,6 +62,25 @@ def _head(found: Evaluated) -> Iterator[Text]:
     )
 
 
+def _print_table(console: Console, table: Table) -> None:
+    """Print a table whole; where the lines are too short for it, each of its rows below the other, in words.
+
+    A pipe has no width, unless COLUMNS gives it one.
+    """
+    natural = Measurement.get(console, console.options.update(max_width=WIDEST), table).maximum
+    if natural <= console.width or not (console.is_terminal or os.environ.get("COLUMNS")):
+        console.print(table, width=natural, crop=False, soft_wrap=True)
+        return
+    console.print()
+    for cells in zip(*(column.cells for column in table.columns), strict=True):
+        name, *told = [cell.plain if isinstance(cell, Text) else str(cell) for cell in cells]
+        console.print(Text(name.replace("\n", ", "), "bold"))
+        for column, words in zip(table.columns[1:], told, strict=True):
+            if words:
+                console.print(Padding(f"{column.header}: {words.replace(chr(10), ', ')}", (0, 0, 0, 2)))
+    console.print()
+
+
 def _figures(found: Evaluated) -> Table:
     table = _table("measure", "base", "tuned", "difference", "shown")
     for figure in found.figures:
@@ -70,8 +95,7 @@ def _cells(figure: Figure) -> tuple[str, str, str, str, Text]:
     shown = Text(figure.finding, STYLES[figure.finding])
     if figure.higher_is_better:
         sides = [f"{number(100 * value, 1)} %" for value in (figure.base, figure.tuned)]
-        value, range_ = share(figure.difference)
-        value = value if value.startswith("−") else f"+{value}"
+        value, range_ = share(figure.difference, sign=True)
     else:
         sides = [number(value, 4) for value in (figure.base, figure.tuned)]
         value, range_ = plain(figure.difference, sign=True)

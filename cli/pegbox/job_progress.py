@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Drawn
 
 from pegbox.answer import say
+from pegbox.answer_console import answer_console
 from pegbox_methods.events import Event, Notice, Progress
 from pegbox_runs.printable import one_line
 
@@ -24,7 +24,7 @@ def job_progress() -> Iterator[Callable[[Event], None]]:
     if sys.stderr is None or not sys.stderr.isatty():
         yield _Lines().told
         return
-    console = Console(stderr=True, highlight=False, emoji=False, markup=False)
+    console = answer_console(stderr=True)
     columns = (
         SpinnerColumn("line"),
         TextColumn("{task.description}", markup=False),

@@ -24,7 +24,6 @@ def lines(push: Push, there: There | None) -> Iterator[str]:
     if there is not None:
         yield f"as          {one_line(there.user, 80)}"
     yield f"what        {one_line(push.what, 200)} of {push.run}"
-    yield "rows in it  none"
     yield ""
     for item in push.items:
         remark = f"  {item.remark}" if item.remark else ""

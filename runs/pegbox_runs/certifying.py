@@ -66,8 +66,8 @@ def _ask(
     try:
         return ask_worker("certify", asked, Certificates, timeout_seconds=patience_seconds)
     except JobFailed as failed:
-        if failed.log_tail and not failed.told:
-            tell(f"The last lines of the worker:\n{failed.log_tail}")
+        if failed.last_words:
+            tell(f"The last lines of the worker:\n{failed.last_words}")
         return {name: _unanswered(name, checks, failed.sentence) for name in names}
 
 

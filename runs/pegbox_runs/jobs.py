@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
+from typing import IO, TypeVar, cast
 
 import msgspec
 
@@ -26,6 +26,8 @@ Answer = TypeVar("Answer")
 
 LOOK_SECONDS = 0.1
 """How often it is looked whether the answer is still wanted."""
+UNTOLD = 74
+"""Exit code of a worker whose last words couldn't be written. Source: EX_IOERR in BSD's sysexits.h."""
 LOG_LINES = 30
 """Of what the worker printed, so many last lines go with a failure."""
 LOG_BYTES = 64 * 1024
@@ -42,6 +44,16 @@ class JobFailed(Exception):
         self.sentence = sentence
         self.log_tail = log_tail
         self.told = told
+
+    @property
+    def last_words(self) -> str:
+        """What the worker printed last, where it couldn't say itself why; empty: the sentence says it all."""
+        return "" if self.told else self.log_tail
+
+    @property
+    def explained(self) -> str:
+        """The sentence, and in the lines below it the last words."""
+        return f"{self.sentence}\n{self.last_words}".rstrip()
 
 
 class JobOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,11 +155,7 @@ class OpenJob:
 
     def failure(self) -> JobFailed:
         """Say why it ended, of a job that has, and that was to go on until it is closed."""
-        try:
-            _read(self.folder, self.job, msgspec.Raw, self.end(), None)
-        except JobFailed as failed:
-            return failed
-        return JobFailed(f"the job {self.job} ended")
+        return _ended(self.job, _last_said(self.folder), self.end(), None, _tail(self.folder / "worker.log"))
 
     def end(self) -> int:
         """End the worker with all it started, whether it is done, hangs, or the asker was interrupted. Returns: its
@@ -225,23 +233,39 @@ def _read(folder: Path, job: str, answer: type[Answer], exit_code: int, late: fl
 
     `late` is the time limit in seconds where it was exceeded; `exit_code` is negative for a signal.
     """
-    tail = _tail(folder / "worker.log")
-    told: Any = None
-    for block in EventReader(folder / "events.jsonl").new():
-        told = block[-1]
+    told = _last_said(folder)
     if isinstance(told, Answered):
         try:
             return msgspec.json.decode(told.answer, type=answer)
         except msgspec.ValidationError as error:
             raise JobFailed(f"the job {job} answered something else than was asked for: {error}") from error
+    raise _ended(job, told, exit_code, late, _tail(folder / "worker.log"))
+
+
+def _last_said(folder: Path) -> Answered | Failed | None:
+    """Find the last event that may end a job; of several threads one may have said something behind it."""
+    told: Answered | Failed | None = None
+    for block in EventReader(folder / "events.jsonl").new():
+        told = next((event for event in reversed(block) if isinstance(event, (Answered, Failed))), told)
+    return told
+
+
+def _ended(job: str, told: Answered | Failed | None, exit_code: int, late: float | None, tail: str) -> JobFailed:
+    """Say why a job ended that was to go on, or to answer; `told` is no answer to what it was asked."""
     if isinstance(told, Failed):
-        raise JobFailed(told.what, log_tail=tail, told=True)
+        return JobFailed(told.what, log_tail=tail, told=True)
     if late is not None:
-        raise JobFailed(f"the job {job} gave no answer within {late:g} s and was ended", log_tail=tail)
+        return JobFailed(f"the job {job} gave no answer within {late:g} s and was ended", log_tail=tail)
     if exit_code < 0:
-        name = _signal_name(-exit_code)
-        raise JobFailed(f"the worker of the job {job} was ended by {name}", log_tail=tail)
-    raise JobFailed(f"the worker of the job {job} ended with exit code {exit_code} and no answer", log_tail=tail)
+        return JobFailed(f"the worker of the job {job} was ended by {_signal_name(-exit_code)}", log_tail=tail)
+    if exit_code == UNTOLD:
+        return JobFailed(
+            f"the job {job} is done, and its answer couldn't be written to {tempfile.gettempdir()}: the disk is full, "
+            "or the answer is larger than a file may be here (ulimit -f). Free some space, or name another folder in "
+            "TMPDIR.",
+            told=True,
+        )
+    return JobFailed(f"the worker of the job {job} ended with exit code {exit_code} and no answer", log_tail=tail)
 
 
 def _signal_name(number: int) -> str:

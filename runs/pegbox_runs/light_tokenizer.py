@@ -48,7 +48,7 @@ class LightTokenizer:
         self.special_texts = any_of(added.values())
         end = named.get("eos_token")
         self.end: int | None = None if end is None else self._tokenizer.token_to_id(end)
-        self.ends = _ends_of_model(folder) | (frozenset() if self.end is None else {self.end})
+        self.ends = ends_of_model(folder) | (frozenset() if self.end is None else {self.end})
 
     def encode(self, texts: Sequence[str], *, templated: bool) -> list[Encoded]:
         """Give (token ids, the characters each stands for) of each text; a template writes its own special tokens."""
@@ -65,7 +65,7 @@ def template_file(model: Model) -> Path | None:
     return None if model.chat_template is None else user_path(model.chat_template)
 
 
-def _ends_of_model(folder: Path) -> frozenset[int]:
+def ends_of_model(folder: Path) -> frozenset[int]:
     """Read which tokens end an answer; where there is no generation_config.json, transformers takes config.json's."""
     table = _read(folder / "generation_config.json") or _read(folder / "config.json")
     ends = table.get("eos_token_id")

@@ -86,6 +86,11 @@ class RunFolder:
         return self.path / "adapter"
 
     @property
+    def exports(self) -> Path:
+        """What was made of the result for other tools, a folder each."""
+        return self.path / "exports"
+
+    @property
     def summary(self) -> Path:
         """How the run ended, in one record; written by the supervisor."""
         return self.path / "summary.json"

@@ -22,6 +22,7 @@ _HUB_TOKEN = re.compile(rb"\bhf_[A-Za-z0-9]{20,}")
 """Hugging Face's user access tokens have 34 characters behind `hf_`."""
 _GOES_ON = rb"(?![\w.-])"
 """A home is one only where its name ends: that of `ann` isn't the beginning of that of `anna`."""
+_SOMETHING_IN_IT = rb"(?=/[\w.~-])"
 _BLOCK_BYTES = 256 * 1024
 _ASIDE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
@@ -33,8 +34,9 @@ class Redactor:
         self._tokens = tuple(sorted({form for secret in _secrets(environment) for form in _forms(secret)}, key=len))
         roots = {home.rstrip("/") for home in homes}
         self._homes = tuple(sorted((form for root in roots if len(root) > 1 for form in _forms(root)), key=len))
-        longest_first = [re.escape(home) for home in reversed(self._homes)]
-        self._home = re.compile(rb"(?:" + rb"|".join(longest_first) + rb")" + _GOES_ON)
+        any_home = rb"(?:" + rb"|".join(re.escape(home) for home in reversed(self._homes)) + rb")"  # the longest first
+        self._home = re.compile(any_home + _GOES_ON)
+        self._below = re.compile(any_home + _SOMETHING_IN_IT)
 
     def clean(self, text: bytes) -> bytes:
         """Give the text with `[hidden]` in place of each secret, and `~` in place of the home."""
@@ -51,6 +53,11 @@ class Redactor:
         if b"hf_" in text:
             text = _HUB_TOKEN.sub(HIDDEN, text)
         return text
+
+    def without_paths_below(self, text: bytes) -> bytes:
+        """Give the text with `~` in place of the home where a path goes on below it. The home alone stays: a model's
+        vocabulary has `/root` as a word."""
+        return self._below.sub(b"~", text) if any(home in text for home in self._homes) else text
 
     def clean_values(self, value: Any) -> Any:
         """Clean each string of a JSON value; the keys of its objects, and numbers, stay as they are."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -19,8 +20,15 @@ from pegbox_runs.changes import current_recipe
 from pegbox_runs.environment import Environment, read_environment
 from pegbox_runs.models import CATALOGUE, FoundModel, find_model, named_model
 from pegbox_runs.run_folder import RunFolder, find
+from pegbox_runs.viewing import state_of
 
 PEFT_CONFIG = "adapter_config.json"
+CARRIED = frozenset({"queued", "running", "paused", "restarting"})
+"""What a run is that somebody carries, and that will save its adapter."""
+OF_THE_FILE = frozenset(
+    {"auto_mapping", "base_model_name_or_path", "inference_mode", "peft_version", "revision"},
+)
+"""Keys of it that say where the base lies, or which library wrote it, and nothing of what the adapter computes."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +61,38 @@ class TunedRun:
         return (self.adapter / PEFT_CONFIG).is_file()
 
     def adapter_sha256(self) -> str:
-        """Hash all weights of the adapter, by name and content. Raises: OSError."""
-        digest = hashlib.sha256()
-        for path in sorted(self.adapter.rglob("*.safetensors")):
-            digest.update(str(path.relative_to(self.adapter)).encode())
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        return digest.hexdigest()
+        """Hash what the adapter computes, see `adapter_sha256_in`. Raises: OSError."""
+        return adapter_sha256_in(self.adapter)
+
+
+def adapter_sha256_in(adapter: Path) -> str:
+    """Hash all weights of an adapter's folder, by name and content, and what PEFT's config makes of them.
+
+    Raises: OSError.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(adapter.rglob("*.safetensors")):
+        digest.update(str(path.relative_to(adapter)).encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    config = adapter / PEFT_CONFIG
+    digest.update(own_config(config.read_bytes()) if config.is_file() else b"")
+    return digest.hexdigest()
+
+
+def own_config(config: bytes) -> bytes:
+    """Give the part of PEFT's config that decides what an adapter computes; one that can't be read is given as it is.
+
+    The same weights with another `lora_alpha` are another model.
+    """
+    try:
+        told = json.loads(config)
+    except (ValueError, RecursionError):
+        return config
+    if not isinstance(told, dict):
+        return config
+    own = {key: value for key, value in told.items() if key not in OF_THE_FILE}
+    return json.dumps(own, sort_keys=True).encode()
 
 
 def tuned_run(run: str, *, base: str | None = None) -> TunedRun:
@@ -72,10 +105,7 @@ def tuned_run(run: str, *, base: str | None = None) -> TunedRun:
     """
     folder = run_named(run)
     if not folder.adapter.is_dir() or not any(folder.adapter.rglob("*.safetensors")):
-        raise Refusal(
-            f"{folder.id}: has no adapter: it hasn't ended, or failed before it could save one. `pegbox watch "
-            f"{folder.id}` shows which; `pegbox resume {folder.id}` goes on from its last good checkpoint."
-        )
+        _refuse_without_adapter(folder)
     recipe = current_recipe(folder)
     if base is not None:
         there = msgspec.structs.replace(recipe.model, name=named_model(base).name, revision=None)
@@ -88,6 +118,20 @@ def tuned_run(run: str, *, base: str | None = None) -> TunedRun:
     model = _found(recipe, moved=base is not None)
     _refuse_other_base(folder, recipe, environment, model, moved=base is not None)
     return TunedRun(folder, recipe, environment, card, model, None if base is None else recipe.model.name)
+
+
+def _refuse_without_adapter(folder: RunFolder) -> NoReturn:
+    """Say why there is none yet, or none at all. Raises: Refusal."""
+    status = state_of(folder).status
+    if status in CARRIED:
+        raise Refusal(
+            f"{folder.id}: has no adapter yet: it is {status}, and saves one at its end. `pegbox watch {folder.id}` "
+            f"shows how far it is; `pegbox stop {folder.id}` ends it with what it has learned by then."
+        )
+    raise Refusal(
+        f"{folder.id}: has no adapter: it hasn't begun, or ended before it could save one. `pegbox watch {folder.id}` "
+        f"shows which; `pegbox resume {folder.id}` goes on from its last good checkpoint."
+    )
 
 
 def run_named(run: str) -> RunFolder:

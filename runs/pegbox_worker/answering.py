@@ -14,7 +14,7 @@ import torch
 
 from pegbox_worker.memory import free_unused
 from pegbox_worker.out_of_memory import OutOfMemoryAt, is_out_of_memory
-from pegbox_worker.questions import resting
+from pegbox_worker.questions import greedily, resting
 
 
 def answers(
@@ -84,17 +84,7 @@ def _given(
         output = model.generate(
             input_ids=ids,
             attention_mask=seen,
-            max_new_tokens=tokens,
-            do_sample=False,
-            num_beams=1,
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            repetition_penalty=1.0,
-            no_repeat_ngram_size=0,
-            use_cache=True,
-            pad_token_id=padding,
-            eos_token_id=sorted(ends),
+            **greedily(tokens=tokens, padding=padding, ends=ends),
         )
     except Exception as error:
         if not is_out_of_memory(error):

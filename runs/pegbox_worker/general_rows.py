@@ -13,6 +13,11 @@ from pegbox_worker.prepared import prepare
 from pegbox_worker.token_rows import TokenRows
 
 
+def no_general_rows(length: int) -> str:
+    """Say that there are none to judge by within `length` tokens, so that the measure doesn't drop out silently."""
+    return f"no general row has a token to learn within training.length = {length}: forgetting isn't measured."
+
+
 def general_rows(recipe: Recipe, tokenizer: Any, ends: Set[int]) -> TokenRows | None:
     """Tokenize the general rows by the run's own template; None: there are none, or nothing of them is learned.
 

@@ -21,12 +21,12 @@ from pegbox_runs.judging.judged import JUDGED, Judged, Judgement, RowLosses, wri
 from pegbox_runs.judging.text_metrics import MEASURES
 from pegbox_runs.models import find_model
 from pegbox_worker.assembly import Base, loss_on_labels
-from pegbox_worker.general_rows import general_rows
+from pegbox_worker.general_rows import general_rows, no_general_rows
 from pegbox_worker.hands import Hands
 from pegbox_worker.labelled_loss import LabelledLoss
 from pegbox_worker.out_of_memory import OutOfMemoryAt, is_out_of_memory
 from pegbox_worker.prepared import PreparedRows
-from pegbox_worker.questions import Asker
+from pegbox_worker.questions import Asker, no_questions
 from pegbox_worker.row_losses import Interrupted, ScoreRows, fused_head_lent, in_use, losses_of_rows, score_as
 from pegbox_worker.token_rows import TokenRows
 
@@ -181,14 +181,9 @@ class Judge:
     def _tell_what_is_missing(self) -> None:
         judging, length = self._recipe.judging, self._recipe.training.length
         if judging.metrics and not self._asker.questions:
-            text = (
-                "no held-out row has a question that leaves room for an answer of evaluation.sample_tokens within "
-                "training.length, so there are no answers to measure."
-            )
-            self._tell(Notice(text=text, about="no-questions"))
+            self._tell(Notice(text=no_questions("held-out row"), about="no-questions"))
         if judging.general is not None and self._general is None:
-            text = f"no general row has a token to learn within training.length = {length}: forgetting isn't measured."
-            self._tell(Notice(text=text, about="no-general-rows"))
+            self._tell(Notice(text=no_general_rows(length), about="no-general-rows"))
 
     def _key(self, *, whole: bool) -> str:
         """Name all that the base's judgement hangs on; unless `whole`, that of the held-out rows' losses alone."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -11,6 +13,7 @@ from pegbox_methods.recipe import Precision
 from pegbox_methods.refusal import Refusal
 
 BF16_CAPABILITY = (8, 0)
+SIXTEEN_BITS = (torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,11 @@ class NumberFormat:
 def this_device() -> torch.device:
     """Give the device a single process trains on."""
     return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def computing_in(compute: torch.dtype, device: torch.device) -> AbstractContextManager[Any]:
+    """Compute as a training does, under autocast in 16 bits; it holds for the present thread alone."""
+    return torch.autocast(device.type, dtype=compute) if compute in SIXTEEN_BITS else nullcontext()
 
 
 def decide(wanted: Precision, device: torch.device) -> NumberFormat:

@@ -35,7 +35,7 @@ class Asker:
     ) -> None:
         self.tokens = tokens
         self._tokenizer = tokenizer
-        self._ends = sorted({tokenizer.eos_token_id, *ends})
+        self._ends = {tokenizer.eos_token_id, *ends}
         self.questions: list[Question] = []
         for example in examples:
             if len(self.questions) == count:
@@ -56,16 +56,64 @@ class Asker:
             output = model.generate(
                 input_ids=prompt,
                 attention_mask=torch.ones_like(prompt),
-                max_new_tokens=self.tokens,
-                do_sample=False,
-                temperature=None,
-                top_p=None,
-                top_k=None,
-                use_cache=True,
-                pad_token_id=self._tokenizer.pad_token_id,
-                eos_token_id=self._ends,
+                **greedily(tokens=self.tokens, padding=self._tokenizer.pad_token_id, ends=self._ends),
             )
         return str(self._tokenizer.decode(output[0, len(question.ids) :], skip_special_tokens=True)).strip()
+
+
+def greedily(*, tokens: int, padding: int, ends: Set[int]) -> dict[str, Any]:
+    """Give what `generate` is told so that it takes the likeliest token each time, whatever the model's
+    generation_config says: everyone who lets a model answer tells it this, or the answers aren't the same.
+
+    Who samples replaces do_sample, temperature, top_p and top_k. `tokens`, `padding`, `ends`: as `answers` has them.
+    """
+    return {
+        **_LEFT_ASIDE,
+        "max_new_tokens": tokens,
+        "do_sample": False,
+        "num_beams": 1,
+        "use_cache": True,
+        "pad_token_id": padding,
+        "eos_token_id": sorted(ends),
+    }
+
+
+_LEFT_ASIDE: dict[str, Any] = {
+    # Each value is the one that switches the setting off: None itself, where that doesn't mean "as the model's
+    # generation_config has it".
+    "temperature": None,
+    "top_p": None,
+    "top_k": None,
+    "min_p": None,
+    "typical_p": None,
+    "epsilon_cutoff": None,
+    "eta_cutoff": None,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "encoder_repetition_penalty": 1.0,
+    "encoder_no_repeat_ngram_size": 0,
+    "min_length": 0,
+    "min_new_tokens": None,
+    "bad_words_ids": None,
+    "sequence_bias": None,
+    "suppress_tokens": None,
+    "begin_suppress_tokens": None,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+    "exponential_decay_length_penalty": None,
+    "guidance_scale": None,
+    "watermarking_config": None,
+    "stop_strings": None,
+    "num_return_sequences": 1,
+}
+
+
+def no_questions(row: str) -> str:
+    """Say that there's nothing to answer, so that measures of answers don't drop out silently. `row`: which kind."""
+    return (
+        f"no {row} has a question that leaves room for an answer of evaluation.sample_tokens within training.length, "
+        "so there are no answers to measure."
+    )
 
 
 @contextmanager

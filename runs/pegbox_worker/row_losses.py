@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -18,13 +18,13 @@ from pegbox_worker.failure import Diverged
 from pegbox_worker.first_look import micro_batches
 from pegbox_worker.labelled_loss import LabelledLoss
 from pegbox_worker.out_of_memory import OutOfMemoryAt, is_out_of_memory
+from pegbox_worker.precision import computing_in
 from pegbox_worker.questions import resting
 from pegbox_worker.random_state import chance_put_aside
 from pegbox_worker.row_order import LongestFirst
 from pegbox_worker.token_rows import TokenRows
 from pegbox_worker.trainer import lengths_of
 
-SIXTEEN_BITS = (torch.bfloat16, torch.float16)
 ScoreRows = Callable[[dict[str, Tensor]], Tensor]
 """A padded micro-batch -> the sum of each row's cross-entropies, in nats: (rows,) in float64, on the CPU."""
 
@@ -36,8 +36,7 @@ class Interrupted(Exception):
 @contextmanager
 def in_use(model: nn.Module, compute: torch.dtype, device: torch.device) -> Iterator[None]:
     """Look at a model as an evaluation does, in its number format, and leave modes and chance as they were."""
-    autocast = torch.autocast(device.type, dtype=compute) if compute in SIXTEEN_BITS else nullcontext()
-    with chance_put_aside(), resting(model), torch.no_grad(), autocast:
+    with chance_put_aside(), resting(model), torch.no_grad(), computing_in(compute, device):
         yield
 
 

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from peft import PeftModel
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from pegbox_methods.abilities import packs_base
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import TorchHalf, load_torch_half
-from pegbox_runs.tuned import TunedRun
+from pegbox_runs.printable import one_line
+from pegbox_runs.tuned import PEFT_CONFIG, TunedRun
 from pegbox_worker.assembly import quiet
 from pegbox_worker.base_model import admit_bitsandbytes, fetch, load_model, load_packed_model, load_tokenizer
+from pegbox_worker.out_of_memory import device_ran_out, machine_ran_out
 from pegbox_worker.precision import NumberFormat, decide
+
+STATE_DICT = "in loading state_dict for"
+"""Of torch's message where weights don't fit a model."""
+MOST_SAID = 200
+"""Characters of what a library says."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +104,42 @@ def put_on(run: TunedRun, base: nn.Module, tokenizer: Any, device: torch.device)
     half = load_torch_half(run.card)
     try:
         model = half.load(base, run.adapter)
+    except SafetensorError as error:
+        raise Refusal(f"{_broken_in(run.adapter)}: is damaged. {_put_back(run)}") from error
+    except json.JSONDecodeError as error:
+        raise Refusal(f"{run.adapter / PEFT_CONFIG}: is damaged: it isn't JSON any more. {_put_back(run)}") from error
     except (RuntimeError, KeyError, ValueError) as error:
-        first = str(error).strip().splitlines()[:1]
+        if device_ran_out(error) or machine_ran_out(error):
+            raise
         raise Refusal(
-            f"{run.adapter}: doesn't fit its base model ({' '.join(first)[:200]}): it is of another base, or damaged."
+            f"{run.adapter}: doesn't fit its base model ({_misfit(error)}): it is of another base, or damaged. "
+            f"{_put_back(run)}"
         ) from error
     return TunedModel(model.to(device).eval().requires_grad_(False), tokenizer, half, device)
+
+
+def _broken_in(adapter: Path) -> Path:
+    """Find the file of an adapter that can't be read; the folder, where each can."""
+    for file in sorted(adapter.rglob("*.safetensors")):
+        try:
+            with safe_open(file, framework="pt") as weights:
+                weights.keys()
+        except (SafetensorError, OSError):
+            return file
+    return adapter
+
+
+def _put_back(run: TunedRun) -> str:
+    return f"Put back the adapter that {run.id} made, from a copy or a capsule of it, or train it again."
+
+
+def _misfit(error: Exception) -> str:
+    """Say in a few words what an adapter and a model have different; torch's own list runs over pages."""
+    said = str(error)
+    if STATE_DICT not in said:
+        return one_line(said, MOST_SAID)
+    shape = re.search(r"size mismatch for ([^\s:]+)", said)
+    return f"{one_line(shape[1], MOST_SAID)} has another shape there" if shape else "its weights have other names there"
 
 
 def format_of(run: TunedRun, device: torch.device) -> NumberFormat:

@@ -69,3 +69,16 @@ def test_a_rounded_merge_is_not_called_the_same_model_but_what_it_is() -> None:
 
 def test_what_came_from_outside_does_not_act_on_the_terminal() -> None:
     assert "\x1b" not in shown(structs.replace(MADE, base="evil\x1b[2J", remarks=("\x1b]0;x\x07",)))
+
+
+def test_of_several_proofs_the_verdict_tells_the_one_of_the_files_that_are_there() -> None:
+    first = structs.replace(PROOF, rounding_kl=1e-4, same_answers=32)
+    last = structs.replace(PROOF, of="gguf q8_0", against="merged", same_answers=30, weights_apart=0.0)
+    made = structs.replace(MADE, target="gguf", number_format="q8_0", proofs=(first, last))
+    text = " ".join(shown(made).split())
+    assert "the merged model, rounded to q8_0 and no more; that changes 2 of 32 greedy answers" in text
+    assert "the same to the last bit, against the merged model's, rounded" in text
+    by_others = structs.replace(made, proofs=(first, structs.replace(last, weights_apart=None)))
+    assert "rounded to q8_0; that changes 2 of 32 greedy answers" in " ".join(shown(by_others).split())
+    strange = structs.replace(made, proofs=(structs.replace(last, weights_apart=1e30),))
+    assert "apart where none may be" in shown(strange)

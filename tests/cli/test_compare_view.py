@@ -156,7 +156,7 @@ def test_on_a_terminal_the_screen_opens_and_leaves_its_last_words(
         return watched_now(folder)
 
     monkeypatch.setattr(app, "watch_comparison", screen)
-    monkeypatch.setattr(comparison_watch, "is_terminal", lambda: True)
+    monkeypatch.setattr(comparison_watch, "can_draw", lambda: True)
     assert main(["watch", ID]) == 0
     assert opened == [over]
     assert "Take lora." in capsys.readouterr().out.splitlines()

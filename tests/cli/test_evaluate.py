@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -71,6 +72,7 @@ def test_a_run_that_is_unknown_is_refused(home: Path, capsys: pytest.CaptureFixt
         (["--answer-batch", "0"], "1 or more"),
         (["--metrics", "rouge"], 'did you mean "rouge-l"'),
         (["--metrics", ","], "or none"),
+        (["--metrics", "none,rouge-l"], "none stands alone"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_looked_at(
@@ -112,7 +114,8 @@ def test_a_tuned_model_that_is_shown_to_be_worse_answers_no(
 
     for worse in (True, False):
         found = with_rows(record("now"), worse=worse)
-        monkeypatch.setattr(command, "tuned_run", lambda _: type("Run", (), {"folder": type("F", (), {"path": home})}))
+        run = SimpleNamespace(folder=SimpleNamespace(path=home), moved_base=None)
+        monkeypatch.setattr(command, "tuned_run", lambda _, run=run, **__: run)
         monkeypatch.setattr(command, "refuse_extras", lambda *_: None)
         monkeypatch.setattr(command, "run_extras", lambda *_: ())
         monkeypatch.setattr(command, "evaluate", lambda *_, found=found: (found, home / "e.json"))

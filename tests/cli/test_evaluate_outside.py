@@ -167,6 +167,10 @@ def test_anything_but_a_yes_sends_nothing_and_evaluates_nothing(trained: Path, a
     assert not stub.bodies
 
 
+SLOW = pytest.mark.slow
+"""The harness looks through its thousands of tasks."""
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -176,6 +180,7 @@ def test_anything_but_a_yes_sends_nothing_and_evaluates_nothing(trained: Path, a
         (("--lm-eval", ","), "name one task"),
         (("--lm-eval", "a", "--lm-eval-tasks", "/no/such/folder"), "no such folder"),
         (("--lm-eval", "a", "--lm-eval-limit", "0"), "give 1 or more"),
+        pytest.param(("--lm-eval", "no-such-task"), 'no task, group or tag called "no-such-task"', marks=SLOW),
         (("--yes",), "--yes goes with --judge URL"),
         (("--judge", "http://localhost:1/v1"), "--judge needs --judge-model NAME"),
         (("--judge", "http://10.1.2.3/v1", "--judge-model", "m", "--yes"), "--judge-insecure"),

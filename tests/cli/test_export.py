@@ -70,6 +70,9 @@ def test_a_dry_run_says_what_it_takes_and_makes_nothing(tuned: tuple[RunFolder, 
     shown = pegbox("export", "last", "--to", "lora", "--dry-run", home=home)
     assert "Nothing was made." in shown.stdout
     assert "disk: about" in shown.stdout
+    cannot = pegbox("export", "last", "--to", "vllm", "--via", "adapter", "--dry-run", home=home)
+    assert cannot.returncode == 2, "a dry run finds what the export itself would be refused for"
+    assert "magnitudes" in cannot.stdout
 
 
 @pytest.mark.parametrize(
@@ -80,6 +83,7 @@ def test_a_dry_run_says_what_it_takes_and_makes_nothing(tuned: tuple[RunFolder, 
         (("--to", "lora", "--rank", "many"), "is no rank"),
         (("--to", "lora", "--rank", "0"), "--rank 0"),
         (("--to", "vllm", "--via", "adapter"), "magnitudes"),
+        (("--to", "gguf", "--dtype", "float32", "--dry-run"), "--dtype belongs to --to merged"),
         (("--to", "adapter", "--base", "./nowhere"), "no such model folder"),
     ],
 )

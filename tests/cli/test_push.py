@@ -44,7 +44,7 @@ def told(done: Done) -> dict[str, Any]:
 
 def test_all_arrives_in_one_private_commit_and_only_that(run: RunFolder, home: Path) -> None:
     with pretended_hub() as hub:
-        done = push(home, hub, "--yes", "--json", "--base", "acme/base-1b")
+        done = push(home, hub, "--yes", "--json", "--base-id", "acme/base-1b")
     assert done.returncode == 0, done.stderr
     assert hub.created == {"name": "model", "organization": "me", "type": "model", "visibility": "private"}
     assert set(hub.received) == {"README.md", "adapter_config.json", "adapter_model.safetensors"}
@@ -52,7 +52,7 @@ def test_all_arrives_in_one_private_commit_and_only_that(run: RunFolder, home: P
     assert b"base_model: acme/base-1b" in hub.received["README.md"]
     assert hub.tokens == {f"Bearer {TOKEN}"}
     answer = told(done)
-    assert (answer["sent"], answer["visibility"], answer["rows"]) == (True, "private", 0)
+    assert (answer["sent"], answer["visibility"]) == (True, "private")
     assert answer["card"].encode() == hub.received["README.md"]
     assert answer["commit"].endswith(f"/commit/{COMMIT}")
     assert {one["path"]: one["bytes"] for one in answer["files"]} == {
@@ -66,7 +66,6 @@ def test_all_is_shown_before_anything_is_sent_and_nobody_there_means_no(run: Run
     assert done.returncode == 2
     for part in ("library_name: peft", "adapter_model.safetensors", "private; it will be made", "as          me"):
         assert part in done.stdout
-    assert "rows in it  none" in done.stdout
     assert "send it with --yes" in done.stderr
     assert not [asked for asked in hub.asked if asked[0] != "GET"]
 
@@ -169,7 +168,7 @@ def test_what_lies_there_is_replaced_only_on_a_word_and_only_as_it_was_seen(run:
     with pretended_hub(private=True, files=[".gitattributes", "README.md", "adapter_config.json", "mine.txt"]) as hub:
         refused = push(home, hub, "--yes")
         assert refused.returncode == 2
-        assert "REPLACES 1 there: adapter_config.json" in refused.stdout
+        assert "REPLACES 2 there: README.md, adapter_config.json" in refused.stdout
         assert hub.commit is None
         assert push(home, hub, "--yes", "--replace").returncode == 0
     assert hub.commit is not None

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from pegbox_methods.events import Progress
+from pegbox_methods.events import Answered, Progress
 from pegbox_methods.refusal import Refusal
 
 
@@ -48,6 +48,16 @@ def echo(_request: bytes, contact: Any) -> None:
         if word == "end":
             raise Refusal("the end was asked for.")
         contact.tell(Progress(doing=str(os.getpid()) if word == "pid" else word))
+
+
+def opened(_request: bytes, contact: Any) -> None:
+    contact.tell(Answered(job="open", answer=msgspec.Raw(b"1")))
+    contact.heard.get()
+    crash(b"", contact)
+
+
+def much(_request: bytes, _contact: object) -> str:
+    return "x" * 10_000
 
 
 def leave(_request: bytes, _contact: object) -> None:

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from pegbox_hardware.disk import Disk
 from pegbox_methods.recipe import Method, Model, Recipe, Rows
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.artefacts.artefact import Target
 from pegbox_runs.environment import describe
-from pegbox_runs.exporting import gguf, ollama
+from pegbox_runs.exporting import gguf, gguf_room, ollama
 from pegbox_runs.exporting.gguf_architectures import cannot_write, remarks_on, rope_of
 from pegbox_runs.exporting.gguf_quants import QUANTS, file_bytes, quant_named
-from pegbox_runs.exporting.targets import ExportOptions
+from pegbox_runs.exporting.targets import ExportOptions, refuse_strange
 from pegbox_runs.models import find_model
 from pegbox_runs.run_folder import create
 from pegbox_runs.tuned import TunedRun, tuned_run
@@ -145,16 +147,71 @@ def test_the_room_that_is_asked_for_is_near_what_is_taken() -> None:
     assert file_bytes(1000, 100, "f16") == 2000
 
 
-def test_a_full_disk_is_told_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise Refusal("needs about 1 GiB of disk")
+def free_bytes(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    def read(what: str, path: Path) -> Disk:
+        return Disk(what=what, path=str(path), total=2**40, free=free, writable=True)
 
+    monkeypatch.setattr(gguf_room, "read_disk", read)
+
+
+def test_a_full_disk_is_told_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_of()
-    monkeypatch.setattr(gguf, "refuse_too_little_room", refuse)
-    with pytest.raises(Refusal, match="of disk"):
-        gguf.export(run, tmp_path / "out", ExportOptions(), lambda _: None)
+    free_bytes(monkeypatch, 2**20)
+    for target, helps in ((gguf, "Free some."), (ollama, "wherever --output is: free some there|Free some.")):
+        with pytest.raises(Refusal, match=f"of disk.*for the merged model.*(?:{helps})"):
+            target.export(run, tmp_path / "out", ExportOptions(), lambda _: None)
     assert not (tmp_path / "out").exists()
-    assert not (run.folder.path / "exports").exists()
+    assert not (run.folder.exports / "merged").exists()
+
+
+@pytest.mark.parametrize(
+    ("free", "merged", "one_disk", "movable", "said"),
+    [
+        (3, 2, True, True, r"out: needs about .* of it for the merged model .* on another disk with --output"),
+        (1, 2, True, True, r"for the merged model .* are free\. Free some\.$"),
+        (3, 2, True, False, r"The GGUF file goes into the run's own folder, wherever --output is"),
+        (1, 2, False, True, r"exports/merged: needs .* for the merged model, and .* It goes into the run's own folder"),
+        (1, 0, True, True, r"out: needs about 2\.1 GiB of disk, and 1\.0 GiB are free\. Free some, or name a place"),
+    ],
+)
+def test_where_a_disk_is_full_it_says_what_helps_the_part_that_has_no_room(
+    free: int, merged: int, one_disk: bool, movable: bool, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gguf_room, "share_a_disk", lambda *_: one_disk)
+    free_bytes(monkeypatch, free * 2**30)
+    with pytest.raises(Refusal, match=said):
+        gguf_room.refuse_no_room(run_of(), tmp_path / "out", 2 * 2**30, merged * 2**30, movable=movable)
+    gguf_room.refuse_no_room(run_of(), tmp_path / "out", 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "said"),
+    [
+        ("gguf", {"dtype": "float32"}, "--dtype belongs to --to merged; gguf has no use for it"),
+        ("merged", {"quant": "q8_0"}, "--quant belongs to --to gguf and --to ollama"),
+        ("lora", {"llama_cpp": "/cpp"}, "--llama-cpp belongs to"),
+        ("adapter", {"rank": 8}, "--rank belongs to --to lora and --to vllm"),
+        ("mlx", {"via": "merged"}, "--via belongs to --to vllm"),
+        ("trl-script", {"name": "mine"}, "--name belongs to"),
+        ("vllm", {"rank": 8}, "add --via lora"),
+    ],
+)
+def test_an_option_that_is_not_the_targets_is_refused(target: Target, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(Refusal, match=said):
+        refuse_strange(target, ExportOptions(**options))
+
+
+@pytest.mark.parametrize(
+    ("target", "options"),
+    [
+        ("gguf", {"quant": "q8_0", "name": "mine", "llama_cpp": "/cpp"}),
+        ("merged", {"dtype": "float32"}),
+        ("vllm", {"via": "lora", "rank": 8}),
+        ("adapter", {"prove": False}),
+    ],
+)
+def test_an_option_of_the_target_is_taken(target: Target, options: dict[str, Any]) -> None:
+    refuse_strange(target, ExportOptions(**options))
 
 
 def test_what_is_found_beforehand_loads_no_torch() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import msgspec
 import psutil
 import pytest
 
+from pegbox_methods.events import Answered
 from pegbox_runs import jobs
 from pegbox_runs.jobs import JobFailed, OpenJob, ask_worker
 from tests.commands import wait_until
@@ -23,7 +25,7 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 from pegbox_worker.jobs import JOBS
 JOBS.update({{name: f"tests.runs.misbehaving_jobs:{{name}}" for name in ("double", "crash", "hang", "refuse",
-    "stumble", "leave", "shown", "echo")}}, gone="tests.runs.no_such_module:run")
+    "stumble", "leave", "shown", "echo", "opened", "much")}}, gone="tests.runs.no_such_module:run")
 from pegbox_worker.jobs.__main__ import main
 sys.exit(main())
 """
@@ -73,6 +75,17 @@ def test_a_job_that_fails_is_one_sentence(job: str, sentence: str, worker: Path)
     assert failed.value.sentence == sentence
     assert failed.value.told == (job not in {"crash", "leave"})
     assert list(worker.iterdir()) == []
+
+
+def test_an_answer_for_which_there_is_no_room_is_told_as_that() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(JobFailed, match=r"answer couldn't be written to .*ulimit -f") as failed:
+            ask_worker("much", {}, str, timeout_seconds=LONG)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert failed.value.told
 
 
 def test_what_a_crashing_worker_printed_goes_with_the_failure() -> None:
@@ -155,6 +168,29 @@ def test_an_open_job_whose_worker_is_killed_says_that(worker: Path) -> None:
     wait_until(lambda: job.wait(0.05))
     assert job.failure().sentence == "the worker of the job echo was ended by SIGKILL"
     job.close()
+
+
+def test_an_open_job_that_is_killed_behind_something_it_answered_says_that_and_what_it_printed(worker: Path) -> None:
+    job = OpenJob("opened", None)
+    heard: list[object] = []
+    wait_until(lambda: bool(heard.extend(job.heard()) or heard))
+    assert isinstance(heard[0], Answered)
+    job.say("crash")
+    wait_until(lambda: job.wait(0.05))
+    failed = job.failure()
+    job.close()
+    assert failed.sentence == "the worker of the job opened was ended by SIGABRT"
+    assert "the last words" in failed.last_words
+
+
+def test_a_failure_is_explained_by_the_log_only_where_the_worker_did_not_say_why() -> None:
+    crashed = JobFailed("it was ended by SIGSEGV", log_tail="Fatal error\nat 0x0")
+    assert (crashed.last_words, crashed.explained) == (
+        "Fatal error\nat 0x0",
+        "it was ended by SIGSEGV\nFatal error\nat 0x0",
+    )
+    told = JobFailed("the disk is full", log_tail="Traceback", told=True)
+    assert (told.last_words, told.explained) == ("", "the disk is full")
 
 
 def _lives(pid: int) -> bool:

@@ -21,6 +21,7 @@ from pegbox_runs.run_report.html import run_html
 from pegbox_runs.run_report.markdown import run_markdown
 from pegbox_runs.run_report.report import report_of
 from pegbox_runs.run_report.writing import write_run_report
+from pegbox_runs.tuned import adapter_sha256_in
 from tests.report_pages import BROWSER, Page, check_safe, opened
 from tests.runs.arena.made_up_results import HOSTILE
 from tests.runs.told_runs import (
@@ -70,7 +71,7 @@ def whole(tmp_path: Path) -> RunFolder:
     """Give a finished run with all that a report can tell."""
     folder = told_run(base_at(tmp_path), note="our first")
     write_record(folder.forecast, forecast())
-    keep(evaluated(folder, "s"), folder)
+    keep(evaluated(folder, adapter_sha256_in(folder.adapter)), folder)
     artefact_in(folder, "merged", passed=True)
     artefact_in(folder, "gguf-q8_0", passed=False)
     return folder
@@ -117,7 +118,7 @@ def test_the_page_is_whole_and_refers_to_nothing_outside(whole: RunFolder) -> No
 
 def test_text_from_outside_is_shown_and_never_acts(tmp_path: Path) -> None:
     folder = told_run(base_at(tmp_path), whole_story(said=WILD), note=WILD.replace("\x00", "")[:400])
-    keep(evaluated(folder, "s", said=WILD), folder)
+    keep(evaluated(folder, adapter_sha256_in(folder.adapter), said=WILD), folder)
     hostile = forecast()
     assert hostile.memory is not None
     memory = msgspec.structs.replace(hostile.memory, items={WILD: GIB}, notes=("</p><script>",))
@@ -245,3 +246,10 @@ def test_a_real_browser_opens_the_page_without_a_network_and_complains_of_nothin
     check_safe(Page(shown))
     assert "What was made of it" in shown
     assert "CONSOLE" not in said, said
+
+
+def test_the_report_s_recipe_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    for text in written(told_run(base_at(tmp_path), note="ours")):
+        assert str(tmp_path) not in text
+        assert "/data/acme" not in text
+        assert "customers.jsonl" in text

@@ -19,7 +19,6 @@ from pegbox_runs.evaluating.keeping import keep
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.sharing.base import Base
 from pegbox_runs.sharing.card_sections import shareable
-from pegbox_runs.sharing.hub import sentence_of
 from pegbox_runs.sharing.pushing import Push, prepare, refuse_unfit
 from pegbox_runs.tuned import tuned_run
 from tests.runs.arena.made_up_results import HOSTILE
@@ -32,7 +31,7 @@ WILD = HOSTILE.replace("\ud800", "").replace("\x00", "")
 
 def pushed(what: str = "adapter", **options: object) -> Push:
     """Put the newest run's push together."""
-    asked = {"what": what, "base": "acme/base-1b", "branch": None, "public": False, **options}
+    asked = {"what": what, "base_id": "acme/base-1b", "branch": None, "public": False, **options}
     return prepare("last", "me/model", **asked)  # type: ignore[arg-type]
 
 
@@ -92,6 +91,7 @@ def test_the_card_s_metadata_names_base_licence_library_relation_and_figures(tmp
     metrics = told["model-index"][0]["results"][0]["metrics"]
     assert [(one["type"], one["value"]) for one in metrics] == [("loss", 2.25), ("exact_match", 0.2)]
     assert metrics[0]["args"] == {
+        "rows": 40,
         "base": 3.0,
         "difference": -0.75,
         "difference_low_95": -0.9,
@@ -119,7 +119,7 @@ def test_an_evaluation_of_other_weights_has_no_say_and_the_run_s_own_looks_are_t
     assert push.results.evaluated is None
     assert "better on these rows" not in push.card
     assert "They have no ranges, so chance isn't ruled out" in push.card
-    assert "newest evaluation is of other weights" in push.card
+    assert "There are only evaluations of other weights" in push.card
     assert "The base's licence isn't known here" in push.card
     assert any("licence" in remark for remark in push.remarks)
 
@@ -148,7 +148,7 @@ def test_a_base_s_card_that_says_nothing_usable_leaves_the_licence_unknown(readm
 
 def test_the_licence_of_a_catalogue_model_is_known_without_its_card(tmp_path: Path) -> None:
     told_run(base_at(tmp_path))
-    card = pushed(base="HuggingFaceTB/SmolLM2-135M-Instruct").card
+    card = pushed(base_id="HuggingFaceTB/SmolLM2-135M-Instruct").card
     assert "license: apache-2.0" in card
     assert "as Pegbox' catalogue says" in card
 
@@ -161,7 +161,7 @@ def test_texts_from_outside_are_neither_markup_nor_metadata_of_the_card(tmp_path
     keep(msgspec.structs.replace(told, verdict=WILD), folder)
     merged_of(folder, remarks=(WILD,), unproven=WILD)
     for what in ("adapter", "merged"):
-        push = pushed(what, base=None)
+        push = pushed(what, base_id=None)
         assert set(metadata(push)) <= {"library_name", "pipeline_tag", "tags", "model-index"}
         plain = re.sub(r"(?ms)^(`{3,})\w*\n.*?^\1$", "", push.card)
         assert not re.search(r"(?<!\\)<(?!!-- -->)", plain)
@@ -195,15 +195,17 @@ def test_a_shared_recipe_names_no_file_of_rows_and_keeps_all_else(tmp_path: Path
 
 
 def test_the_recipe_s_own_chat_template_goes_along_and_the_card_says_how_it_is_used(tmp_path: Path) -> None:
-    folder = told_run(base_at(tmp_path))
     template = tmp_path / "mine.jinja"
     template.write_text("{{ messages }}")
-    text = folder.recipe.read_text().replace("[model]\n", f'[model]\nchat_template = "{template}"\n')
-    folder.recipe.write_text(text)
+    folder = told_run(base_at(tmp_path), chat_template=str(template))
     push = pushed()
     assert content(push, "chat_template.jinja") == b"{{ messages }}"
     assert "tokenizer.chat_template = " in push.card
     template.unlink()
+    with pytest.raises(Refusal, match="chat template isn't the one"):
+        pushed()
+    told = msgspec.json.decode(folder.environment.read_bytes())
+    folder.environment.write_bytes(msgspec.json.encode({**told, "template_sha256": None}))  # as earlier versions did
     assert any("is gone" in remark for remark in pushed().remarks)
 
 
@@ -291,20 +293,4 @@ def test_an_adapter_that_peft_cannot_load_is_refused_with_what_to_do(tmp_path: P
 def test_a_name_that_is_no_repository_is_refused(name: str, tmp_path: Path) -> None:
     told_run(base_at(tmp_path))
     with pytest.raises(Refusal, match=r"--repo .*OWNER/NAME"):
-        prepare("last", name, what="adapter", base=None, branch=None, public=False)
-
-
-class _Answer:
-    status_code = 403
-
-
-class _Denied(Exception):
-    response = _Answer()
-
-
-def test_a_refusal_of_the_hub_is_found_behind_what_its_library_raised() -> None:
-    error = RuntimeError("uploading failed")
-    error.__cause__ = _Denied()
-    assert "may only read" in sentence_of(error, "me/model")
-    assert "can't be reached (ConnectError)" in sentence_of(type("ConnectError", (Exception,), {})(), "me/model")
-    assert "no answer in time" in sentence_of(type("ReadTimeout", (Exception,), {})(), "me/model")
+        prepare("last", name, what="adapter", base_id=None, branch=None, public=False)

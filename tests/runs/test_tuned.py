@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -44,19 +46,43 @@ def test_a_run_is_found_by_its_id_a_prefix_last_and_its_folder(tmp_path: Path) -
     assert tuned_run("last").is_peft
 
 
-def test_the_hash_of_an_adapter_is_that_of_its_weights_alone(tmp_path: Path) -> None:
+def test_the_hash_of_an_adapter_is_that_of_what_it_computes(tmp_path: Path) -> None:
     folder = run_on(base_at(tmp_path))
     before = tuned_run("last").adapter_sha256()
     (folder.adapter / "README.md").write_text("words")
     assert tuned_run("last").adapter_sha256() == before
+    config = folder.adapter / "adapter_config.json"
+    told = json.loads(config.read_text())
+    config.write_text(json.dumps({**told, "peft_version": "9", "revision": "main", "inference_mode": True}))
+    assert tuned_run("last").adapter_sha256() == before
+    config.write_text(json.dumps({**told, "lora_alpha": 64}))
+    scaled = tuned_run("last").adapter_sha256()
+    assert scaled != before
     save_file({"a": np.zeros(3, dtype=np.float32)}, folder.adapter / "adapter_model.safetensors")
-    assert tuned_run("last").adapter_sha256() != before
+    assert tuned_run("last").adapter_sha256() not in (before, scaled)
 
 
 def test_a_run_without_an_adapter_is_refused_with_what_to_do(tmp_path: Path) -> None:
     folder = run_on(base_at(tmp_path))
     shutil.rmtree(folder.adapter)
     with pytest.raises(Refusal, match=r"has no adapter.*pegbox resume"):
+        tuned_run("last")
+
+
+def test_a_run_that_goes_on_is_said_to_have_no_adapter_yet(tmp_path: Path) -> None:
+    folder = run_on(base_at(tmp_path))
+    shutil.rmtree(folder.adapter)
+    here, mark = os.getpid(), process_mark(os.getpid())
+    begun = Started(
+        run=folder.id,
+        host=socket.gethostname(),
+        supervisor_pid=here,
+        supervisor_mark=mark,
+        worker_pid=here,
+        worker_mark=mark,
+    )
+    write_events(folder, [begun, Phase(phase="training")])
+    with pytest.raises(Refusal, match=r"no adapter yet: it is running.*pegbox watch.*pegbox stop"):
         tuned_run("last")
 
 

@@ -37,10 +37,15 @@ def base_at(folder: Path, readme: str = "") -> Path:
     return base
 
 
-def told_run(base: Path, events: Sequence[AnyEvent] = (), *, note: str = "", method: str = "lora") -> RunFolder:
-    """Make one. Its adapter's config names the base's folder, as PEFT writes it."""
+def told_run(
+    base: Path, events: Sequence[AnyEvent] = (), *, note: str = "", method: str = "lora", **model: str
+) -> RunFolder:
+    """Make one. Its adapter's config names the base's folder, as PEFT writes it.
+
+    `model`: more keys of the recipe's [model].
+    """
     recipe = Recipe(
-        model=Model(name=str(base)),
+        model=Model(name=str(base), **model),  # type: ignore[arg-type]
         rows=Rows(file=ROWS),
         method=Method(name=method, settings={"rank": 8}),
         output=Output(note=note),

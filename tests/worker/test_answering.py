@@ -11,6 +11,7 @@ import torch
 
 from pegbox_worker.answering import answers
 from pegbox_worker.out_of_memory import OutOfMemoryAt
+from pegbox_worker.questions import Asker, Question
 from tests.methods_at_work import CPU, attach, one_thread
 
 ASKED = ("What is os.getcwd?", "Hi", "Which module has the function times, and what is it for?", "Hi", "Look up abs.")
@@ -66,12 +67,29 @@ def test_an_answer_ends_with_its_end_and_holds_no_padding(model: Any, tokenizer:
     assert all(len(one) == 60 for one in found if end not in one)
 
 
-def test_penalties_of_the_models_own_config_are_left_aside(
-    model: Any, tokenizer: Any, prompts: list[list[int]]
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"repetition_penalty": 50.0},
+        {"no_repeat_ngram_size": 1},
+        {"min_new_tokens": 24},
+        {"num_beams": 3},
+        {"suppress_tokens": list(range(100, 400))},
+        {"exponential_decay_length_penalty": (1, 50.0)},
+    ],
+    ids=lambda setting: next(iter(setting)),
+)
+def test_one_question_is_answered_as_a_batch_is_whatever_the_models_own_config_says(
+    setting: dict[str, Any], model: Any, tokenizer: Any, prompts: list[list[int]]
 ) -> None:
+    asker = Asker((), tokenizer, count=1, tokens=24, length=500, ends={tokenizer.eos_token_id})
     plain = answered(model, tokenizer, prompts, 5)
-    model.generation_config.repetition_penalty = 50.0
+    for name, value in setting.items():
+        setattr(model.generation_config, name, value)
     assert answered(model, tokenizer, prompts, 5) == plain
+    assert [asker.answer(model, Question("", ids, "")) for ids in prompts] == [
+        text.strip() for text in tokenizer.batch_decode(plain, skip_special_tokens=True)
+    ]
 
 
 def test_modes_are_put_back(model: Any, tokenizer: Any, prompts: list[list[int]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 import random
 from collections.abc import Iterator
@@ -15,12 +16,16 @@ from msgspec import structs
 from pegbox_methods.events import Answered, Event, Spoken
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.chatting.records import BASE, Ask, Asked, Opened, Rendered, Sampling, Told
+from pegbox_runs.rows.chat_template import ChatTemplate
 from pegbox_runs.rows.example import Conversation, Message
+from pegbox_worker.chat import prompts as prompts_module
+from pegbox_worker.chat import speaking as speaking_module
 from pegbox_worker.chat import voices as voices_module
 from pegbox_worker.chat.pieces import Pieces
 from pegbox_worker.chat.prompts import prompt_of, without_oldest
 from pegbox_worker.chat.speaking import Speaking
 from pegbox_worker.chat.voices import Choir, Voice
+from pegbox_worker.precision import computing_in
 from pegbox_worker.tokens import question_of
 from pegbox_worker.tuned_model import load_tuned
 from tests.methods_at_work import one_thread
@@ -81,7 +86,7 @@ def alone(voice: Voice, model: Any, tokens: int = 24) -> str:
     """Let a model answer greedily by transformers alone."""
     ids = prompt_of(voice, asked(voice), tokens).ids
     prompt = torch.tensor([ids])
-    with torch.no_grad():
+    with torch.no_grad(), computing_in(voice.compute, CPU):
         output = model.generate(
             input_ids=prompt,
             attention_mask=torch.ones_like(prompt),
@@ -251,3 +256,75 @@ def test_the_prompt_is_told_before_the_answer_and_alone_where_no_answer_is_wante
     assert isinstance(told, Rendered)
     assert told.text.endswith("<|im_start|>assistant\n")
     assert room.events.empty()
+
+
+def test_showing_a_prompt_lets_the_answers_go_on() -> None:
+    room = Room(*choir("lora").values())
+    room.speaking.ask(room.question(tokens=900))
+    room.speaking.ask(structs.replace(room.question(), turn=0, answering=False))
+    shown, more, ends = 0, 0, set()
+    while more < 5:
+        event = room.events.get(timeout=PATIENCE)
+        if isinstance(event, Answered):
+            told: Opened | Rendered = msgspec.json.decode(event.answer, type=Told)
+            shown += isinstance(told, Rendered) and told.turn == 0
+        elif isinstance(event, Spoken):
+            ends.add(event.end)
+            more += shown == len(room.voices)
+    assert ends == {""}
+    room.speaking.interrupt()
+    assert {one.end for one in room.heard() if one.end} == {"interrupted"}
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("bfloat16", (True, torch.bfloat16)), ("float32", (False, None))])
+def test_a_lane_computes_in_the_number_format_that_its_run_trained_in(
+    precision: Any, expected: tuple[bool, torch.dtype | None]
+) -> None:
+    run = made_run("lora")
+    training = structs.replace(run.recipe.training, precision=precision)
+    run = dataclasses.replace(run, recipe=structs.replace(run.recipe, training=training))
+    seen: set[tuple[bool, torch.dtype | None]] = set()
+
+    def look(*_: object) -> None:
+        under = torch.is_autocast_enabled("cpu")
+        seen.add((under, torch.get_autocast_dtype("cpu") if under else None))
+
+    voices = Choir(CPU, lambda _: None).voices([run])
+    for voice in voices:
+        voice.model.register_forward_pre_hook(look)
+    Room(*voices).ask(tokens=2)
+    assert seen == {expected}
+
+
+def test_what_a_model_s_generation_config_says_changes_no_answer() -> None:
+    base = choir("lora")[BASE]
+    plain = Room(base).ask(tokens=4)[BASE]
+    first = base.tokenizer(plain, add_special_tokens=False)["input_ids"][0]
+    base.model.generation_config.suppress_tokens = [first]
+    assert Room(base).ask(tokens=4)[BASE] == plain
+
+
+def test_a_prompt_that_can_not_be_made_fails_one_lane_and_the_others_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    voices = choir("lora")
+
+    def made(voice: Voice, *arguments: Any) -> Any:
+        if voice is voices["lora"]:
+            raise ValueError("Already borrowed")
+        return prompt_of(voice, *arguments)
+
+    monkeypatch.setattr(speaking_module, "prompt_of", made)
+    room = Room(*voices.values())
+    room.speaking.ask(room.question(tokens=4))
+    ends = {one.lane: one for one in room.heard() if one.end}
+    assert ends.pop(BASE).end in {"complete", "length"}
+    (failed,) = ends.values()
+    assert (failed.end, failed.why) == ("failed", "ValueError: Already borrowed")
+
+
+def test_a_template_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompts_module, "RENDERING_SECONDS", 0.2)
+    voice = choir("lora")[BASE]
+    endless = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+    voice.rows.template = ChatTemplate(endless, {})
+    with pytest.raises(Refusal, match=r"takes more than 0\.2 s"):
+        prompt_of(voice, asked(voice), 4)

@@ -194,7 +194,8 @@ def test_a_run_that_held_nothing_out_asks_for_rows(tmp_path: Path) -> None:
         evaluated(folder, tmp_path)
     other = tmp_path / "other.jsonl"
     other.write_text("\n".join(ROWS.read_text().splitlines()[100:104]) + "\n")
-    assert evaluated(folder, tmp_path, file=str(other), metrics=()).rows.trained_on == 0
+    seen = evaluated(folder, tmp_path, file=str(other), metrics=())
+    assert (seen.rows.trained_on, seen.rows.remarks) == (0, ())
     assert kept_loss(tuned_run(str(folder.path))) is None
 
 

@@ -15,13 +15,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.exporting.gguf_pretokenizers import CUTS, LLAMA3, QWEN2, UnknownCut, cut_of
+from pegbox_runs.light_tokenizer import ends_of_model
 from pegbox_runs.models import BUNDLED
 from pegbox_worker.gguf import writing
 from pegbox_worker.gguf.comparing import differing_texts
 from pegbox_worker.gguf.fields import config_of, fields_of
 from pegbox_worker.gguf.reading import GgufFile, differing_fields, load_gguf, tokenizer_of
 from pegbox_worker.gguf.vocabulary import WITHOUT_BEGIN, Vocabulary, vocabulary_of
-from pegbox_worker.jobs.gguf import ends_of
 from tests.methods_at_work import one_thread
 from tests.worker.tiny_models import CONFIGS, tiny_model
 
@@ -43,7 +43,9 @@ def _one_thread() -> Any:
 def written(folder: Path, quant: str, file: Path, tokenizer: Any = None) -> GgufFile:
     config = config_of(folder)
     known = AutoTokenizer.from_pretrained(folder) if tokenizer is None else tokenizer
-    fields = fields_of(config, vocabulary_of(known, config["vocab_size"], ends_of(folder)), name="tiny", quant=quant)
+    fields = fields_of(
+        config, vocabulary_of(known, config["vocab_size"], ends_of_model(folder)), name="tiny", quant=quant
+    )
     writing.write_gguf(folder, config, file, fields, quant)
     found = GgufFile(file)
     assert differing_fields(found, fields) == []

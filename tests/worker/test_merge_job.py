@@ -15,12 +15,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from pegbox_hardware.memory import Memory
 from pegbox_runs.artefacts.artefact import read_artefact
 from pegbox_runs.artefacts.making import aside_of
-from pegbox_runs.artefacts.merging import Dtype, MergeAnswer, MergeRequest
+from pegbox_runs.artefacts.merging import Dtype, MergeAnswer, MergeRequest, merge_there
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.tuned import TunedRun
 from pegbox_worker.jobs import merge
 from pegbox_worker.jobs.contact import Contact
-from pegbox_worker.merge import memory_need, proof
+from pegbox_worker.merge import memory_need, proof, sources
 from pegbox_worker.merge.hollow import HollowModel
 from tests.methods_at_work import one_thread
 from tests.worker.made_run import copied_base, made_run
@@ -114,6 +114,74 @@ def test_a_merge_broken_off_half_way_keeps_its_whole_files_and_ends_the_same(
         for file in set(index["weight_map"].values())
         for weight in load_file(place / file).values()
     )
+
+
+def test_a_model_merged_as_a_whole_is_written_anew_where_one_of_its_files_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, place = made_run("lora"), tmp_path / "merged"
+    whole = merge.Whole(run, "F32", 1, "it is a test")
+    monkeypatch.setattr(merge, "source_for", lambda *_: whole)
+    monkeypatch.setattr(sources, "SHARD_BYTES", 10**6)
+
+    def breaks(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(merge, "write_small_files", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            asked(run, place)
+    shards = sorted(aside_of(place).glob("*.safetensors"))
+    assert len(shards) > 2
+    shards[1].write_bytes(b"damaged")
+    made = asked(run, place, prove=True).artefact
+    assert made is not None
+    assert made.proven, made.proofs
+    assert {shard.name for shard in shards} <= made.files.keys()
+
+
+def test_a_merge_is_known_as_the_runs_own_until_a_byte_of_it_or_of_the_adapter_is_another(tmp_path: Path) -> None:
+    run, place = made_run("lora"), tmp_path / "merged"
+    assert merge_there(run, place) is None
+    made = asked(run, place, dtype="float32").artefact
+    assert merge_there(run, place) == made
+    config = run.adapter / "adapter_config.json"
+    told = config.read_text()
+    config.write_text(json.dumps({**json.loads(told), "lora_alpha": 1024}))
+    assert merge_there(run, place) is None
+    assert "another export lies there" in asked(run, place, dtype="float32").refused
+    config.write_text(told)
+    assert merge_there(run, place) == made
+    with (place / "model.safetensors").open("r+b") as weights:
+        weights.seek(-1, 2)
+        last = weights.read(1)[0]
+        weights.seek(-1, 2)
+        weights.write(bytes([last ^ 1]))
+    assert merge_there(run, place) is None
+    assert "damaged or gone" in asked(run, place, dtype="float32", prove=True).refused
+
+
+def test_what_a_proof_keeps_aside_lies_beside_the_model_and_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, place = made_run("lora"), tmp_path / "merged"
+    asked(run, place)
+    seen: list[Path | None] = []
+    needed: list[int] = []
+
+    def noted(*_: object, scratch: Path | None) -> proof.Outcome:
+        seen.append(scratch)
+        return proof.Outcome(None, "it is a test")
+
+    monkeypatch.setattr(merge, "prove", noted)
+    monkeypatch.setattr(merge, "refuse_too_little_room", lambda _place, bytes_, **_: needed.append(bytes_))
+    asked(run, place, prove=True)
+    asked(run, tmp_path / "other", prove=True)
+    assert seen == [tmp_path, aside_of(tmp_path / "other")]
+    logits = 32 * 33 * 4 * run.model.config["vocab_size"]
+    weights = sum((place / file).stat().st_size for file in run.model.weight_files)
+    assert needed[0] == logits
+    assert weights < needed[1] + 2**20 < logits + weights + 2**20
 
 
 def test_what_memory_forbade_to_prove_is_marked_and_proven_by_the_same_command_later(

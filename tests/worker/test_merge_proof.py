@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pegbox_runs.artefacts.artefact import Proof
 from pegbox_runs.artefacts.making import Making, making
 from pegbox_runs.artefacts.weight_files import stored_tensors
 from pegbox_runs.tuned import TunedRun
@@ -154,3 +156,55 @@ def test_in_16_bits_a_proof_fails_nothing_that_rounding_explains(tmp_path: Path)
     outcome = prove(run, folder, torch.bfloat16, lambda *_: None, scratch=None)
     assert outcome.proof is None
     assert "all that memory allowed" in outcome.unproven
+
+
+def no_number(_base: Weights, right: Weights) -> Weights:
+    return {**right, "model.norm.weight": torch.full_like(right["model.norm.weight"], float("nan"))}
+
+
+def an_untouched_weight_changed(_base: Weights, right: Weights) -> Weights:
+    return {**right, "model.norm.weight": right["model.norm.weight"] * 1.0001}
+
+
+@pytest.mark.parametrize("moved", [0.02, NEARLY_NOTHING])
+def test_in_16_bits_a_wrong_merge_fails_all_the_same(moved: float, tmp_path: Path) -> None:
+    run = made_run("lora", moved=moved)
+    folder = merged(run, tmp_path / "merged")
+    file = folder / "model.safetensors"
+    base = {name: weight.float() for name, weight in load_file(run.model.folder / file.name).items()}
+    good = {name: weight.clone() for name, weight in load_file(file).items()}
+    for sabotage in (*SABOTAGES, no_number, an_untouched_weight_changed):
+        save_file(sabotage(base, good), file, metadata={"format": "pt"})
+        outcome = prove(run, folder, torch.bfloat16, lambda *_: None, scratch=tmp_path)
+        assert outcome.proof is not None, (sabotage, outcome.unproven)
+        assert not outcome.proof.passed, sabotage
+        assert ("aren't finite" if sabotage is no_number else "merged: its weights") in outcome.proof.why
+
+
+def test_in_16_bits_what_is_farther_than_the_adapter_reaches_fails_though_no_weights_could_be_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "_by_maps", lambda *_: None)
+    run = made_run("lora")
+    folder = merged(run, tmp_path / "merged")
+    file = folder / "model.safetensors"
+    weights = {name: torch.randn_like(weight) for name, weight in load_file(file).items()}
+    save_file(weights, file, metadata={"format": "pt"})
+    wrong = prove(run, folder, torch.bfloat16, lambda *_: None, scratch=tmp_path).proof
+    assert wrong is not None
+    assert not wrong.passed
+    assert "more than rounding to bfloat16 explains" in wrong.why
+
+
+def test_a_weight_that_nothing_was_to_change_is_told_in_words_and_in_json(tmp_path: Path) -> None:
+    run = made_run("lora")
+    folder = merged(run, tmp_path / "merged")
+    file = folder / "model.safetensors"
+    weights = load_file(file)
+    weights["model.norm.weight"][0] *= 1.000001
+    save_file(weights, file, metadata={"format": "pt"})
+    wrong = proven(run, folder).proof
+    assert wrong is not None
+    assert not wrong.passed
+    assert "differs from the base model's where the adapter changes nothing" in wrong.why
+    assert msgspec.json.decode(msgspec.json.encode(wrong), type=Proof) == wrong

@@ -146,6 +146,20 @@ def test_ln_tuning_computes_a_16_bit_models_norms_in_float32() -> None:
     assert not torch.equal(logits(tuned), after)
 
 
+def test_ln_tuning_loads_a_16_bit_models_norms_as_they_were_trained(tmp_path: Path) -> None:
+    half = load_torch_half(find_card("ln-tuning"))
+    attached = half.attach(load_model(FOUND, torch.bfloat16, CPU), recipe("ln-tuning"))
+    torch.manual_seed(0)
+    for weight in trained(attached.model).values():
+        weight.data += 0.1 * torch.randn_like(weight)
+    half.save(attached, tmp_path)
+    loaded = half.load(load_model(FOUND, torch.bfloat16, CPU), tmp_path)
+    found = dict(loaded.named_parameters())
+    for name, weight in trained(attached.model).items():
+        torch.testing.assert_close(found[name], weight, rtol=0, atol=0, check_dtype=True)
+    assert torch.equal(logits(loaded), logits(attached.model))
+
+
 @pytest.mark.parametrize("name", [*VIRTUAL, "trainable-tokens"])
 def test_losses_told_are_those_of_the_rows_one_by_one(name: str) -> None:
     rate = find_card(name).learning_rate

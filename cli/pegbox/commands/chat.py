@@ -6,7 +6,7 @@ import argparse
 from contextlib import closing
 
 from pegbox.answer import say
-from pegbox.terminal import is_terminal
+from pegbox.terminal import can_draw
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.chatting.records import Sampling
 from pegbox_runs.chatting.speakers import speakers
@@ -26,7 +26,7 @@ def run(asked: argparse.Namespace) -> int:
     base = found[0].run.recipe.model.name if asked.base else None
     with closing(Talk(found, sampling=sampling, system=asked.system, base=base)) as talk:
         try:
-            if asked.json or asked.plain or asked.once is not None or not is_terminal():
+            if asked.json or asked.plain or asked.once is not None or not can_draw():
                 from pegbox.chat_lines import Lines
 
                 return Lines(talk, both=bool(asked.both), json=asked.json, prompts=asked.prompt).run(asked.once)
@@ -35,12 +35,7 @@ def run(asked: argparse.Namespace) -> int:
 
             lost = chat(talk, both=asked.both is not False, look=Look.here())
         except JobFailed as failed:
-            raise Refusal(_with_log(failed)) from failed
+            raise Refusal(failed.explained) from failed
     if lost:
         say(lost)
     return 1 if lost else 0
-
-
-def _with_log(failed: JobFailed) -> str:
-    """Say why no model speaks; what the worker printed helps where it couldn't say itself."""
-    return failed.sentence if failed.told or not failed.log_tail else f"{failed.sentence}\n{failed.log_tail}"

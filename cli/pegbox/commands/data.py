@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from pegbox.answer import answer_json, say
 from pegbox.data_view import people_console, show_fixed, show_next, show_report
 from pegbox.mask_lines import show_rows
+from pegbox.terminal import can_draw
 from pegbox_methods.home import user_path
 from pegbox_methods.recipe import RowSource
 from pegbox_methods.recipe_file import recipe_from_table
@@ -99,7 +100,7 @@ def _refuse(asked: argparse.Namespace) -> None:
         raise Refusal("--keep names findings that --fix leaves alone; give --fix FILE too.")
     if asked.fix is not None and user_path(asked.fix).exists():
         raise Refusal(f"--fix {asked.fix}: there is such a file already; name another one.")
-    if asked.screen and (asked.json or asked.fix is not None or not _is_terminal()):
+    if asked.screen and (asked.json or asked.fix is not None or not can_draw()):
         raise Refusal("--screen needs a terminal at both ends, and goes with neither --json nor --fix.")
 
 
@@ -119,11 +120,6 @@ def _next(asked: argparse.Namespace, rows: ExaminedRows) -> str:
         words += ["--eval", asked.eval] if asked.eval else []
         return shlex.join([*words, "--fix", "cleaned.jsonl"])
     return shlex.join([*words, "--model", asked.model or "MODEL", *(["--screen"] if asked.model else [])])
-
-
-def _is_terminal() -> bool:
-    """Tell whether a person sits at both ends; a closed stream is None."""
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def _screen(name: str, asked: RowsAsked) -> int:

@@ -58,7 +58,7 @@ def _asked_torch(console: Console) -> tuple[TorchFacts | str, str]:
         with console.status("asking torch what it can do here", spinner="line"):  # drawn on a terminal only
             return torch_facts(), ""
     except JobFailed as failed:
-        return failed.sentence, "" if failed.told else failed.log_tail
+        return failed.sentence, failed.last_words
 
 
 def _machine(machine: Machine) -> Iterator[tuple[str, str]]:

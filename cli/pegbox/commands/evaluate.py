@@ -69,6 +69,8 @@ def _metrics(named: str | None) -> tuple[Metric, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in named.split(",") if name.strip()))
     if names == ("none",):
         return ()
+    if "none" in names:
+        raise Refusal("--metrics: none stands alone; leave it out, or name nothing else.")
     for name in names:
         if name not in METRICS:
             raise Refusal(f'--metrics: "{printable(name)}" is no measure; {did_you_mean(name, (*METRICS, "none"))}')

@@ -9,16 +9,16 @@ from pathlib import Path
 from pegbox.answer import answer_json, say
 from pegbox.artefact_view import ShownProgress, show_artefact
 from pegbox.export_view import show_commands, show_plan
-from pegbox_methods.home import user_path
-from pegbox_runs.exporting.targets import ExportOptions, commands, default_place, exporting
+from pegbox_runs.artefacts.place import named_place
+from pegbox_runs.exporting.targets import ExportOptions, commands, default_place, exporting, refuse_strange
 from pegbox_runs.jobs import JobFailed
 from pegbox_runs.printable import printable
 from pegbox_runs.tuned import TunedRun, tuned_run
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Export, and prove it. Exit code 1: it failed, can't be done, or isn't shown to be the same model though that was
-    wanted.
+    """Export, and prove it. Exit code 1: it failed, or isn't shown to be the same model though that was wanted; 2: it
+    can't be done, which --dry-run finds too.
     """
     options = ExportOptions(
         dtype=asked.dtype,
@@ -29,8 +29,9 @@ def run(asked: argparse.Namespace) -> int:
         llama_cpp=asked.llama_cpp,
         prove=not asked.no_proof,
     )
+    refuse_strange(asked.to, options)
     tuned = tuned_run(asked.run, base=asked.base)
-    named = None if asked.output is None else user_path(asked.output).absolute()
+    named = None if asked.output is None else named_place(asked.output)
     place = named or default_place(tuned, asked.to, options)
     return _planned(asked, tuned, place, options) if asked.dry_run else _exported(asked, tuned, place, options)
 
@@ -41,7 +42,7 @@ def _planned(asked: argparse.Namespace, tuned: TunedRun, place: Path, options: E
         answer_json(plan)
     else:
         show_plan(plan)
-    return 0 if plan.cannot is None else 1
+    return 0 if plan.cannot is None else 2  # as the export itself would be refused
 
 
 def _exported(asked: argparse.Namespace, tuned: TunedRun, place: Path, options: ExportOptions) -> int:
@@ -52,8 +53,8 @@ def _exported(asked: argparse.Namespace, tuned: TunedRun, place: Path, options: 
         if asked.json:
             answer_json({"error": printable(failed.sentence)})
         print(f"pegbox: {printable(failed.sentence)}", file=sys.stderr)
-        if not failed.told and failed.log_tail:
-            say(failed.log_tail, json=True)
+        if failed.last_words:
+            say(failed.last_words, json=True)
         return 1
     typed = commands(asked.to, tuned, place, options)
     if asked.json:

@@ -9,6 +9,7 @@ import msgspec
 
 from pegbox.answer import answer_json, say
 from pegbox.import_view import show_import
+from pegbox_methods.home import user_path
 from pegbox_methods.recipe_file import portable, recipe_text
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.foreign.carrying import Imported
@@ -18,9 +19,9 @@ from pegbox_runs.printable import one_line, printable
 
 def run(asked: argparse.Namespace) -> int:
     """Say what becomes of each key, and write the recipe."""
-    found = import_recipe(Path(asked.file).expanduser())
+    found = import_recipe(user_path(asked.file))
     if asked.write:
-        _write(Path(asked.write).expanduser(), commented(found))
+        _write(user_path(asked.write), commented(found))
     if asked.json:
         answer_json({**msgspec.to_builtins(found), "written": asked.write})
     show_import(found, json=asked.json)

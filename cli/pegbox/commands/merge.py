@@ -7,23 +7,24 @@ import sys
 
 from pegbox.answer import answer_json
 from pegbox.artefact_view import ShownProgress, show_artefact
-from pegbox_methods.home import user_path
 from pegbox_runs.artefacts.merging import merge_run, merged_place
+from pegbox_runs.artefacts.place import named_place
 from pegbox_runs.jobs import JobFailed
+from pegbox_runs.printable import printable
 from pegbox_runs.tuned import tuned_run
 
 
 def run(asked: argparse.Namespace) -> int:
     """Merge, and prove it. Exit code 1: it failed, or isn't shown to be the same model though that was wanted."""
     tuned = tuned_run(asked.run, base=asked.base)
-    place = merged_place(tuned) if asked.output is None else user_path(asked.output).absolute()
+    place = merged_place(tuned) if asked.output is None else named_place(asked.output)
     try:
         with ShownProgress() as told:
             artefact = merge_run(tuned, place, dtype=asked.dtype, prove=not asked.no_proof, told=told)
     except JobFailed as failed:
         if asked.json:
             answer_json({"error": failed.sentence})
-        print(f"pegbox: {failed.sentence}", file=sys.stderr)
+        print(f"pegbox: {printable(failed.explained)}", file=sys.stderr)
         return 1
     if asked.json:
         answer_json({"folder": str(place), "proven": artefact.proven, "artefact": artefact})

@@ -9,14 +9,25 @@ from pegbox.answer import answer_json, say, stream_for_people
 from pegbox.push_view import lines
 from pegbox.terminal import is_terminal
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.sharing.hub import NotSent, There, look, send
+from pegbox_runs.sharing.hub import BrokenOff, NotSent, There, look, send
 from pegbox_runs.sharing.pushing import Push, prepare, refuse_unfit, told
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Show all of it, ask, and send. Returns: 0 if it was sent, or only shown; 1 if not."""
+    """Show all of it, ask, and send. Returns: 0 if it was sent, or only shown; 1 if not.
+
+    Raises: Refusal; OSError; KeyboardInterrupt.
+    """
     json: bool = asked.json
-    push = prepare(asked.run, asked.repo, what=asked.what, base=asked.base, branch=asked.revision, public=asked.public)
+    push = prepare(
+        asked.run,
+        asked.repo,
+        what=asked.what,
+        branch=asked.revision,
+        public=asked.public,
+        base=asked.base,
+        base_id=asked.base_id,
+    )
     refuse_unfit(push, None, unproven=asked.unproven)
     try:
         there = _look(asked, push)
@@ -43,6 +54,9 @@ def run(asked: argparse.Namespace) -> int:
             branch=push.branch,
             message=f"{push.what} of the run {push.run}, by Pegbox",
         )
+    except BrokenOff as broken:
+        _not_sent(push, there, broken, json=json)
+        raise
     except NotSent as failed:
         return _not_sent(push, there, failed, json=json)
     if json:
@@ -81,7 +95,7 @@ def _agreed(asked: argparse.Namespace, push: Push, there: There) -> bool:
         return False
 
 
-def _not_sent(push: Push, there: There | None, failed: NotSent, *, json: bool) -> int:
+def _not_sent(push: Push, there: There | None, failed: NotSent | BrokenOff, *, json: bool) -> int:
     if json:
         answer_json(told(push, there, error=failed.sentence))
     say(failed.sentence, json=json)

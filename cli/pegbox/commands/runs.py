@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pegbox.answer import answer_json, say
-from pegbox.terminal import is_terminal
+from pegbox.terminal import can_draw
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import all_comparisons
 from pegbox_runs.printable import one_line
@@ -59,7 +59,7 @@ def run(asked: argparse.Namespace) -> int:
 
 def _screen(asked: argparse.Namespace) -> int:
     """Show all runs; go on in the wizard where one is to be repeated with changes."""
-    if asked.json or not is_terminal():
+    if asked.json or not can_draw():
         raise Refusal("--screen needs a terminal at both ends, and doesn't go with --json.")
     from pegbox_tui.runs_app import browse_runs
     from pegbox_tui.shell.look import Look

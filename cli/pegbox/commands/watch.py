@@ -10,7 +10,7 @@ import msgspec
 from pegbox.answer import answer_json, say
 from pegbox.plain_view import lines
 from pegbox.run_or_comparison import find_run_or_comparison
-from pegbox.terminal import is_terminal
+from pegbox.terminal import can_draw
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.event_log import BadLine
 from pegbox_runs.run_folder import RunFolder
@@ -56,7 +56,7 @@ def seen(folder: RunFolder, *, json: bool, plain: bool, leave_at_end: bool = Fal
     try:
         if json:
             state = _as_json(folder, after)
-        elif plain or not is_terminal():
+        elif plain or not can_draw():
             state = _as_lines(folder, after)
         else:
             state = _as_screen(folder, leave_at_end=leave_at_end)

@@ -19,7 +19,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--public", action="store_true", help="for everybody to see (default: private)")
     parser.add_argument("--revision", metavar="BRANCH", help="a branch; it is made if need be (default: main)")
-    parser.add_argument("--base", metavar="OWNER/NAME", help="the base's name on the Hub, where the run took a folder")
+    parser.add_argument("--base", metavar="MODEL", help="where the base model lies now, if it was moved since")
+    parser.add_argument(
+        "--base-id", metavar="OWNER/NAME", help="the base's name on the Hub for the card, where the run took a folder"
+    )
     parser.add_argument("--dry-run", action="store_true", help="show all of it, and send nothing; works offline")
     parser.add_argument("--yes", action="store_true", help="send without asking, as where there is no terminal")
     parser.add_argument("--replace", action="store_true", help="replace files that lie there, also without asking")

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import ENOTDIR
 from pathlib import Path
 
 import msgspec
@@ -70,16 +71,23 @@ class Making:
             aside.unlink(missing_ok=True)
             raise
         aside.replace(path)
-        self._note(name, path)
+        self._files[name] = made_file(path)
+        self._note()
         return path
 
     def adopt(self) -> None:
-        """Take every file that lies in the folder as whole, for writers that make several at once."""
+        """Take every file that lies in the folder as whole, for writers that make several at once.
+
+        They are noted together or not at all: some of a model's files alone are no model.
+        """
+        found: dict[str, MadeFile] = {}
         for path in sorted(self.folder.rglob("*")):
             name = str(path.relative_to(self.folder))
-            if path.is_file() and name not in (*self._files, DONE, LOCK, ARTEFACT):
+            if path.is_file() and name not in (DONE, LOCK, ARTEFACT):
                 _force(path)
-                self._note(name, path)
+                found[name] = made_file(path)
+        self._files = found
+        self._note()
 
     def finish(self) -> Path:
         """Give the folder its name; its record must be written by then. Raises: OSError."""
@@ -88,8 +96,7 @@ class Making:
         self.folder.rename(self.place)
         return self.place
 
-    def _note(self, name: str, path: Path) -> None:
-        self._files[name] = made_file(path)
+    def _note(self) -> None:
         write_whole(self.folder / DONE, msgspec.json.encode(Done(order=self.order, files=self._files)))
 
     def _take_up(self) -> None:
@@ -119,28 +126,19 @@ def making(place: Path, order: str) -> Iterator[Making | Made]:
     """
     if os.path.lexists(place):
         found = read_artefact(place) if place.is_dir() else None
-        if found is not None and found.order == order and is_whole(place):
+        if found is not None and found.order == order and is_unharmed(place):
             yield Made(place)
             return
-        what = "something else" if found is None else f"another export, of the run {found.run}"
+        what = "something else lies there"
+        if found is not None:
+            what = f"another export lies there, of the run {found.run}"
         if found is not None and found.order == order:
-            what = "this very export, but files of it are damaged or gone"
+            what = "what lies there is this very export, but files of it are damaged or gone"
         raise Refusal(
-            f"{printable(str(place))}: {what} lies there, and nothing is overwritten. Remove it, or name another place "
-            "with --output."
+            f"{printable(str(place))}: {what}; nothing is overwritten. Remove it, or name another place with --output."
         )
     begun = Making(place, order)
-    try:
-        begun.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise Refusal(
-            f"{printable(str(place))}: can't be made: {error.strerror}. Name another with --output."
-        ) from error
-    with (begun.folder / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Refusal(f"{printable(str(place))}: another process is making it right now. Wait for it.") from None
+    with _locked(begun.folder, place):
         begun._take_up()
         try:
             yield begun
@@ -148,6 +146,50 @@ def making(place: Path, order: str) -> Iterator[Making | Made]:
             if not begun.files:
                 discard(place)
             raise
+
+
+@contextmanager
+def _locked(folder: Path, place: Path) -> Iterator[None]:
+    """Hold the folder in which something is made, alone. Raises: Refusal: it can't be had, or isn't ours. OSError."""
+    try:
+        if folder.is_symlink():
+            raise NotADirectoryError(ENOTDIR, "its name is a link's, and what a link leads to isn't touched")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_strange(folder)
+        lock = (folder / LOCK).open("w")
+    except FileNotFoundError:  # another process gave the folder its name, or removed it, between two lines here
+        raise Refusal(f"{printable(str(place))}: another process has just been at it. Try again.") from None
+    except OSError as error:
+        raise Refusal(
+            f"{printable(str(place))}: can't be made in {printable(folder.name)}: {error.strerror}. Name another place "
+            "with --output."
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Refusal(f"{printable(str(place))}: another process is making it right now. Wait for it.") from None
+        if not _is_named(lock.fileno(), folder / LOCK):
+            raise Refusal(f"{printable(str(place))}: another process has just been at it. Try again.")
+        yield
+
+
+def _is_named(handle: int, path: Path) -> bool:
+    """Tell whether an open file is still the one that lies at a path."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
+def _refuse_strange(folder: Path) -> None:
+    """Refuse a folder that somebody else filled: what isn't whole in it would be removed. Raises: Refusal; OSError."""
+    names = {path.name for path in folder.iterdir()}
+    if names and not names & {DONE, LOCK, ARTEFACT}:
+        raise Refusal(
+            f"{printable(str(folder))}: holds files that Pegbox didn't put there, and it is the folder in which it "
+            "would work. Move them, or name another place with --output."
+        )
 
 
 def order_of(*facts: object) -> str:
@@ -162,6 +204,20 @@ def is_whole(folder: Path) -> bool:
         return False
     try:
         return all((folder / name).stat().st_size == made.bytes for name, made in artefact.files.items())
+    except OSError:
+        return False
+
+
+def is_unharmed(folder: Path) -> bool:
+    """Tell whether every file that an artefact's record names still has the very content that it was written with.
+
+    All of it is read, which takes a while; `is_whole` looks at sizes alone.
+    """
+    artefact = read_artefact(folder)
+    if artefact is None or not is_whole(folder):
+        return False
+    try:
+        return all(made_file(folder / name) == made for name, made in artefact.files.items())
     except OSError:
         return False
 

@@ -8,18 +8,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 from pegbox_methods.events import Event
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.artefacts.artefact import Artefact, NumberFormatName
-from pegbox_runs.changes import current_recipe
+from pegbox_runs.artefacts.artefact import Artefact, NumberFormatName, read_artefact
+from pegbox_runs.artefacts.making import is_unharmed, order_of
+from pegbox_runs.artefacts.template import taught_template
 from pegbox_runs.jobs import ask_worker
+from pegbox_runs.models import FoundModel
 from pegbox_runs.tuned import TunedRun
 
 Dtype = NumberFormatName | Literal["auto"]
+FORM = 1
+"""Raised when the same order would be carried out otherwise."""
 
 
 class MergeRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +47,30 @@ class MergeAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 def merged_place(run: TunedRun) -> Path:
     """Give the folder that a run's merged model lies in where no other is named."""
-    return run.folder.path / "exports" / "merged"
+    return run.folder.exports / "merged"
+
+
+def merge_order(run: TunedRun, model: FoundModel, dtype: Dtype) -> str:
+    """Hash all that decides what a run's merged model is. `model`: the base, with its weights.
+
+    Raises: Refusal: the recipe's chat template is gone. OSError.
+    """
+    base = (model.sha256(), model.weights_sha256())
+    return order_of(FORM, "merged", run.id, run.adapter_sha256(), *base, dtype, taught_template(run))
+
+
+def merge_there(run: TunedRun, place: Path) -> Artefact | None:
+    """Find a run's merged model at a place, in whatever number format; None: something else lies there, or nothing.
+
+    It is of this run, adapter, base and chat template as they are now, and no byte of it has changed since. All of it
+    is read for that.
+    Raises: Refusal: the recipe's chat template is gone. OSError.
+    """
+    found = read_artefact(place)
+    if found is None or (found.target, found.run) != ("merged", run.id):
+        return None
+    orders = (merge_order(run, run.model, dtype) for dtype in ("auto", *get_args(NumberFormatName)))
+    return found if found.order in orders and is_unharmed(place) else None
 
 
 def merge_run(
@@ -63,10 +90,9 @@ def merge_run(
     """
     if "merge" in run.card.cannot:
         raise Refusal(f'{run.id}: the method "{run.card.name}" can\'t be merged: {run.card.cannot["merge"]}.')
-    moved = run.recipe.model.name != current_recipe(run.folder).model.name
     request = MergeRequest(
         run=str(run.folder.path.absolute()),
-        base=run.recipe.model.name if moved else None,
+        base=run.moved_base,
         place=str(place.absolute()),
         dtype=dtype,
         prove=prove,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pegbox_runs.artefacts.artefact import Artefact, Proof
 
+NOT_FINITE = 1e30
+"""Stands for what is no finite number: JSON has no word for that."""
+
 
 def verdict_of(made: Artefact) -> str:
     """Say in a sentence whether it is shown to be the same model."""
@@ -13,16 +16,22 @@ def verdict_of(made: Artefact) -> str:
     if made.unproven:
         return f"unproven: {made.unproven}"
     if made.proofs:
-        first = made.proofs[0]
-        if made.cost is not None:
-            near = f"{first.mean_kl:.1e} nats per token from {first.against}, on {first.prompts} real prompts"
-            return f"proven: not the same model, and as near as {near}; what that costs is measured below"
-        if first.rounding_kl is not None:
-            other = first.prompts - first.same_answers
-            said = f"{other} of {first.prompts} greedy answers" if other else f"none of {first.prompts} greedy answers"
-            return f"proven: {first.against}, rounded to {made.number_format} and no more; that changes {said}"
-        return f"proven: the same model as {first.against}, on {first.prompts} real prompts"
+        return f"proven: {_shown(made, made.proofs[-1])}"
     return "made of the run's own files, unchanged"
+
+
+def _shown(made: Artefact, last: Proof) -> str:
+    """Say what the last proof shows: it is of the files that are there, and those before are of what led to them."""
+    against = "the merged model" if last.against == "merged" else last.against
+    if made.cost is not None:
+        near = f"{last.mean_kl:.1e} nats per token from {against}, on {last.prompts} real prompts"
+        return f"not the same model, and as near as {near}; what that costs is measured below"
+    other = last.prompts - last.same_answers
+    if last.rounding_kl is None and not other:
+        return f"the same model as {against}, on {last.prompts} real prompts"
+    exact = last.rounding_kl is not None or last.weights_apart == 0
+    said = f"{other or 'none'} of {last.prompts} greedy answers"
+    return f"{against}, rounded to {made.number_format}{' and no more' if exact else ''}; that changes {said}"
 
 
 def figures_of(proof: Proof) -> list[tuple[str, str]]:
@@ -41,11 +50,17 @@ def figures_of(proof: Proof) -> list[tuple[str, str]]:
     if proof.rounding_kl is not None:
         told.append(("rounding alone costs", f"{proof.rounding_kl:.1e} nats per token"))
     if proof.weights_apart is not None:
-        same = "the same to the last bit" if proof.weights_apart == 0 else f"apart by {proof.weights_apart:.1e}"
-        told.append(("weights", f"{same}, against the method's own merge"))
+        merge = "the merged model's, rounded" if proof.against == "merged" else "the method's own merge"
+        told.append(("weights", f"{_apart(proof.weights_apart)}, against {merge}"))
     if proof.same_prompts is not None:
         told.append(("prompts", "written the same" if proof.same_prompts else "WRITTEN OTHERWISE"))
     return told
+
+
+def _apart(share: float) -> str:
+    if share == 0:
+        return "the same to the last bit"
+    return f"apart by {share:.1e} of what the adapter changes" if share < NOT_FINITE else "apart where none may be"
 
 
 def share(part: float) -> str:

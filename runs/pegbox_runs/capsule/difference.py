@@ -19,7 +19,7 @@ from pegbox_runs.capsule.checking import Difference
 from pegbox_runs.capsule.opening import Opened
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.run_folder import RunFolder
-from pegbox_runs.tuned import PEFT_CONFIG
+from pegbox_runs.tuned import PEFT_CONFIG, own_config
 
 WEIGHTS_BYTES = 2**31
 """Of one file of weights that is compared number by number, in memory."""
@@ -105,6 +105,8 @@ def adapter_sha256(opened: Opened) -> str:
         if name.startswith(names.ADAPTER) and name.endswith(".safetensors"):
             digest.update(name.removeprefix(names.ADAPTER).encode())
             digest.update(bytes.fromhex(member.sha256))
+    config = f"{names.ADAPTER}{PEFT_CONFIG}"
+    digest.update(own_config(opened.text(config)) if config in opened.contents.members else b"")
     return digest.hexdigest()
 
 
@@ -123,14 +125,11 @@ def _losses(
     both = sorted(one.keys() & other.keys())
     gaps = [LossDifference(step=at, there=one[at], here=other[at]) for at in both if one[at] != other[at]]
     word = "step" if kind is Step else "evaluation after step"
-    lacking = [
-        f"{word} {at} is only in {'the capsule' if at in one else 'the replay'}"
-        for at in sorted(one.keys() ^ other.keys())
-    ]
+    lacking = [f"{word} {at} {_only_in(capsule=at in one)}" for at in sorted(one.keys() ^ other.keys())]
     return len(both), gaps, lacking[:5]
 
 
-def _only_in(capsule: bool) -> str:
+def _only_in(*, capsule: bool) -> str:
     return f"is only in {'the capsule' if capsule else 'the replay'}"
 
 
@@ -150,10 +149,7 @@ def _adapters(opened: Opened, replay: RunFolder) -> tuple[list[str], tuple[str, 
         if name.startswith(names.ADAPTER) and name.endswith(".safetensors")
     }
     written = {path.relative_to(replay.adapter).as_posix(): path for path in replay.adapter.rglob("*.safetensors")}
-    lacking = [
-        f"{name} is only in {'the capsule' if name in packed else 'the replay'}"
-        for name in packed.keys() ^ written.keys()
-    ]
+    lacking = [f"{name} {_only_in(capsule=name in packed)}" for name in packed.keys() ^ written.keys()]
     found: WeightDifference | None = None
     for name in sorted(packed.keys() & written.keys()):
         with written[name].open("rb") as file:
@@ -217,6 +213,4 @@ def _explained(environment: Sequence[Difference], gaps: Sequence[LossDifference]
         small = max((abs(gap.there - gap.here) / max(abs(gap.there), 1e-9) for gap in gaps), default=0.0)
         size = "by as little as rounding does" if small < 0.01 else "by more than rounding alone does at first"
         return f"other here: {', '.join(reasons)}. That may well be why; the losses differ {size}."
-    if any(one.about == "rows" for one in environment):
-        return "the rows are others."
     return "nothing that is known of the machine and its libraries differs, so the reason isn't known."

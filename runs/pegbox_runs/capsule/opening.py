@@ -149,8 +149,8 @@ def _refuse_strange(place: Path, info: zipfile.ZipInfo) -> None:
     """Refuse a member that leads elsewhere, unfolds, or is no plain file. Raises: Refusal."""
     name = info.filename
     path = PurePosixPath(name)
-    outside = path.is_absolute() or ".." in path.parts or "\\" in name or ":" in path.parts[0] or str(path) != name
-    if outside or not name.isprintable():
+    outside = not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name or str(path) != name
+    if outside or ":" in path.parts[0] or not name.isprintable():
         raise _broken(place, f"the name {one_line(name, 80)!r} leads out of it")
     if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size or info.flag_bits & 0x1:
         raise _broken(place, f"{name} is compressed or encrypted, and a capsule's files lie in it as they are")
@@ -161,10 +161,11 @@ def _refuse_strange(place: Path, info: zipfile.ZipInfo) -> None:
 
 def _refuse_changed(place: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, contents: Contents) -> None:
     told, digest = contents.members[info.filename], hashlib.sha256()
-    if info.file_size == told.bytes:
-        with archive.open(info) as member:
-            while chunk := member.read(CHUNK_BYTES):
-                digest.update(chunk)
+    if info.file_size != told.bytes:
+        raise _broken(place, f"{info.filename} isn't what was packed: its size is another one")
+    with archive.open(info) as member:
+        while chunk := member.read(CHUNK_BYTES):
+            digest.update(chunk)
     if digest.hexdigest() != told.sha256:
         raise _broken(place, f"{info.filename} isn't what was packed: its SHA-256 is another one")
 

@@ -71,7 +71,7 @@ def plan_capsule(run: TunedRun, place: Path | None, *, with_rows: bool) -> Packi
 
     Raises: Refusal: the rows are asked for, and aren't those of the run any more. OSError.
     """
-    place = place or run.folder.path / "exports" / f"{run.id}{names.ENDING}"
+    place = place or run.folder.exports / f"{run.id}{names.ENDING}"
     texts = _texts(run, with_rows=with_rows)
     files = _adapter(run, texts)
     sources, held_out = _rows(run, files) if with_rows else ((), None)

@@ -52,7 +52,8 @@ class Lost:
     """The worker is gone, and with it all models; what was said is here."""
 
     why: str
-    log_tail: str = ""
+    last_words: str = ""
+    """What it printed last, where it couldn't say why itself."""
 
 
 Heard = Progress | Opened | Rendered | Spoken | Lost
@@ -219,7 +220,7 @@ class Talk:
             job.close()
         for turn in self.turns:
             turn.give_up(failed.sentence)
-        self.lost = Lost(failed.sentence, failed.log_tail)
+        self.lost = Lost(failed.sentence, failed.last_words)
         return self.lost
 
 

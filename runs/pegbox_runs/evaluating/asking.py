@@ -65,7 +65,6 @@ def judged_recipe(run: TunedRun, asked: EvaluateRequest) -> Recipe:
         file=asked.file,
         format=recipe.rows.format,
         columns=recipe.rows.columns,
-        limit=asked.limit,
         allow=ALLOWED,
     )
     training = msgspec.structs.replace(recipe.training, order="shuffled")
@@ -88,21 +87,31 @@ def read_by_looks(recipe: Recipe) -> Recipe:
 
 
 def find_own_rows(run: TunedRun) -> FoundRows:
-    """Find the files that a run's rows came from, as they were.
+    """Find the files that a run's held-out rows came from, as they were.
 
     Raises: Refusal: it held no rows out; a file is gone, or was changed since.
     """
-    recipe, told = run.recipe, run.environment
-    other = "or hold the run against other rows with --rows FILE."
+    recipe = run.recipe
     if not recipe.split.share and recipe.split.file is None:
         raise Refusal(
             f"{run.id}: held no rows out (split.share = 0), so there are none of its own that it wasn't trained on. "
             "Give some with --rows FILE."
         )
+    return find_rows_as_they_were(run)
+
+
+def find_rows_as_they_were(run: TunedRun) -> FoundRows:
+    """Find the files that a run's rows came from, whether it held some of them out or not.
+
+    Raises: Refusal: a file is gone, or was changed since.
+    """
+    recipe, told = run.recipe, run.environment
+    other = "or hold the run against other rows with --rows FILE."
     try:
         found = find_rows(recipe)
     except Refusal as refusal:
-        raise Refusal(f"{refusal.sentence.rstrip('.')}. Put back what {run.id} was trained on, {other}") from None
+        said = refusal.sentence if refusal.sentence.endswith((".", "?")) else f"{refusal.sentence}."
+        raise Refusal(f"{said} Put back what {run.id} was trained on, {other}") from None
     for now, then, file in (
         (found.sha256, told.rows_sha256, recipe.rows.file),
         (found.held_out_sha256, told.held_out_sha256, recipe.split.file or ""),

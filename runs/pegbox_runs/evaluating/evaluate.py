@@ -73,5 +73,4 @@ def kept_loss(run: TunedRun) -> float | None:
 
 def explained(failed: JobFailed) -> Refusal:
     """Turn a failure of the worker's into words for whoever asked for the evaluation."""
-    sentence = failed.sentence if failed.told else f"{failed.sentence}\n{failed.log_tail}".rstrip()
-    return Refusal(sentence)
+    return Refusal(failed.explained)

@@ -92,8 +92,8 @@ class RowsTold(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that there are; more than `rows` where only the first were asked for."""
     tokens: int
     """Learned tokens of the judged rows."""
-    trained_on: int = 0
-    """Rows of a file that the run was trained on: what they say flatters the tuned model."""
+    trained_on: int | None = 0
+    """Rows of a file that the run was trained on: what they say flatters the tuned model. None: nothing tells."""
     general: int = 0
     """General rows, by which forgetting is seen."""
     general_sha256: str | None = None

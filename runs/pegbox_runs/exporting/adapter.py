@@ -10,8 +10,9 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact
 from pegbox_runs.artefacts.making import Making, order_of
 from pegbox_runs.artefacts.room import refuse_too_little_room
+from pegbox_runs.artefacts.template import taught_template
 from pegbox_runs.checkpoints import tree_bytes
-from pegbox_runs.exporting.adapter_files import adapter_config, put_adapter, put_tokenizer, taught_template
+from pegbox_runs.exporting.adapter_files import adapter_config, put_adapter, put_tokenizer
 from pegbox_runs.exporting.needs import TOKENIZER_BYTES, float32_bytes
 from pegbox_runs.exporting.proving import Written, base_facts, make_adapter, peft_alone
 from pegbox_runs.exporting.targets import ExportOptions, Plan, Told

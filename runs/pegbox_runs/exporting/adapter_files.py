@@ -12,6 +12,7 @@ from typing import Any
 from pegbox_methods.adapter_files import refuse_pickles
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.making import Making
+from pegbox_runs.artefacts.template import taught_template
 from pegbox_runs.tuned import PEFT_CONFIG, TunedRun
 
 CARD = "README.md"
@@ -102,22 +103,6 @@ def put_tokenizer(begun: Making, run: TunedRun) -> None:
             put_copy(begun, name, path)
     if taught is not None:
         put_text(begun, TEMPLATE, taught)
-
-
-def taught_template(run: TunedRun) -> str | None:
-    """Read the template that the recipe names in the place of the model's own; None: it names none.
-
-    Raises: Refusal: it isn't there any more.
-    """
-    named = run.recipe.model.chat_template
-    if named is None:
-        return None
-    try:
-        return Path(named).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refusal(
-            f"{named}: the chat template that {run.id} was taught with can't be read any more ({error}). Put it back."
-        ) from error
 
 
 def put_text(begun: Making, name: str, text: str) -> None:

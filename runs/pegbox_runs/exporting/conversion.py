@@ -5,8 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from pegbox_runs.artefacts.artefact import Proof, QualityCost
-from pegbox_runs.changes import current_recipe
-from pegbox_runs.tuned import TunedRun
 
 MOST_RANK = 512
 """The largest rank that is chosen by itself; vLLM loads none above it."""
@@ -75,9 +73,3 @@ class ProvenAdapter(msgspec.Struct, frozen=True, kw_only=True):
     cost: QualityCost | None = None
     unmeasured: str = ""
     """Why there is no cost, in a sentence, where one was asked for."""
-
-
-def moved_base(run: TunedRun) -> str | None:
-    """Name where a run's base lies now, if that isn't where its recipe says."""
-    name = run.recipe.model.name
-    return name if name != current_recipe(run.folder).model.name else None

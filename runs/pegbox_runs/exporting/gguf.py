@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,21 +14,23 @@ from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact, Proof, read_artefact, write_artefact
 from pegbox_runs.artefacts.making import Made, Making, made_file, making, order_of
-from pegbox_runs.artefacts.room import refuse_too_little_room
+from pegbox_runs.artefacts.template import taught_template
 from pegbox_runs.environment import installed_libraries
-from pegbox_runs.exporting.adapter_files import TOKENIZER, taught_template
+from pegbox_runs.exporting.adapter_files import TOKENIZER
 from pegbox_runs.exporting.gguf_architectures import remarks_on
-from pegbox_runs.exporting.gguf_merged import Merged, merged_bytes, merged_of, moved_base
+from pegbox_runs.exporting.gguf_merged import Merged, merged_bytes, merged_of
 from pegbox_runs.exporting.gguf_quants import PROOF_BYTES, QUANTS, file_bytes, quant_named
 from pegbox_runs.exporting.gguf_request import GgufAnswer, ProveGguf, WriteGguf
+from pegbox_runs.exporting.gguf_room import refuse_no_room
 from pegbox_runs.exporting.gguf_tools import convert, quantize
 from pegbox_runs.exporting.gguf_way import Way, named, way_of, weights_of
+from pegbox_runs.exporting.needs import asking_bytes, logits_bytes, merging_memory
 from pegbox_runs.exporting.proving import NOT_ASKED, base_facts
 from pegbox_runs.exporting.targets import ExportOptions, Plan, Told
 from pegbox_runs.jobs import ask_worker
 from pegbox_runs.tuned import TunedRun
 
-FORM = 1
+FORM = 2
 """Raised when the same order would be carried out otherwise."""
 
 
@@ -40,20 +43,22 @@ def plan(run: TunedRun, place: Path, options: ExportOptions) -> Plan:
     """Tell what would be made. Raises: Refusal: no such number format; no llama.cpp where it was said to be."""
     quant = quant_named(options.quant)
     way = way_of(run, quant, options.llama_cpp)
-    file = _file_bytes(run, quant)
     return Plan(
         target="gguf",
         place=str(place),
         makes=(f"{file_name(run, options)}: the whole model in {quant}, with its tokenizer and its chat template",),
-        disk_bytes=file + _between_bytes(run, way) + merged_bytes(run),
-        memory_bytes=PROOF_BYTES * weights_of(run)[0] if options.prove else 0,
+        disk_bytes=_disk_bytes(run, way, options) + merged_bytes(run),
+        memory_bytes=_memory_bytes(run, options),
         cannot=way.cannot,
         remarks=_remarks(run, way),
     )
 
 
-def export(run: TunedRun, place: Path, options: ExportOptions, told: Told) -> Artefact:
-    """Make the file, or find it made, and prove it. Raises: Refusal; JobFailed; OSError."""
+def export(run: TunedRun, place: Path, options: ExportOptions, told: Told, *, movable: bool = True) -> Artefact:
+    """Make the file, or find it made, and prove it. `movable`: --output names the place.
+
+    Raises: Refusal; JobFailed; OSError.
+    """
     quant = quant_named(options.quant)
     way = way_of(run, quant, options.llama_cpp)
     if way.cannot is not None:
@@ -61,13 +66,14 @@ def export(run: TunedRun, place: Path, options: ExportOptions, told: Told) -> Ar
     file = file_name(run, options)
     with making(place, _order(run, quant, file, way)) as begun:
         if isinstance(begun, Made):
-            return _proven_now(run, place, options, told)
+            return _proven_now(run, place, way, options, told)
         begun_at = time.monotonic()
-        needed = _file_bytes(run, quant) + _between_bytes(run, way)
-        refuse_too_little_room(place, needed, there=sum(one.bytes for one in begun.files.values()))
+        there = sum(one.bytes for one in begun.files.values())
+        needed = max(0, _disk_bytes(run, way, options) - there)
+        refuse_no_room(run, place, needed, merged_bytes(run), movable=movable)
         merged = merged_of(run, told, prove=options.prove)
-        answer = _add(run, begun, file, merged, way, told)
-        shown = _shown(run, begun.folder / file, quant, merged, options, told)
+        answer = _add(run, begun, named(run, options.name), merged, way, told)
+        shown = _shown(run, begun.folder / file, begun.folder, way, merged, options, told)
         said = (*_remarks(run, way), *answer.remarks, *shown.remarks)
         made = _record(run, begun, quant, merged, shown, tuple(dict.fromkeys(said)))
         made = msgspec.structs.replace(made, seconds=time.monotonic() - begun_at)
@@ -78,7 +84,7 @@ def export(run: TunedRun, place: Path, options: ExportOptions, told: Told) -> Ar
 
 def file_name(run: TunedRun, options: ExportOptions) -> str:
     """Name the file. Raises: Refusal."""
-    return f"{named(run, options.name)}.{quant_named(options.quant)}.gguf"
+    return _file_name(named(run, options.name), quant_named(options.quant))
 
 
 def commands(run: TunedRun, place: Path, options: ExportOptions) -> list[str]:
@@ -92,16 +98,15 @@ def _order(run: TunedRun, quant: str, file: str, way: Way) -> str:
     return order_of("gguf", FORM, *base_facts(run), taught_template(run), tokenizer, quant, file, by_whom)
 
 
-def _add(run: TunedRun, begun: Making, file: str, merged: Merged, way: Way, told: Told) -> GgufAnswer:
-    """Write the file, unless an earlier try left it whole."""
+def _add(run: TunedRun, begun: Making, name: str, merged: Merged, way: Way, told: Told) -> GgufAnswer:
+    """Write the file, unless an earlier try left it whole. `name`: the model's."""
     answers: list[GgufAnswer] = []
 
     def write_own(to: Path, quant: str) -> None:
         if way.script is not None:
             convert(way.script, merged.folder, to, quant)
             return
-        name = file.partition(".")[0]
-        asked = WriteGguf(run=_path(run), base=moved_base(run), model=_of(merged), file=str(to), name=name, quant=quant)
+        asked = WriteGguf(run=_path(run), base=run.moved_base, model=_of(merged), file=str(to), name=name, quant=quant)
         answers.append(_asked(asked, told))
 
     def write(to: Path) -> None:
@@ -110,7 +115,7 @@ def _add(run: TunedRun, begun: Making, file: str, merged: Merged, way: Way, told
         else:
             _by_quantizer(to, way, write_own)
 
-    begun.add(file, write)
+    begun.add(_file_name(name, way.quant), write)
     return answers[0] if answers else GgufAnswer()
 
 
@@ -125,12 +130,25 @@ def _by_quantizer(to: Path, way: Way, write_own: Callable[[Path, str], None]) ->
         between.unlink(missing_ok=True)
 
 
-def _shown(run: TunedRun, file: Path, quant: str, merged: Merged, options: ExportOptions, told: Told) -> GgufAnswer:
-    """Prove the file, if that is wanted."""
+def _shown(
+    run: TunedRun, file: Path, beside: Path, way: Way, merged: Merged, options: ExportOptions, told: Told
+) -> GgufAnswer:
+    """Prove the file, if that is wanted. `beside`: a folder where logits may lie meanwhile."""
     if not options.prove:
         return GgufAnswer(unproven=NOT_ASKED)
-    asked = ProveGguf(run=_path(run), base=moved_base(run), model=_of(merged), file=str(file), quant=quant)
-    return _asked(asked, told)
+    effects = [proof.effect_kl for proof in merged.artefact.proofs]
+    with tempfile.TemporaryDirectory(prefix=".pegbox-proof-", dir=beside, ignore_cleanup_errors=True) as scratch:
+        asked = ProveGguf(
+            run=_path(run),
+            base=run.moved_base,
+            model=_of(merged),
+            file=str(file),
+            quant=way.quant,
+            own=way.script is None and way.quantizer is None,
+            effect_kl=next((effect for effect in effects if effect is not None), None),
+            scratch=scratch,
+        )
+        return _asked(asked, told)
 
 
 def _asked(request: WriteGguf | ProveGguf, told: Told) -> GgufAnswer:
@@ -173,17 +191,19 @@ def _proofs(merged: Merged, shown: GgufAnswer) -> tuple[tuple[Proof, ...], str]:
     return proofs, shown.unproven
 
 
-def _proven_now(run: TunedRun, place: Path, options: ExportOptions, told: Told) -> Artefact:
+def _proven_now(run: TunedRun, place: Path, way: Way, options: ExportOptions, told: Told) -> Artefact:
     """Prove what lies there, if that is wanted and wasn't done."""
     there = read_artefact(place)
     if there is None:
         raise Refusal(f"{place}: its record has just gone.")
     if there.proven or not options.prove:
         return there
+    refuse_no_room(run, place, logits_bytes(run), merged_bytes(run))
     merged = merged_of(run, told, prove=True)
-    shown = _shown(run, place / file_name(run, options), quant_named(options.quant), merged, options, told)
+    shown = _shown(run, place / file_name(run, options), place.parent, way, merged, options, told)
     proofs, unproven = _proofs(merged, shown)
-    now = msgspec.structs.replace(there, proofs=proofs, unproven=unproven)
+    remarks = tuple(dict.fromkeys((*there.remarks, *shown.remarks)))
+    now = msgspec.structs.replace(there, proofs=proofs, unproven=unproven, remarks=remarks)
     write_artefact(now, place)
     return now
 
@@ -192,8 +212,19 @@ def _file_bytes(run: TunedRun, quant: str) -> int:
     return file_bytes(*weights_of(run), quant)
 
 
-def _between_bytes(run: TunedRun, way: Way) -> int:
-    return 0 if way.quantizer is None else _file_bytes(run, "f16")
+def _disk_bytes(run: TunedRun, way: Way, options: ExportOptions) -> int:
+    """Estimate what the file's own folder takes at its highest, while it is made and proven."""
+    between = 0 if way.quantizer is None else _file_bytes(run, "f16")
+    return _file_bytes(run, way.quant) + max(between, logits_bytes(run) if options.prove else 0)
+
+
+def _memory_bytes(run: TunedRun, options: ExportOptions) -> int:
+    proof = PROOF_BYTES * weights_of(run)[0] + asking_bytes(run) if options.prove else 0
+    return max(proof, merging_memory(run) if options.prove and merged_bytes(run) else 0)
+
+
+def _file_name(name: str, quant: str) -> str:
+    return f"{name}.{quant}.gguf"
 
 
 def _remarks(run: TunedRun, way: Way) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from pegbox_runs.artefacts.artefact import Artefact, NumberFormatName, read_arte
 from pegbox_runs.artefacts.making import is_whole
 from pegbox_runs.artefacts.merging import merge_run, merged_place
 from pegbox_runs.artefacts.weight_files import stored_tensors
-from pegbox_runs.changes import current_recipe
 from pegbox_runs.exporting.gguf_way import weights_of
 from pegbox_runs.exporting.targets import Told
 from pegbox_runs.tuned import TunedRun
@@ -56,12 +55,6 @@ def merged_bytes(run: TunedRun) -> int:
         stored = stored_tensors(run.model.folder / file for file in run.model.weight_files)
         return sum(one.bytes for one in stored.values())
     return math.ceil(2 * weights_of(run)[0])
-
-
-def moved_base(run: TunedRun) -> str | None:
-    """Give where the base lies now, if not where the run's own recipe says."""
-    now = run.recipe.model.name
-    return None if now == current_recipe(run.folder).model.name else now
 
 
 def _there(run: TunedRun) -> Artefact | None:

@@ -31,6 +31,12 @@ class ProveGguf(msgspec.Struct, frozen=True, kw_only=True, tag="prove"):
     model: str
     file: str
     quant: str
+    own: bool
+    """Pegbox' own writer made it of that model; else llama.cpp's programs had a hand in it."""
+    effect_kl: float | None
+    """What the adapter changes, as the merged model's proof found it; None: it wasn't looked at."""
+    scratch: str
+    """An empty folder for what the merged model does; removed by whoever made it."""
 
 
 class GgufAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact
 from pegbox_runs.artefacts.making import Making, order_of
 from pegbox_runs.artefacts.room import refuse_too_little_room
+from pegbox_runs.artefacts.template import taught_template
 from pegbox_runs.checkpoints import tree_bytes
 from pegbox_runs.exporting.adapter import base_remarks
 from pegbox_runs.exporting.adapter import commands as adapter_commands
@@ -26,10 +27,9 @@ from pegbox_runs.exporting.adapter_files import (
     put_link,
     put_text,
     put_tokenizer,
-    taught_template,
     with_plain_scale,
 )
-from pegbox_runs.exporting.conversion import EXACT, MOST_RANK, SHARE, MadeLora, MakeLora, moved_base
+from pegbox_runs.exporting.conversion import EXACT, MOST_RANK, SHARE, MadeLora, MakeLora
 from pegbox_runs.exporting.needs import TOKENIZER_BYTES, float32_bytes, lora_bytes
 from pegbox_runs.exporting.proving import Written, base_facts, make_adapter, peft_alone
 from pegbox_runs.exporting.targets import ExportOptions, Plan, Told
@@ -129,9 +129,7 @@ def _converted(begun: Making, run: TunedRun, options: ExportOptions, told: Told)
     if NOTE not in begun.files:
         aside = begun.folder / CONVERTED
         aside.mkdir()
-        asked = MakeLora(
-            run=str(run.folder.path.absolute()), base=moved_base(run), folder=str(aside), rank=options.rank
-        )
+        asked = MakeLora(run=str(run.folder.path.absolute()), base=run.moved_base, folder=str(aside), rank=options.rank)
         made = ask_worker("convert", asked, MadeLora, timeout_seconds=None, told=told)
         put_link(begun, SAFE, aside / SAFE)
         put_link(begun, PEFT_CONFIG, aside / PEFT_CONFIG)

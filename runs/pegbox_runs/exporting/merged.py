@@ -7,7 +7,7 @@ from pathlib import Path
 from pegbox_methods.advice.serving import why_not
 from pegbox_runs.artefacts.artefact import Artefact
 from pegbox_runs.artefacts.merging import merge_run
-from pegbox_runs.exporting.needs import FLOAT32, float32_bytes, weights_of
+from pegbox_runs.exporting.needs import FLOAT32, merging_memory, weights_of
 from pegbox_runs.exporting.targets import ExportOptions, Plan, Told
 from pegbox_runs.tuned import TunedRun
 
@@ -24,7 +24,7 @@ def plan(run: TunedRun, place: Path, options: ExportOptions) -> Plan:
         place=str(place),
         makes=(f"the whole model, {in_words(options)}, with its tokenizer and template",),
         disk_bytes=merged_bytes(run, options),
-        memory_bytes=float32_bytes(run),
+        memory_bytes=merging_memory(run),
         cannot=why_not("merged", run.card, run.recipe.method.settings),
     )
 

@@ -10,10 +10,11 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact
 from pegbox_runs.artefacts.making import Making, order_of
 from pegbox_runs.artefacts.room import refuse_too_little_room
-from pegbox_runs.exporting.adapter_files import put_text, taught_template
+from pegbox_runs.artefacts.template import taught_template
+from pegbox_runs.exporting.adapter_files import put_text
 from pegbox_runs.exporting.gguf_merged import merged_bytes
 from pegbox_runs.exporting.linking import linked_model
-from pegbox_runs.exporting.needs import float32_bytes, model_type_of
+from pegbox_runs.exporting.needs import merging_memory, model_type_of
 from pegbox_runs.exporting.proving import base_facts
 from pegbox_runs.exporting.targets import ExportOptions, Plan, Told
 from pegbox_runs.tuned import TunedRun
@@ -37,7 +38,7 @@ def plan(run: TunedRun, place: Path, _options: ExportOptions) -> Plan:
             f"{NOTES}: what to type on a Mac",
         ),
         disk_bytes=merged_bytes(run),
-        memory_bytes=float32_bytes(run),
+        memory_bytes=merging_memory(run),
         cannot=why_not("mlx", run.card, run.recipe.method.settings),
         remarks=_remarks(run),
     )

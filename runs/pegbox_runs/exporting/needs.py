@@ -8,6 +8,13 @@ from pegbox_runs.tuned import TunedRun
 TOKENIZER_BYTES = 32 * 2**20
 """More than nearly all tokenizers take."""
 FLOAT32 = 4
+PROMPTS, ANSWER_TOKENS, LONGEST, AT_ONCE = 32, 32, 512, 8
+"""Of a proof: its prompts, an answer's length, the length of a prompt with it, and what is asked at once; the worker's
+own figures."""
+LOADING = 1.1
+"""A model takes so much more while it is loaded and asked than its weights do."""
+MERGED_COPIES = 4
+"""Of the largest matrix in float32, while a merge is compared."""
 
 
 def weights_of(run: TunedRun) -> int:
@@ -23,6 +30,32 @@ def model_type_of(run: TunedRun) -> str:
 def float32_bytes(run: TunedRun) -> int:
     """Give what the model takes once in float32, in which proofs are computed."""
     return FLOAT32 * weights_of(run)
+
+
+def words_of(run: TunedRun) -> int:
+    """Count the tokens that the base tells apart; 0: it doesn't say."""
+    config = run.model.config
+    text = config.get("text_config")
+    words = config.get("vocab_size", text.get("vocab_size") if isinstance(text, dict) else None)
+    return words if isinstance(words, int) else 0
+
+
+def logits_bytes(run: TunedRun) -> int:
+    """Give what a proof keeps on disk meanwhile: logits in float32, at the end of each prompt and along its answer."""
+    return FLOAT32 * PROMPTS * (ANSWER_TOKENS + 1) * words_of(run)
+
+
+def asking_bytes(run: TunedRun) -> int:
+    """Estimate what a proof takes of memory beside the model: logits, and what attention keeps of a text."""
+    return 8 * AT_ONCE * words_of(run) * (ANSWER_TOKENS + 1) + AT_ONCE * LONGEST * 2**16
+
+
+def merging_memory(run: TunedRun) -> int:
+    """Estimate what merging and its proof take of memory, as the job itself does when it knows the weights."""
+    shape = run.model.shape
+    largest = 0 if shape is None else shape.vocabulary * shape.hidden
+    adapter = sum(path.stat().st_size for path in run.adapter.rglob("*.safetensors"))
+    return int(LOADING * float32_bytes(run)) + MERGED_COPIES * FLOAT32 * largest + 2 * adapter + asking_bytes(run)
 
 
 def lora_bytes(run: TunedRun, rank: int) -> int:

@@ -58,7 +58,7 @@ def export(run: TunedRun, place: Path, options: ExportOptions, told: Heard) -> A
         raise Refusal(why_not or "")
     beside = default_place(run, "gguf", options)
     file = gguf.file_name(run, options)
-    whole = gguf.export(run, beside, options, told)
+    whole = gguf.export(run, beside, options, told, movable=False)
     text = modelfile(says, file, run=run.id, context=context_of(run.model.positions, run.recipe.training.length or 0))
     remarks = (*whole.remarks, *_remarks(says), *says.remarks)
     made = msgspec.structs.replace(

@@ -16,7 +16,7 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact, Target, read_artefact, write_artefact
 from pegbox_runs.artefacts.making import Made, Making, making
 from pegbox_runs.environment import installed_libraries
-from pegbox_runs.exporting.conversion import ProveAdapter, ProvenAdapter, moved_base
+from pegbox_runs.exporting.conversion import ProveAdapter, ProvenAdapter
 from pegbox_runs.exporting.targets import Told
 from pegbox_runs.jobs import ask_worker
 from pegbox_runs.printable import printable
@@ -108,7 +108,7 @@ def _prove(run: TunedRun, folder: Path, beside: Path, of: str, exact: bool, told
     with tempfile.TemporaryDirectory(prefix=".pegbox-proof-", dir=beside, ignore_cleanup_errors=True) as scratch:
         asked = ProveAdapter(
             run=str(run.folder.path.absolute()),
-            base=moved_base(run),
+            base=run.moved_base,
             folder=str(folder),
             scratch=scratch,
             of=of,

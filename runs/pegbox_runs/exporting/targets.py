@@ -10,6 +10,7 @@ from typing import Literal, Protocol, cast
 import msgspec
 
 from pegbox_methods.events import Event
+from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact, NumberFormatName, Target
 from pegbox_runs.tuned import TunedRun
 
@@ -18,7 +19,7 @@ Told = Callable[[Event], None]
 
 
 class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked of an export beside its target; a target leaves alone what isn't its own."""
+    """What was asked of an export beside its target; see `refuse_strange`."""
 
     dtype: NumberFormatName | Literal["auto"] = "auto"
     """Of a merged model's weights."""
@@ -35,6 +36,18 @@ class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):
     """A folder of llama.cpp, for GGUF files that its tools alone make."""
     prove: bool = True
     """Whether it is held against the run's own model."""
+
+
+OPTIONS: Mapping[str, tuple[Target, ...]] = {
+    "dtype": ("merged",),
+    "quant": ("gguf", "ollama"),
+    "llama_cpp": ("gguf", "ollama"),
+    "rank": ("lora", "vllm"),
+    "via": ("vllm",),
+    "name": ("gguf", "ollama", "vllm"),
+}
+"""The targets that read an option; `prove` is for all."""
+_DEFAULTS = ExportOptions()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +98,21 @@ MODULES: Mapping[Target, str] = {
 """By target; imported only when it is asked for."""
 
 
+def refuse_strange(target: Target, options: ExportOptions) -> None:
+    """Refuse what was asked beside a target that has no use for it: it would be passed over without a word.
+
+    Raises: Refusal.
+    """
+    for name, targets in OPTIONS.items():
+        if target not in targets and getattr(options, name) != getattr(_DEFAULTS, name):
+            raise Refusal(
+                f"--{name.replace('_', '-')} belongs to --to {' and --to '.join(targets)}; {target} has no use for it. "
+                "Leave it out."
+            )
+    if target == "vllm" and options.rank is not None and options.via != "lora":
+        raise Refusal("--rank belongs to a converted adapter: add --via lora, or leave it out.")
+
+
 def exporting(target: Target) -> Exporting:
     """Give the module of a target."""
     return cast(Exporting, import_module(MODULES[target]))
@@ -98,4 +126,4 @@ def commands(target: Target, run: TunedRun, place: Path, options: ExportOptions)
 
 def default_place(run: TunedRun, target: Target, options: ExportOptions) -> Path:
     """Name where an export lies when nobody names a place: in the run's own folder."""
-    return run.folder.path / "exports" / exporting(target).folder_name(options)
+    return run.folder.exports / exporting(target).folder_name(options)

@@ -23,11 +23,12 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact
 from pegbox_runs.artefacts.making import Making, order_of
 from pegbox_runs.artefacts.room import refuse_too_little_room
+from pegbox_runs.artefacts.template import taught_template
 from pegbox_runs.exporting import adapter, lora
-from pegbox_runs.exporting.adapter_files import TEMPLATE, adapter_config, put_text, taught_template
+from pegbox_runs.exporting.adapter_files import TEMPLATE, adapter_config, put_text
 from pegbox_runs.exporting.gguf_merged import merged_bytes
 from pegbox_runs.exporting.linking import linked_model
-from pegbox_runs.exporting.needs import float32_bytes, model_type_of
+from pegbox_runs.exporting.needs import float32_bytes, merging_memory, model_type_of
 from pegbox_runs.exporting.proving import Written, base_facts, make_adapter
 from pegbox_runs.exporting.targets import ExportOptions, Plan, Told
 from pegbox_runs.tuned import TunedRun
@@ -60,7 +61,7 @@ def plan(run: TunedRun, place: Path, options: ExportOptions) -> Plan:
         place=str(place),
         makes=(*held, f"{SERVE}: the command that starts vLLM with it"),
         disk_bytes=_disk_bytes(run, way, options),
-        memory_bytes=copies * float32_bytes(run),
+        memory_bytes=merging_memory(run) if way == "merged" else copies * float32_bytes(run),
         cannot=_cannot(run, way),
         remarks=_remarks(run, way),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pegbox_methods.refusal import Refusal
 from pegbox_runs.foreign.axolotl_rows import rows, template
 from pegbox_runs.foreign.carrying import Carrying
 from pegbox_runs.foreign.methods import Variant, choose, settings
@@ -40,6 +41,9 @@ INITIAL = {"pissa": "pissa", "olora": "olora", "loftq": "loftq"}
 
 def read(carrying: Carrying, folders: tuple[Path, ...]) -> None:
     """Take every key that means a choice. Raises: Refusal: what it asks for isn't in Pegbox at all."""
+    kind = carrying.value("rl")
+    if kind not in (None, False, "none", "None"):
+        raise Refusal(f"rl: {kind}: Pegbox tunes on rows with answers; it has neither rewards nor preferences.")
     carrying.translate("base_model", "model.name", model_place(str(carrying.given["base_model"]), folders))
     _method(carrying)
     rows(carrying, folders)

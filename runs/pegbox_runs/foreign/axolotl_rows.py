@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pegbox_methods.home import user_path
 from pegbox_runs.foreign.carrying import Carrying, Entry
-from pegbox_runs.foreign.values import rows_place
+from pegbox_runs.foreign.values import PLACEHOLDER, rows_place, there
 
 TYPES = {
     "alpaca": "alpaca",
@@ -44,7 +45,6 @@ NEUTRAL = {
     "trust_remote_code": "Pegbox runs no code that comes with a data set",
     "split_thinking": "reasoning is a column of its own, or part of the answer",
 }
-PLACEHOLDER = "your-rows.jsonl"
 
 
 def rows(carrying: Carrying, folders: tuple[Path, ...]) -> None:
@@ -160,11 +160,14 @@ def template(carrying: Carrying, folders: tuple[Path, ...]) -> None:
     """Take the chat template: a file of one, or the model's own."""
     if carrying.has("chat_template_jinja"):
         named = str(carrying.given["chat_template_jinja"])
-        found = next((folder / named for folder in folders if "\n" not in named and (folder / named).is_file()), None)
+        inline = "\n" in named or "{%" in named or "{{" in named
+        places = [] if inline else [folder / user_path(named) for folder in folders]
+        found = next((place for place in places if there(place) and place.is_file()), None)
         if found is not None:
             carrying.translate("chat_template_jinja", "model.chat_template", str(found.absolute()))
         else:
-            carrying.leave("chat_template_jinja", "no file of that name; write it into one for model.chat_template")
+            what = "it isn't a file's name" if inline else "there is no file of that name"
+            carrying.leave("chat_template_jinja", f"{what}; write the template into one for model.chat_template")
     if carrying.has("chat_template"):
         asked = str(carrying.given["chat_template"])
         if asked == "jinja" or asked.startswith("tokenizer_default"):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from pegbox_methods.recipe import Recipe
-from pegbox_runs.secrets import SECRET_NAME
+from pegbox_runs.foreign.hiding import HIDDEN, hidden, hidden_text, is_secret
 
 Fate = Literal["carried", "translated", "left", "empty"]
 
@@ -134,9 +134,10 @@ class Carrying:
     def _note(self, entry: Entry) -> None:
         if entry.key in self.entries:
             raise ValueError(f"{entry.key} was seen to already")
-        if SECRET_NAME.search(entry.key) or entry.key.endswith("webhook_url"):
-            entry = msgspec.structs.replace(entry, value="[hidden]")
-        self.entries[entry.key] = entry
+        value = HIDDEN if is_secret(entry.key) else hidden(entry.value)
+        self.entries[entry.key] = msgspec.structs.replace(
+            entry, value=value, to=hidden_text(entry.to), why=hidden_text(entry.why)
+        )
 
 
 def _said(to: str, value: Any) -> str:

@@ -14,9 +14,10 @@ from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_runs.foreign import axolotl, llama_factory
 from pegbox_runs.foreign.carrying import Carrying, Imported
+from pegbox_runs.foreign.hiding import hidden, hidden_text
 from pegbox_runs.foreign.reading import read_yaml
 from pegbox_runs.foreign.tables import Tables
-from pegbox_runs.printable import printable
+from pegbox_runs.printable import one_line, printable
 
 MOST_FAULTS = 100
 """Values that are out of our ranges, and taken back one after the other."""
@@ -39,19 +40,23 @@ def import_recipe(path: Path) -> Imported:
         carrying.assume(to, value, f"{ours.tool}'s default")
     if carrying.at("split.file") is not None:
         carrying.put("split.share", 0.0)
+    carrying.table = hidden(carrying.table)
     recipe = _valid(carrying, path)
     return Imported(
         tool=ours.tool,
         source=ours.source,
         entries=tuple(carrying.entries[key] for key in _in_order(carrying)),
         assumed=tuple(carrying.assumed),
-        to_do=tuple(carrying.to_do),
+        to_do=tuple(hidden_text(sentence) for sentence in carrying.to_do),
         recipe=recipe,
     )
 
 
 def _tool(path: Path, given: dict[str, Any]) -> tuple[Tables, Reader, dict[str, Any]]:
     """Tell by its keys whose recipe it is. Raises: Refusal."""
+    odd = next((key for key in given if "[" in key), None)
+    if odd is not None:
+        raise Refusal(f"{printable(str(path))}: the key {one_line(odd, 80)} isn't one of any tool. Take it out.")
     if given.get("base_model") and not given.get("model_name_or_path"):
         return axolotl.TABLES, axolotl.read, axolotl.DEFAULTS
     if given.get("model_name_or_path") and not given.get("base_model"):

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pegbox_methods.home import user_path
 from pegbox_runs.foreign.carrying import Carrying
-from pegbox_runs.foreign.values import rows_place
+from pegbox_runs.foreign.values import PLACEHOLDER, rows_place
 
 INFO = "dataset_info.json"
 MOST_BYTES = 16 * 2**20
-PLACEHOLDER = "your-rows.jsonl"
 COLUMNS = {
     "prompt": "prompt",
     "query": "input",
@@ -26,8 +26,8 @@ DEFAULT_COLUMNS = {"prompt": "instruction", "query": "input", "response": "outpu
 
 
 def rows(carrying: Carrying, folders: tuple[Path, ...]) -> None:
-    """Take `dataset` and `eval_dataset`."""
-    place = Path(str(carrying.value("dataset_dir", "data"))).expanduser()
+    """Take `dataset` and `eval_dataset`. Raises: Refusal: dataset_dir lies in an unknown user's home."""
+    place = user_path(str(carrying.value("dataset_dir", "data")))
     found = [_read(folder / place) for folder in folders]
     info = next(((folder / place, table) for folder, table in zip(folders, found, strict=True) if table), None)
     if carrying.has("dataset"):
@@ -94,14 +94,17 @@ def _source(told: dict[str, Any], folder: Path, folders: tuple[Path, ...]) -> tu
     if told.get("ranking"):
         return None, "it holds preferences, which Pegbox doesn't tune on"
     source: dict[str, Any] = {}
+    read = {"formatting", "columns", "ranking"}
     if isinstance(told.get("hf_hub_url"), str):
         source["file"] = told["hf_hub_url"]
         for name, ours in (("subset", "hub_subset"), ("split", "hub_split")):
             if isinstance(told.get(name), str):
                 source[ours] = told[name]
         why = "a data set of the Hub"
+        read |= {"hf_hub_url", "subset", "split"}
     elif isinstance(told.get("file_name"), str):
         source["file"], why = rows_place(told["file_name"], (folder, *folders))
+        read |= {"file_name"}
     else:
         return None, "it lies neither in a file nor on the Hub"
     given = told.get("columns")
@@ -122,4 +125,7 @@ def _source(told: dict[str, Any], folder: Path, folders: tuple[Path, ...]) -> tu
     mapped = {COLUMNS[name]: str(column) for name, column in named.items() if column}
     if mapped:
         source["columns"] = mapped
+    unread = sorted(str(name) for name, value in told.items() if name not in read and value not in (None, "", [], {}))
+    if unread:
+        why = "; ".join([*([why] if why else []), f"not carried over: {', '.join(unread)}"])
     return source, why

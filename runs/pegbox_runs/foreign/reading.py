@@ -9,25 +9,53 @@ from typing import Any
 import yaml
 
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.foreign.hiding import hidden_text
 from pegbox_runs.printable import one_line, printable
 
 MOST_BYTES = 2**20
-MOST_ALIASES = 100
-"""Each stands for a whole part of the file, so a few of them in each other unfold to more than memory holds."""
+MOST_CHARACTERS = 4 * MOST_BYTES
+"""Of all values, each alias unfolded: a few of them in each other stand for more than memory holds."""
+LEAST_NUMBER, LARGEST_NUMBER = -(2**63), 2**64 - 1
+"""Of whole numbers, as JSON writes them for others to read."""
 
 
 class PlainLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, that also minds keys which come twice and aliases without end."""
+    """PyYAML's safe loader, that also minds keys which come twice, aliases without end, and values that no other file
+    could hold."""
 
-    aliases = 0
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._sizes: dict[yaml.Node, int] = {}
+        """Characters of each part that is read whole, its aliases unfolded."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Count the aliases."""
-        if self.check_event(yaml.AliasEvent):
-            self.aliases += 1
-            if self.aliases > MOST_ALIASES:
-                raise yaml.YAMLError(f"more than {MOST_ALIASES} aliases")
-        return super().compose_node(parent, index)
+        """Measure each part before any of it is unfolded."""
+        alias = self.check_event(yaml.AliasEvent)
+        node = super().compose_node(parent, index)
+        if node is None:
+            return None
+        if alias and node not in self._sizes:
+            raise yaml.YAMLError(f"a part that holds itself, at line {node.start_mark.line + 1}")
+        if not alias:
+            self._sizes[node] = self._size(node)
+        if self._sizes[node] > MOST_CHARACTERS:
+            raise yaml.YAMLError(f"its aliases unfold to more than {MOST_CHARACTERS:,} characters")
+        return node
+
+    def _size(self, node: yaml.Node) -> int:
+        if isinstance(node, yaml.ScalarNode):
+            if any("\ud800" <= character <= "\udfff" for character in node.value):
+                raise yaml.YAMLError(f"half a character at line {node.start_mark.line + 1}")
+            return 1 + len(node.value)
+        parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        return 1 + sum(self._sizes[part] for part in parts)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Refuse a whole number that no other file could hold."""
+        number = super().construct_yaml_int(node)
+        if not LEAST_NUMBER <= number <= LARGEST_NUMBER:
+            raise yaml.YAMLError(f"the number at line {node.start_mark.line + 1} has more than 64 bits")
+        return number
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Refuse a key that is there twice: YAML would let the last one win without a word."""
@@ -40,6 +68,9 @@ class PlainLoader(yaml.SafeLoader):
             if isinstance(key.value, str):
                 seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
+
+
+PlainLoader.add_constructor("tag:yaml.org,2002:int", PlainLoader.construct_yaml_int)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -60,7 +91,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise Refusal(f"{shown}: not UTF-8 at byte {error.start}.") from None
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        raise Refusal(f"{shown}: can't be read as plain YAML: {one_line(str(error), 200)}.") from None
+        raise Refusal(f"{shown}: can't be read as plain YAML: {one_line(hidden_text(str(error)), 200)}.") from None
     if not isinstance(table, dict) or not all(isinstance(key, str) for key in table):
         raise Refusal(f"{shown}: expected a table of keys and values, as recipes of Axolotl and LLaMA-Factory are.")
     return table

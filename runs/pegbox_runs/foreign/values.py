@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from pegbox_methods.home import user_path
 from pegbox_methods.hub_name import PACKED_SUFFIXES, ROWS_SUFFIXES, is_hub_id
 from pegbox_runs.foreign.carrying import Carrying
 
@@ -29,6 +30,7 @@ NEAR_OPTIMIZERS = {
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant", "constant_with_warmup": "constant"}
 ONE_GPU = "Pegbox trains on one GPU, in one process"
 LONGEST_WARMUP = 0.5
+PLACEHOLDER = "your-rows.jsonl"
 
 
 def number(value: Any) -> Any:
@@ -107,21 +109,27 @@ def held_out(carrying: Carrying, key: str) -> None:
     if not carrying.has(key):
         return
     size = number(carrying.given[key])
+    if carrying.at("split.file") is not None:
+        return carrying.leave(key, "the held-out rows are a file of their own, so no share of the rows is held out")
     if isinstance(size, int | float) and not isinstance(size, bool) and 0 <= size < 1:
         why = "" if size else "no row is held out, so the run can't say how good it is; 0.05 would do"
         carrying.translate(key, "split.share", float(size), why)
     else:
         carrying.leave(key, "Pegbox holds out a share of the rows, not a number; a tenth is taken")
         carrying.put("split.share", 0.1)
+    return None
 
 
 def rows_place(named: str, folders: tuple[Path, ...]) -> tuple[str, str]:
-    """Find the rows that a path means. Returns: what to write, and what must be said of it; empty: nothing."""
-    path = Path(named).expanduser()
+    """Find the rows that a path means. Returns: what to write, and what must be said of it; empty: nothing.
+
+    Raises: Refusal: it lies in the home of a user whom this machine doesn't know.
+    """
+    path = user_path(named)
     local = named.startswith((".", "~", "/")) or named.lower().endswith((*ROWS_SUFFIXES, *PACKED_SUFFIXES))
     tried = [path] if path.is_absolute() else [folder / path for folder in folders]
     for place in tried:
-        if place.exists():
+        if there(place):
             return str(place.absolute()), ""
     if not local and is_hub_id(named):
         return named, "a data set of the Hub"
@@ -129,9 +137,20 @@ def rows_place(named: str, folders: tuple[Path, ...]) -> tuple[str, str]:
 
 
 def model_place(named: str, folders: tuple[Path, ...]) -> str:
-    """Name a model's folder by its whole path, where there is one of that name; else leave the Hub's name."""
+    """Name a model's folder by its whole path, where there is one of that name; else leave the Hub's name.
+
+    Raises: Refusal: it lies in the home of a user whom this machine doesn't know.
+    """
     for folder in folders:
-        place = folder / Path(named).expanduser()
-        if place.is_dir():
+        place = folder / user_path(named)
+        if there(place) and place.is_dir():
             return str(place.absolute())
     return named
+
+
+def there(place: Path) -> bool:
+    """Tell whether something lies at a place; no text that is no path is one."""
+    try:
+        return place.exists()
+    except OSError:  # a name too long for one, or in a folder that can't be looked into
+        return False

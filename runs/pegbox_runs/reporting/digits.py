@@ -43,14 +43,15 @@ def plain(interval: Interval | None, *, sign: bool = False) -> tuple[str, str]:
     return _parts(interval, lambda value, decimals: number(value, decimals, sign=sign), LOSS_DECIMALS)
 
 
-def share(interval: Interval | None) -> tuple[str, str]:
-    """Write a score from 0 to 1 in percent."""
+def share(interval: Interval | None, *, sign: bool = False) -> tuple[str, str]:
+    """Write a score from 0 to 1, or a difference of two, in percent."""
     percent = interval and Interval(
         value=100 * interval.value,
         low=None if interval.low is None else 100 * interval.low,
         high=None if interval.high is None else 100 * interval.high,
     )
-    return _with_unit(_parts(percent, lambda value, decimals: number(value, min(2, decimals)), 1), " %")
+    written = _parts(percent, lambda value, decimals: number(value, min(2, decimals), sign=sign), 1)
+    return _with_unit(written, " %")
 
 
 def rate(interval: Interval | None) -> tuple[str, str]:

@@ -20,7 +20,12 @@ def listed(names: Sequence[str], most: int = _NAMED) -> str:
 
 def short(place: str) -> str:
     """Leave out the folders of a path: a report is for others too. A Hub id stays as it is."""
-    return os.path.basename(place.rstrip("/")) or place if place.startswith(("/", "~", ".")) else place  # noqa: PTH119
+    return os.path.basename(place.rstrip("/")) or place if is_place(place) else place  # noqa: PTH119
+
+
+def is_place(name: str) -> bool:
+    """Tell a path from a name of the Hub or the catalogue."""
+    return name.startswith(("/", "~", "."))
 
 
 def setting(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from pegbox_runs.rows.chat_template import NoTemplate, RowRefusal
@@ -72,9 +73,19 @@ def _batches(examples: Iterable[Example], renderer: RowRenderer, seconds: float)
 def _rendered(example: Example, renderer: RowRenderer, seconds: float) -> Rendered:
     if not isinstance(example, Conversation):  # no foreign code
         return renderer.render(example)
+    with rendering_limit(seconds):
+        return renderer.render(example)
+
+
+@contextmanager
+def rendering_limit(seconds: float) -> Iterator[None]:
+    """End a chat template that never ends by itself: it comes with a model, so it is foreign code.
+
+    Raises: NoTemplate: it took longer.
+    """
     try:
         with time_limit(seconds):
-            return renderer.render(example)
+            yield
     except TookTooLong:
         raise NoTemplate(f"the chat template takes more than {seconds:g} s for a row") from None
 

@@ -13,15 +13,12 @@ from pegbox_runs.artefacts.artefact import Artefact, read_artefact
 from pegbox_runs.artefacts.making import is_whole
 from pegbox_runs.changes import Revision, current_recipe, revisions
 from pegbox_runs.environment import Environment, read_environment
-from pegbox_runs.evaluating.evaluated import Evaluated
-from pegbox_runs.evaluating.keeping import latest_evaluation
+from pegbox_runs.evaluating.keeping import Telling, telling
 from pegbox_runs.expected import Expected, read_expected
 from pegbox_runs.judging.judged import Judged, read_judged
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_report.course import Course, read_course
 from pegbox_runs.run_state import RunState
-
-EXPORTS = "exports"
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,8 @@ class RunFacts:
     environment: Environment | None
     expected: Expected | None
     judged: Judged | None
-    evaluated: Evaluated | None
-    """The newest."""
+    telling: Telling
+    """The evaluations against the base that have a say."""
     artefacts: tuple[Made, ...]
     adapter_bytes: int | None
     """None: there is no adapter."""
@@ -72,8 +69,8 @@ def read_facts(folder: RunFolder) -> RunFacts:
         environment=_environment(folder),
         expected=read_expected(folder),
         judged=read_judged(folder.path),
-        evaluated=latest_evaluation(folder),
-        artefacts=tuple(_artefacts(folder.path / EXPORTS)),
+        telling=telling(folder),
+        artefacts=tuple(_artefacts(folder.exports)),
         adapter_bytes=_bytes(folder.adapter),
         now=time.time(),
     )

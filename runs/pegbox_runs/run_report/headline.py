@@ -27,12 +27,13 @@ def is_over(state: RunState) -> bool:
 
 
 def headline(facts: RunFacts) -> str:
-    """Say it. An evaluation with ranges has the word before the run's own looks."""
+    """Say it. An evaluation of the held-out rows, with ranges, has the word before the run's own looks."""
     state = facts.state
     if isinstance(state.ended, Failed):
         return f"Failed after {_steps(state)}: {state.ended.what}"
-    if facts.evaluated is not None and is_over(state):
-        return facts.evaluated.verdict
+    evaluated = facts.telling.held_out
+    if evaluated is not None and is_over(state):
+        return evaluated.verdict
     return f"{_beginning(state)}{_looks(state)}"
 
 

@@ -58,7 +58,7 @@ def base_of(model: FoundModel, revision: str | None, *, called: str | None = Non
     Raises: Refusal: that is no Hub id.
     """
     if called is not None and not is_hub_id(called):
-        raise Refusal(f"--base {one_line(called, 100)}: isn't a Hub id. Give one as org/name.")
+        raise Refusal(f"--base-id {one_line(called, 100)}: isn't a Hub id. Give one as org/name.")
     hub_id = model.name if model.from_hub else called
     return Base(
         hub_id or short(model.name),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 from pegbox_methods.hub_name import is_hub_id
-from pegbox_runs.artefacts.artefact import Target
+from pegbox_runs.artefacts.artefact import NumberFormatName, Target
 from pegbox_runs.reporting.markdown_text import code, table, words
 from pegbox_runs.run_report.facts import RunFacts
 from pegbox_runs.run_report.sections.artefacts import PROOF_TITLES, cost_said, proof_row
@@ -48,6 +49,8 @@ class CardFacts:
     parcel: Parcel
     run: RunFacts
     results: CardResults
+    packed: bool
+    """Whether the training held the base in 4 bits."""
 
 
 def card_text(facts: CardFacts) -> str:
@@ -64,6 +67,7 @@ def _metadata(facts: CardFacts) -> str:
 
     base, target, recipe = facts.base, facts.parcel.target, facts.run.recipe
     rows = recipe.rows.file if recipe else ""
+    held_out = recipe.split.file or rows if recipe else ""
     method = recipe.method.name if recipe else ""
     terms = base.licence
     found = ModelCardData(
@@ -75,16 +79,16 @@ def _metadata(facts: CardFacts) -> str:
         pipeline_tag="text-generation",
         tags=["pegbox", *([method] if _TAG.fullmatch(method) else [])],
         datasets=[rows] if is_hub_id(rows) else None,
-        model_name=facts.repo.partition("/")[2],
+        model_name=facts.repo.partition("/")[2] if facts.results.scores else None,  # it is that of the figures
         eval_results=[
             EvalResult(
                 task_type="text-generation",
-                dataset_type=rows if is_hub_id(rows) else "held-out-rows",
-                dataset_name=f"{one.rows:,} held-out rows" if one.rows else "held-out rows",
+                dataset_type=held_out if is_hub_id(held_out) else "held-out-rows",
+                dataset_name="held-out rows",
                 metric_type=one.key,
                 metric_name=one.name,
                 metric_value=one.value,
-                metric_args=one.interval or None,
+                metric_args={**({"rows": one.rows} if one.rows else {}), **one.interval} or None,
             )
             for one in facts.results.scores
         ]
@@ -107,7 +111,7 @@ def _lines(facts: CardFacts) -> Iterator[str]:
     yield ""
     yield "## How to load it"
     yield ""
-    yield from how_to_load(facts.repo, parcel, facts.base)
+    yield from how_to_load(facts.repo, parcel, facts.base, packed_for=_packed_for(facts))
     for title, lines in (
         ("Results", result_lines(facts.results)),
         ("Whether it is the same model as the one that was trained", _proof(parcel)),
@@ -120,6 +124,14 @@ def _lines(facts: CardFacts) -> Iterator[str]:
         told = list(lines)
         if told:
             yield from ("", f"## {title}", "", *told)
+
+
+def _packed_for(facts: CardFacts) -> str | None:
+    """Give the number format that the training computed its 4-bit base in; None: it wasn't in 4 bits."""
+    if not facts.packed:
+        return None
+    prepared = facts.run.state.prepared
+    return prepared.precision if prepared and prepared.precision in get_args(NumberFormatName) else "bfloat16"
 
 
 def _base_link(base: Base) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import PurePath
-from typing import Any
 
 import msgspec
 
@@ -14,12 +13,10 @@ from pegbox_methods.recipe_file import recipe_text
 from pegbox_runs.figures import duration, size
 from pegbox_runs.peak_held import measured_peak
 from pegbox_runs.reporting.markdown_text import block, code, table, words
+from pegbox_runs.reporting.recipe_places import renamed
 from pegbox_runs.run_report.facts import RunFacts
 from pegbox_runs.run_report.sections.origin import machine_pairs
 from pegbox_runs.sharing.base import Base
-
-_PATHS = ("file", "general")
-"""Keys of a recipe that may hold a path of rows."""
 
 
 def data(run: RunFacts) -> Iterator[str]:
@@ -59,12 +56,13 @@ def recipe_lines(run: RunFacts, base: Base) -> Iterator[str]:
 
 def shareable(recipe: Recipe, base: Base) -> Recipe:
     """Give a recipe in which the base has its public name, files are named by their kind alone, and no note is."""
-    table_ = _without_files(msgspec.to_builtins(recipe))
-    table_["model"]["name"] = base.hub_id or base.name
-    if recipe.model.chat_template is not None:
-        table_["model"]["chat_template"] = "chat_template.jinja"
-    table_["output"]["note"] = ""
-    return msgspec.convert(table_, Recipe)
+    told = renamed(
+        recipe,
+        rows=lambda place: f"rows{PurePath(place).suffix}",
+        model=lambda _: base.hub_id or base.name,
+        template=lambda _: "chat_template.jinja",
+    )
+    return msgspec.structs.replace(told, output=msgspec.structs.replace(told.output, note=""))
 
 
 def cost(run: RunFacts) -> Iterator[str]:
@@ -102,13 +100,3 @@ def licence(base: Base) -> Iterator[str]:
         yield f"The base's licence isn't known here: look at {words(base.name)} before you use or share this."
         return
     yield words(f"The base is under {terms.id}, as {terms.told_by} says: {terms.words}.")
-
-
-def _without_files(value: Any, key: str = "") -> Any:
-    if isinstance(value, dict):
-        return {name: _without_files(item, name) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_files(item, key) for item in value]
-    if key in _PATHS and isinstance(value, str) and value.startswith(("/", "~", ".")):
-        return f"rows{PurePath(value).suffix}"
-    return value

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.hub_search import offline
 from pegbox_runs.printable import one_line
 from pegbox_runs.sharing.parcel import Item
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelInfo
 
 Answer = TypeVar("Answer")
 LOGIN = "Run `hf auth login` with a token that may write: huggingface.co/settings/tokens makes one."
@@ -32,6 +35,14 @@ class NotSent(Exception):
         self.sentence = sentence
 
 
+class BrokenOff(KeyboardInterrupt):
+    """A person broke the sending off. `sentence` says what is there now."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
 @dataclass(frozen=True)
 class There:
     """What the Hub has before anything is sent."""
@@ -43,8 +54,9 @@ class There:
     """None: it doesn't exist."""
     branch_exists: bool
     commit: str | None
-    """The newest of the branch."""
+    """The newest of the branch; of the main one, where the branch isn't there yet and begins as it."""
     files: frozenset[str]
+    """Of that commit."""
 
 
 def look(repo: str, branch: str | None) -> There:
@@ -65,19 +77,22 @@ def look(repo: str, branch: str | None) -> There:
         found = api.model_info(repo, revision=branch)
     except RevisionNotFoundError:
         main = _asked(repo, lambda: api.model_info(repo))
-        return There(user, True, bool(main.private), False, None, frozenset())
+        return There(user, True, bool(main.private), False, main.sha, _files(main))  # the branch begins as main is
     except RepositoryNotFoundError:
         return There(user, False, None, False, None, frozenset())
     except Exception as error:  # noqa: BLE001 - whatever the library or the network raises is one sentence
         raise NotSent(sentence_of(error, repo)) from None
-    files = frozenset(one.rfilename for one in found.siblings or ())
-    return There(user, True, bool(found.private), True, found.sha, files)
+    return There(user, True, bool(found.private), True, found.sha, _files(found))
+
+
+def _files(found: ModelInfo) -> frozenset[str]:
+    return frozenset(one.rfilename for one in found.siblings or ())
 
 
 def send(repo: str, items: Sequence[Item], there: There, *, public: bool, branch: str | None, message: str) -> str:
     """Make the repository where it isn't there, and put all files into one commit: all of it is there, or none.
 
-    Returns: the commit's address. Raises: NotSent: says what is there now.
+    Returns: the commit's address. Raises: NotSent, BrokenOff: say what is there now.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
@@ -88,7 +103,7 @@ def send(repo: str, items: Sequence[Item], there: There, *, public: bool, branch
             api.create_repo(repo, private=not public, repo_type="model", exist_ok=False)
             made = f" The repository {repo} was made, and is empty; the same command goes on."
         if branch is not None and not there.branch_exists:
-            api.create_branch(repo, branch=branch, exist_ok=True)
+            api.create_branch(repo, branch=branch, revision=there.commit, exist_ok=True)
         commit = api.create_commit(
             repo,
             [
@@ -102,6 +117,8 @@ def send(repo: str, items: Sequence[Item], there: There, *, public: bool, branch
             revision=branch,
             parent_commit=there.commit,
         )
+    except KeyboardInterrupt:
+        raise BrokenOff(f"{repo}: broken off. The Hub confirmed no commit.{made}") from None
     except Exception as error:  # noqa: BLE001 - whatever the library or the network raises is one sentence
         raise NotSent(f"{sentence_of(error, repo)} Nothing was published.{made}") from None
     return str(commit.commit_url)

@@ -6,19 +6,22 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import ARTEFACT, Artefact, MadeFile, Target, read_artefact
 from pegbox_runs.artefacts.making import made_file
-from pegbox_runs.printable import printable
+from pegbox_runs.changes import current_recipe
+from pegbox_runs.printable import one_line, printable
+from pegbox_runs.secrets import clean
 from pegbox_runs.sharing.base import README, Base
-from pegbox_runs.sharing.scanning import scanned, without_paths
+from pegbox_runs.sharing.scanning import scanned
 from pegbox_runs.tuned import PEFT_CONFIG, TunedRun
 
-EXPORTS = "exports"
+CONVERTED: set[Target] = {"gguf", "ollama", "mlx"}
+"""Computed by other tools than those that measured the run's model, and mostly with fewer bits."""
 TEMPLATE = "chat_template.jinja"
 ADAPTER_SUFFIX = ".safetensors"
 ADAPTER_FILES = {PEFT_CONFIG, TEMPLATE, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}
@@ -48,6 +51,12 @@ class Parcel:
     left_out: tuple[str, ...]
     """Files that lie there and aren't sent."""
     remarks: tuple[str, ...] = ()
+
+    @property
+    def converted(self) -> bool:
+        """Whether it isn't the model that the run's figures were measured of, nor shown to be the same one."""
+        found = self.artefact
+        return found is not None and (found.target in CONVERTED or found.cost is not None or not found.proven)
 
     @property
     def unproven(self) -> str:
@@ -102,6 +111,7 @@ def _artefact(run: TunedRun, what: str, base: Base) -> Parcel:
             f"{shown}: was made of other weights than {run.id} has now: it was trained further. Make it anew."
         )
     for name, made in found.files.items():
+        _refuse_outside(folder, name)
         _refuse_damaged(folder / name, made)
     items = [_item(name, folder / name, _names(run, base)) for name in sorted(found.files) if name != README]
     items.append(_record(found, items, base))
@@ -112,8 +122,20 @@ def _artefact(run: TunedRun, what: str, base: Base) -> Parcel:
 
 def artefact_folder(run: TunedRun, what: str) -> Path:
     """Give the folder of a run's artefact by its name below `exports`, or any other by its path."""
-    own = run.folder.path / EXPORTS / what
+    own = run.folder.exports / what
     return own if len(Path(what).parts) == 1 and own.is_dir() else own if what == "merged" else Path(what).expanduser()
+
+
+def _refuse_outside(folder: Path, name: str) -> None:
+    """Refuse a record's name that leads out of its folder, or through a link: records come from outside too."""
+    parts = PurePosixPath(name).parts
+    inner = [folder.joinpath(*parts[:count]) for count in range(1, len(parts))]
+    plain = parts and "/".join(parts) == name and ".." not in parts and "\\" not in name and name.isprintable()
+    if not plain or name.startswith("/") or any(part.is_symlink() for part in inner):
+        raise Refusal(
+            f"{printable(str(folder))}: its record names the file {one_line(name, 100)}, which isn't one below that "
+            "folder. It isn't sent; make the artefact anew."
+        )
 
 
 def _refuse_damaged(path: Path, made: MadeFile) -> None:
@@ -165,7 +187,7 @@ def _record(found: Artefact, items: list[Item], base: Base) -> Item:
     files = {item.name: MadeFile(bytes=item.bytes, sha256=item.sha256) for item in items}
     told = msgspec.structs.replace(found, base=base.hub_id or base.name, files=files)
     content = msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
-    return of_bytes(ARTEFACT, without_paths(content, {}), "names the base as others can get it")
+    return of_bytes(ARTEFACT, clean(content), "names the base as others can get it")
 
 
 def _names(run: TunedRun, base: Base) -> dict[str, str]:
@@ -174,7 +196,8 @@ def _names(run: TunedRun, base: Base) -> dict[str, str]:
 
 
 def _paths(run: TunedRun, base: Base) -> Iterator[tuple[str, str]]:
-    for place in (run.model.reference, run.recipe.model.name, str(run.model.folder.absolute())):
+    was = current_recipe(run.folder).model.name  # another, where the base was moved since
+    for place in (run.model.reference, run.recipe.model.name, was, str(run.model.folder.absolute())):
         if place.startswith("/") and len(place) > 1:
             yield place, base.hub_id or base.name
     yield str(run.folder.path.absolute()), run.id

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
+from pegbox_methods.abilities import packs_base
 from pegbox_methods.hub_name import is_hub_id
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.changes import current_recipe
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_report.facts import read_facts
-from pegbox_runs.sharing.base import README, base_of
+from pegbox_runs.sharing.base import README, Base, base_of
 from pegbox_runs.sharing.card import CardFacts, card_text
 from pegbox_runs.sharing.hub import There
 from pegbox_runs.sharing.parcel import Item, of_bytes, pack
 from pegbox_runs.sharing.results import CardResults, card_results
-from pegbox_runs.tuned import tuned_run
+from pegbox_runs.tuned import TunedRun, tuned_run
 
-_OWN = {".gitattributes", README}
-"""Files that the Hub itself makes with a repository."""
+_OWN = {".gitattributes"}
+"""What the Hub itself makes with a repository. A model card there is somebody's."""
 _BRANCH = re.compile(r"[A-Za-z0-9][\w./-]{0,100}")
 
 
@@ -77,8 +79,6 @@ class PushTold(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     replaces: tuple[str, ...]
     left_out: tuple[str, ...]
-    rows: int = 0
-    """Of the training's rows, how many are in it: never any."""
     unproven: str
     remarks: tuple[str, ...]
     card: str
@@ -87,26 +87,35 @@ class PushTold(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-def prepare(run: str, repo: str, *, what: str, base: str | None, branch: str | None, public: bool) -> Push:
-    """Put all together; nobody is asked. Raises: Refusal. OSError."""
+def prepare(
+    run: str, repo: str, *, what: str, branch: str | None, public: bool, base: str | None = None, base_id: str | None
+) -> Push:
+    """Put all together; nobody is asked.
+
+    `base`: where the base lies now, if it was moved since. `base_id`: its name on the Hub, where the run took a folder.
+    Raises: Refusal. OSError.
+    """
     if not is_hub_id(repo):
         raise Refusal(f"--repo {one_line(repo, 100)}: isn't the name of a repository. Give it as OWNER/NAME.")
     if branch is not None and (not _BRANCH.fullmatch(branch) or ".." in branch):
         raise Refusal(f"--revision {one_line(branch, 100)}: isn't the name of a branch.")
-    found = tuned_run(run)
-    called = base_of(found.model, found.recipe.model.revision, called=base)
+    found = tuned_run(run, base=base)
+    called = _base(found, base_id)
     parcel = pack(found, what, called)
     facts = read_facts(found.folder)
-    results = card_results(facts.state, facts.evaluated, found.adapter_sha256())
-    text = card_text(CardFacts(repo, called, parcel, facts, results))
+    results = card_results(facts.state, facts.telling, converted=parcel.converted)
+    packed = packs_base(found.recipe, found.card)
+    text = card_text(CardFacts(repo, called, parcel, facts, results, packed))
     card = of_bytes(README, text.encode(), "the model card")
     remarks = list(parcel.remarks)
     if called.hub_id is None:
-        remarks.append("the base lies in a folder, so the card can't link to it: --base OWNER/NAME names it on the Hub")
+        remarks.append("the base lies in a folder, so the card can't link to it: --base-id OWNER/NAME names it there")
     if called.licence is None:
         remarks.append("the base's licence isn't known here: look at it before you publish what is made of it")
     if results.evaluated is None:
-        remarks.append(f"there is no evaluation of these weights with ranges: pegbox evaluate {found.id} makes one")
+        remarks.append(
+            f"there is no evaluation of these weights on the held-out rows: pegbox evaluate {found.id} makes one"
+        )
     elif results.evaluated.worse:
         remarks.append("it is shown to be worse than its base on the evaluated rows, and the card says so")
     return Push(
@@ -122,6 +131,14 @@ def prepare(run: str, repo: str, *, what: str, base: str | None, branch: str | N
         results=results,
         remarks=tuple(remarks),
     )
+
+
+def _base(found: TunedRun, base_id: str | None) -> Base:
+    """Name the base. Where one of the Hub was moved to a folder since, its name is still the one that the run took."""
+    was = current_recipe(found.folder).model
+    if found.moved_base is not None and base_id is None and is_hub_id(was.name) and not found.model.from_hub:
+        return replace(base_of(found.model, None, called=was.name), revision=was.revision)
+    return base_of(found.model, found.recipe.model.revision, called=base_id)
 
 
 def refuse_unfit(push: Push, there: There | None, *, unproven: bool) -> None:

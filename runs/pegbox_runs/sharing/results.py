@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pegbox_methods.events import Finished
 from pegbox_runs.evaluating.evaluated import Evaluated, Figure
+from pegbox_runs.evaluating.keeping import Telling
 from pegbox_runs.reporting import digits
 from pegbox_runs.reporting.markdown_text import table, words
 from pegbox_runs.run_report.sections.evaluation import name_of, shown
@@ -15,7 +16,8 @@ from pegbox_runs.run_state import RunState
 
 KEYS = {"exact-match": "exact_match", "token-f1": "f1", "rouge-l": "rougeL"}
 """The Hub's names of measures; a loss keeps its own."""
-OLDER = "The newest evaluation is of other weights, and isn't told here: pegbox evaluate makes one of these."
+OLDER = "There are only evaluations of other weights, which aren't told here: pegbox evaluate makes one of these."
+BEFORE = "This was measured of the run's own model, before it was converted; of these files it wasn't."
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,31 @@ class CardResults:
     """One sentence."""
     scores: tuple[Score, ...]
     evaluated: Evaluated | None
-    """None: only the run's own looks are there."""
+    """On the run's held-out rows; None: only the run's own looks are there."""
+    of_file: Evaluated | None = None
+    """On rows of a file: told as such, and in no metadata."""
     looks: tuple[tuple[str, str], ...] = ()
     remark: str = ""
 
 
-def card_results(state: RunState, evaluated: Evaluated | None, adapter_sha256: str) -> CardResults:
-    """Choose what is told. An evaluation of other weights than those that are sent has no say."""
-    if evaluated is not None and evaluated.adapter_sha256 == adapter_sha256:
-        figures = [one for one in evaluated.figures if one.measure != "general-loss"]  # that is of other rows
-        scores = [_score(one) for one in figures if math.isfinite(one.tuned)]
-        return CardResults(evaluated.verdict, tuple(scores), evaluated)
-    return _own_looks(state, OLDER if evaluated is not None else "")
+def card_results(state: RunState, telling: Telling, *, converted: bool) -> CardResults:
+    """Choose what is told. An evaluation of other weights than those that are sent has no say.
+
+    `converted`: the files aren't the model that was measured, but one made of it, which may score otherwise.
+    """
+    found = _results(state, telling)
+    if not converted:
+        return found
+    return replace(found, verdict=f"{found.verdict} {BEFORE}", scores=(), remark=f"{found.remark} {BEFORE}".strip())
+
+
+def _results(state: RunState, telling: Telling) -> CardResults:
+    evaluated = telling.held_out
+    if evaluated is None:
+        return replace(_own_looks(state, OLDER if telling.only_others else ""), of_file=telling.of_file)
+    figures = [one for one in evaluated.figures if one.measure != "general-loss"]  # that is of other rows
+    scores = tuple(_score(one) for one in figures if math.isfinite(one.tuned))
+    return CardResults(evaluated.verdict, scores, evaluated, telling.of_file)
 
 
 def result_lines(results: CardResults) -> Iterator[str]:
@@ -62,6 +77,9 @@ def result_lines(results: CardResults) -> Iterator[str]:
         yield from table(
             ("after", "loss, nats per token"), ([words(step), words(loss)] for step, loss in results.looks)
         )
+    if results.of_file is not None:
+        yield from ("", "On rows that aren't the run's held-out ones:", "")
+        yield from _evaluated(results.of_file)
     if results.remark:
         yield ""
         yield words(results.remark)
@@ -72,7 +90,7 @@ def _own_looks(state: RunState, remark: str) -> CardResults:
     kept = state.ended.kept_step if isinstance(state.ended, Finished) else None
     after = next((one for one in reversed(state.evaluations) if one.step == kept and one.step), state.best_evaluation)
     if after is None:
-        return CardResults("It wasn't evaluated on held-out rows.", (), None, (), remark)
+        return CardResults("It wasn't evaluated on held-out rows.", (), None, remark=remark)
     rows = state.prepared.rows_evaluated if state.prepared else 0
     looks = [("no step: the base model", digits.loss(before.loss))] if before else []
     looks.append((f"{after.step:,} steps: these weights", digits.loss(after.loss)))
@@ -81,7 +99,7 @@ def _own_looks(state: RunState, remark: str) -> CardResults:
     verdict = f"{told} Whether it answers better isn't shown."
     score = Score("loss", "Loss on held-out rows, nats per token", after.loss, rows, {})
     scores = (score,) if math.isfinite(after.loss) else ()
-    return CardResults(verdict, scores, None, tuple(looks), remark)
+    return CardResults(verdict, scores, None, looks=tuple(looks), remark=remark)
 
 
 def _score(figure: Figure) -> Score:
@@ -95,10 +113,11 @@ def _score(figure: Figure) -> Score:
 
 def _evaluated(found: Evaluated) -> Iterator[str]:
     rows = found.rows
+    part = "" if rows.rows >= rows.of else f", the first of {rows.of:,}"
     where = "the run's held-out rows" if rows.source == "held-out" else "rows of a file of its own"
     yield (
-        f"On {rows.rows:,} of {where}, {rows.tokens:,} learned tokens, against the base model on the same rows. In "
-        "brackets: where the difference lies with 95 % confidence."
+        f"On {rows.rows:,} of {where}{part}, {rows.tokens:,} learned tokens, against the base model on the same rows. "
+        "In brackets: where the difference lies with 95 % confidence."
     )
     yield ""
     titles = ("measure", "rows", "base", "tuned", "difference", "finding")
@@ -110,12 +129,16 @@ def _evaluated(found: Evaluated) -> Iterator[str]:
             for one in found.tasks
         )
         yield from table(("measure from outside", "rows", "base", "tuned"), told)
-    if rows.trained_on:
+    if rows.trained_on is None:
+        yield ""
+        yield "**Whether these rows were trained on can't be told; if they were, what they say flatters this model.**"
+    elif rows.trained_on:
         yield ""
         yield f"**{rows.trained_on:,} of these rows were trained on: what they say flatters this model.**"
     yield ""
     yield words(
-        f"Computed in {found.computed.precision} on {found.computed.device}; rows' tokens SHA-256 {rows.tokens_sha256}."
+        f"Computed in {found.computed.precision} on {found.computed.device}, the base's weights in "
+        f"{found.computed.weights}; rows' tokens SHA-256 {rows.tokens_sha256}."
     )
 
 

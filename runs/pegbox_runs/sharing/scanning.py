@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,14 @@ MOST_TEXT_BYTES = 128 * 2**20
 HEAD_BYTES = 16 * 2**20
 """Of a file of weights, its beginning holds all words that are in it."""
 WEIGHTS = {".safetensors", ".gguf", ".npz"}
+TOKENIZER = {
+    *("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt"),
+    *("added_tokens.json", "special_tokens_map.json"),
+}
+"""Files of a vocabulary. A path in one is a word that the model knows, and rewriting it would make another model."""
+TOKENIZER_CONFIG = "tokenizer_config.json"
+"""It holds words of the vocabulary too: the home alone stays in it."""
+TEMPLATE_SUFFIX = ".jinja"
 ROWS = {*ROWS_SUFFIXES, *PACKED_SUFFIXES} - {".json"}
 
 
@@ -30,20 +39,30 @@ def scanned(name: str, path: Path, named: Mapping[str, str]) -> bytes | None:
     if path.suffix.lower() in WEIGHTS or path.stat().st_size > MOST_TEXT_BYTES:
         with path.open("rb") as file:
             _refuse_secrets(shown, head := file.read(HEAD_BYTES))
-        if without_paths(head, {}) != head:
+        if redactor().without_paths_below(head) != head:
             raise Refusal(f"{shown}: holds the path of your home, and isn't sent. Make it anew.")
         return None
     content = path.read_bytes()
     _refuse_secrets(shown, content)
-    cleaned = without_paths(content, named)
+    if path.name in TOKENIZER:
+        return None
+    cleaned = redactor().without_paths_below(_named(content, named))
+    if path.name != TOKENIZER_CONFIG:
+        cleaned = redactor().clean(cleaned)
+    if cleaned != content and path.suffix == TEMPLATE_SUFFIX:
+        raise Refusal(
+            f"{shown}: holds a path of this machine, and a chat template isn't rewritten: questions would be rendered "
+            "in another way. Train with one that names none."
+        )
     return None if cleaned == content else cleaned
 
 
-def without_paths(content: bytes, named: Mapping[str, str]) -> bytes:
-    """Write names for paths of this machine, and `~` for the home."""
+def _named(content: bytes, named: Mapping[str, str]) -> bytes:
+    """Write names for paths of this machine."""
     for place in sorted(named, key=len, reverse=True):
-        content = content.replace(place.encode(), named[place].encode())
-    return redactor().clean(content)
+        whole = re.compile(re.escape(place.encode()) + rb"(?![\w.-])")  # `/m/a` isn't the beginning of `/m/a-b`
+        content = named[place].encode().join(whole.split(content))
+    return content
 
 
 def _refuse_secrets(shown: str, content: bytes) -> None:

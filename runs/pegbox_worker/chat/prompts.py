@@ -9,6 +9,7 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.chatting.records import Asked
 from pegbox_runs.rows.chat_template import NoTemplate
 from pegbox_runs.rows.example import Message
+from pegbox_runs.rows.masking import RENDERING_SECONDS, rendering_limit
 from pegbox_worker.chat.voices import Voice
 
 ANSWER_SHARE = 4
@@ -64,7 +65,8 @@ def without_oldest(messages: Sequence[Message]) -> tuple[Message, ...]:
 def _rendered(voice: Voice, messages: Sequence[Message]) -> str:
     if voice.rows.template is None:
         raise NoTemplate("the tokenizer has no chat template")
-    return voice.rows.template.render(messages, prompting=True).text
+    with rendering_limit(RENDERING_SECONDS):
+        return voice.rows.template.render(messages, prompting=True).text
 
 
 def _encoded(voice: Voice, text: str, *, templated: bool) -> list[int]:

@@ -22,6 +22,8 @@ from pegbox_worker.chat.turn_taking import TurnTaking
 from pegbox_worker.chat.voices import Voice
 from pegbox_worker.failure import explain
 from pegbox_worker.memory import free_unused
+from pegbox_worker.precision import computing_in
+from pegbox_worker.questions import greedily
 
 
 class Speaking:
@@ -34,22 +36,19 @@ class Speaking:
         self._threads: list[threading.Thread] = []
 
     def ask(self, ask: Ask) -> None:
-        """Show each lane its prompt, and let them begin; who still speaks is interrupted."""
+        """Show each lane its prompt, and let them begin; who still speaks is interrupted, unless only the prompts are
+        wanted.
+        """
+        if not ask.answering:
+            self._show(ask)
+            return
         self.interrupt()
         for thread in self._threads:
             thread.join()
         self._threads = []
         self._stop = threading.Event()
-        prompts: dict[str, Prompt] = {}
-        for asked in ask.asked:
-            try:
-                prompt = prompt_of(self._voices[asked.lane], asked, ask.sampling.tokens)
-            except Refusal as refusal:
-                self._tell(Spoken(lane=asked.lane, turn=ask.turn, end="failed", why=refusal.sentence))
-                continue
-            prompts[asked.lane] = prompt
-            self._tell(told(_rendered(asked.lane, ask.turn, prompt, self._voices[asked.lane])))
-        if not ask.answering or not prompts:
+        prompts = self._show(ask)
+        if not prompts:
             return
         turns = TurnTaking(tuple(prompts), ask.sampling.seed)
         for lane, prompt in prompts.items():
@@ -61,6 +60,22 @@ class Speaking:
     def interrupt(self) -> None:
         """Stop whoever speaks, at the next token."""
         self._stop.set()
+
+    def _show(self, ask: Ask) -> dict[str, Prompt]:
+        """Tell what each lane is shown. Returns: the prompts, by lane; a lane that there is none for has failed."""
+        prompts: dict[str, Prompt] = {}
+        for asked in ask.asked:
+            try:
+                prompt = prompt_of(self._voices[asked.lane], asked, ask.sampling.tokens)
+            except Exception as error:  # noqa: BLE001  # a foreign tokenizer may raise anything, and the others go on
+                if not isinstance(error, Refusal):
+                    traceback.print_exc()
+                why = explain(error, "asking").what
+                self._tell(Spoken(lane=asked.lane, turn=ask.turn, end="failed", why=why))
+                continue
+            prompts[asked.lane] = prompt
+            self._tell(told(_rendered(asked.lane, ask.turn, prompt, self._voices[asked.lane])))
+        return prompts
 
 
 def told(what: Told) -> Answered:
@@ -112,21 +127,14 @@ class _Answer:
         device = next(self.voice.model.parameters()).device
         ids = torch.tensor([self.prompt.ids], device=device)
         most = self.sampling.tokens if self.prompt.room is None else min(self.sampling.tokens, self.prompt.room)
-        with torch.no_grad():
+        greedy = greedily(tokens=most, padding=self.voice.tokenizer.pad_token_id, ends=self.voice.ends)
+        with torch.no_grad(), computing_in(self.voice.compute, device):
             self.voice.model.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
-                max_new_tokens=most,
-                num_beams=1,
-                # What a model's generation_config says of these is left aside: the asker's word counts alone.
-                repetition_penalty=1.0,
-                no_repeat_ngram_size=0,
-                use_cache=True,
-                pad_token_id=self.voice.tokenizer.pad_token_id,
-                eos_token_id=sorted(self.voice.ends),
                 streamer=_Streamer(lambda token: self._heard(pieces, token)),
                 stopping_criteria=StoppingCriteriaList([_Interrupted(self.stop)]),
-                **_choice(self.sampling),
+                **{**greedy, **_drawing(self.sampling)},
             )
 
     def _heard(self, pieces: Pieces, token: int) -> None:
@@ -150,10 +158,10 @@ class _Answer:
         )
 
 
-def _choice(sampling: Sampling) -> dict[str, Any]:
-    """Say in transformers' words how the next token is chosen."""
+def _drawing(sampling: Sampling) -> dict[str, Any]:
+    """Say in transformers' words how the next token is drawn, if it is."""
     if sampling.temperature == 0:
-        return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        return {}
     return {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
 
 

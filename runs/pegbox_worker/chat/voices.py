@@ -42,6 +42,8 @@ class Voice:
     """The tokens that end an answer."""
     context: int | None
     """Tokens, prompt and answer together; None: the model doesn't say."""
+    compute: torch.dtype
+    """The number format that its run computed in."""
     packed: bool
     shares: bool
     rows: FastRowTokenizer = field(init=False)
@@ -71,7 +73,7 @@ class Choir:
         """
         self._told(Progress(doing="loading the base model", done=0, of=1 + len(runs)))
         model, tokenizer = self._base_of(runs[0])
-        found = [_voice(BASE, model, model, tokenizer, runs[0], shares=True)]
+        found = [self._voice(BASE, model, model, tokenizer, runs[0], shares=True)]
         for number, run in enumerate(runs, start=1):
             self._told(Progress(doing=f"loading {run.id}", done=number, of=1 + len(runs)))
             found.append(self._voice_of(run))
@@ -90,7 +92,7 @@ class Choir:
         tokenizer = load_tokenizer(run.model, run.recipe.model)
         if _changes_base(run):
             tuned = put_on(run, copy.deepcopy(base), tokenizer, self._device)
-            return _voice(run.id, tuned.model, base, tokenizer, run, shares=False)
+            return self._voice(run.id, tuned.model, base, tokenizer, run, shares=False)
         before = _mark(base)
         tuned = put_on(run, modules_of(base), tokenizer, self._device)
         if _mark(base) != before:
@@ -99,7 +101,20 @@ class Choir:
                 f"them when {run.id} was loaded. Talk to it alone after its card was mended."
             )
         first, _ = next(iter(self._bases.values()))
-        return _voice(run.id, tuned.model, base, tokenizer, run, shares=base is first)
+        return self._voice(run.id, tuned.model, base, tokenizer, run, shares=base is first)
+
+    def _voice(self, lane: str, model: Any, base: Any, tokenizer: Any, run: TunedRun, *, shares: bool) -> Voice:
+        model.eval()
+        return Voice(
+            lane,
+            model,
+            tokenizer,
+            end_tokens(base) | {tokenizer.eos_token_id},
+            _context(base, model),
+            format_of(run, self._device).compute,
+            packs_base(run.recipe, run.card),
+            shares,
+        )
 
 
 def modules_of(model: nn.Module) -> nn.Module:
@@ -110,19 +125,6 @@ def modules_of(model: nn.Module) -> nn.Module:
         if state is not None:
             held[id(state)] = state
     return cast(nn.Module, copy.deepcopy(model, cast(Any, held)))
-
-
-def _voice(lane: str, model: Any, base: Any, tokenizer: Any, run: TunedRun, *, shares: bool) -> Voice:
-    model.eval()
-    return Voice(
-        lane,
-        model,
-        tokenizer,
-        end_tokens(base) | {tokenizer.eos_token_id},
-        _context(base, model),
-        packs_base(run.recipe, run.card),
-        shares,
-    )
 
 
 def _context(base: Any, model: Any) -> int | None:

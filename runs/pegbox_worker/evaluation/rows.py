@@ -11,16 +11,22 @@ import numpy as np
 
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.evaluating.asking import EvaluateRequest, file_name, find_judged_rows, find_own_rows, read_by_looks
+from pegbox_runs.evaluating.asking import (
+    EvaluateRequest,
+    file_name,
+    find_judged_rows,
+    find_rows_as_they_were,
+    read_by_looks,
+)
 from pegbox_runs.rows.example import Example
 from pegbox_runs.rows.loading import FoundRows, find_rows, load_rows
 from pegbox_runs.rows.masking import mask_rows
 from pegbox_runs.tuned import TunedRun
-from pegbox_worker.general_rows import general_rows
+from pegbox_worker.general_rows import general_rows, no_general_rows
 from pegbox_worker.prepared import PreparedRows, prepare
 from pegbox_worker.row_care import judge_of
 from pegbox_worker.row_tokenizer import FastRowTokenizer
-from pegbox_worker.token_rows import BATCH_ROWS, TokenRows
+from pegbox_worker.token_rows import BATCH_ROWS, RowFacts, TokenRows
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,10 @@ class JudgedRows:
     rows: TokenRows
     of: int
     """Rows that there are."""
+    of_written: int
+    """Rows that there are, with those that are left out because they have nothing to judge by."""
     plain: TokenRows
-    """Of which one decides how the loss is computed, as the run's own training rows did."""
+    """Of which one decides how the loss is computed: the run's own training rows, or those of the file."""
     general: TokenRows | None
     recipe: Recipe
     found: FoundRows
@@ -40,7 +48,8 @@ class JudgedRows:
     kept: tuple[Example, ...]
     """The first held-out rows as they are."""
     words: FastRowTokenizer
-    trained_on: int
+    trained_on: int | None
+    """Rows that the run was trained on; None: nothing tells."""
     remarks: tuple[str, ...]
 
     @property
@@ -70,7 +79,7 @@ class JudgedRows:
 
     def _source(self) -> Iterable[Example]:
         """Take the rows that were kept with the tokens, where those are all; else read the files once more."""
-        if len(self.kept) >= self.of:
+        if len(self.kept) >= self.of_written:
             return self.kept
         loaded = load_rows(self.recipe, self.found)
         return loaded.held_out if self.own else loaded.trained
@@ -83,12 +92,10 @@ def judged_rows(run: TunedRun, asked: EvaluateRequest, tokenizer: Any, ends: Set
     """
     recipe, found = find_judged_rows(run, asked)
     own = asked.file is None
-    trained_on = 0
     if own:
         prepared = prepare(run.recipe, found, tokenizer, ends, judge_of(run.recipe))
     else:
         recipe, found, prepared = _of_file(recipe, found, tokenizer, ends)
-        trained_on = _trained_on(run, prepared.trained, tokenizer, ends)
     whole = prepared.held_out if own else prepared.trained
     if not len(whole):
         raise Refusal(
@@ -97,18 +104,25 @@ def judged_rows(run: TunedRun, asked: EvaluateRequest, tokenizer: Any, ends: Set
         )
     limit = asked.limit
     rows = whole if limit is None or limit >= len(whole) else TokenRows.of(*_first(whole, limit))
+    trained_on = 0 if own else _trained_on(run, rows, tokenizer, ends)
+    general = general_rows(recipe, tokenizer, ends)
     return JudgedRows(
         rows=rows,
         of=len(whole),
+        of_written=len(whole) + whole.facts.dropped,
         plain=prepared.trained,
-        general=general_rows(recipe, tokenizer, ends),
+        general=general,
         recipe=run.recipe if own else recipe,
         found=found,
         own=own,
         kept=prepared.questions if own else (),
         words=FastRowTokenizer(tokenizer, ends),
         trained_on=trained_on,
-        remarks=_remarks(prepared, rows, own=own, trained_on=trained_on),
+        remarks=(
+            *_of_training(run, len(rows), trained_on),
+            *_of_length(len(rows), whole.facts),
+            *([] if general is not None else [as_sentence(no_general_rows(recipe.training.length))]),
+        ),
     )
 
 
@@ -137,29 +151,43 @@ def _first(rows: TokenRows, count: int) -> tuple[list[list[int]], list[list[int]
     return list(rows.input_ids[:count]), list(rows.labels[:count])
 
 
-def _trained_on(run: TunedRun, rows: TokenRows, tokenizer: Any, ends: Set[int]) -> int:
-    """Count the rows that the run was trained on, as far as its own rows are still there."""
+def _trained_on(run: TunedRun, rows: TokenRows, tokenizer: Any, ends: Set[int]) -> int | None:
+    """Count the rows that the run was trained on; None: its own rows aren't there any more, as they were."""
     try:
-        own = prepare(run.recipe, find_own_rows(run), tokenizer, ends, judge_of(run.recipe)).trained
+        own = prepare(run.recipe, find_rows_as_they_were(run), tokenizer, ends, judge_of(run.recipe)).trained
     except Refusal:
-        return 0
+        return None
     known = set(_keys(own))
     return sum(key in known for key in _keys(rows))
 
 
-def _remarks(prepared: PreparedRows, rows: TokenRows, *, own: bool, trained_on: int) -> tuple[str, ...]:
-    facts = prepared.held_out.facts if own else prepared.trained.facts
-    told = []
-    if trained_on:
-        told.append(
-            f"{trained_on} of these {len(rows)} rows were trained on, token by token: what is said of them flatters "
-            "the tuned model."
+def _of_training(run: TunedRun, rows: int, trained_on: int | None) -> Iterator[str]:
+    """Say what the training had of these rows."""
+    if trained_on is None:
+        yield (
+            f"Nothing tells whether {run.id} was trained on these rows: its own were changed since, or can't be read. "
+            "What rows that it was trained on say flatters the tuned model."
         )
-    if facts.truncated:
-        told.append(f"{facts.truncated} of the rows are longer than training.length, and judged up to there.")
-    if facts.dropped:
-        told.append(f"{facts.dropped} rows have nothing to judge by within training.length, and are left out.")
-    return tuple(told)
+    elif trained_on:
+        yield (
+            f"{trained_on} of these {rows} rows were trained on, token by token: what is said of them flatters the "
+            "tuned model."
+        )
+
+
+def _of_length(rows: int, whole: RowFacts) -> Iterator[str]:
+    """Say what the run's length did to the rows, of which `rows` are judged."""
+    written = whole.rows + whole.dropped
+    those = "the rows" if rows == whole.rows else f"all {written} rows, of which only the first {rows} are judged,"
+    if whole.truncated:
+        yield f"{whole.truncated} of {those} are longer than training.length; what lies beyond isn't judged."
+    if whole.dropped:
+        yield f"{whole.dropped} rows have nothing to judge by within training.length, and are left out."
+
+
+def as_sentence(told: str) -> str:
+    """Begin what a run tells as a notice with a capital, as a remark is."""
+    return told[:1].upper() + told[1:]
 
 
 def _keys(rows: TokenRows) -> Iterator[bytes]:

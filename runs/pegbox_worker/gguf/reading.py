@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gguf import GGUFReader, Keys, TokenType
+from gguf import GGUFReader, Keys, ReaderTensor, TokenType
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
@@ -44,11 +44,15 @@ class GgufFile:
         field = self._reader.get_field(key)
         return None if field is None else field.contents()
 
+    def tensors(self) -> dict[str, ReaderTensor]:
+        """Give its tensors by name, their numbers still on disk."""
+        return {tensor.name: tensor for tensor in self._reader.tensors}
+
     def rope_factors(self) -> torch.Tensor | float:
         """Give what the rope's frequencies are divided by."""
-        for tensor in self._reader.tensors:
-            if tensor.name == ROPE_FACTORS:
-                return torch.from_numpy(tensor.data.copy())
+        factors = self.tensors().get(ROPE_FACTORS)
+        if factors is not None:
+            return torch.from_numpy(factors.data.copy())
         return float(self.get(Keys.Rope.SCALING_FACTOR) or 1.0)
 
 

@@ -49,7 +49,7 @@ def write_gguf(
     """
     writer = GGUFWriter(file, architecture(config))
     with Weights(folder) as weights:
-        planned = [*_plans(weights, config, quant), *_rope_factors(config)]
+        planned = list(plans(weights, config, quant))
         for key, field in fields.items():
             writer.add_key_value(key, field.value, field.kind)
         for plan in planned:
@@ -59,7 +59,7 @@ def write_gguf(
             writer.write_kv_data_to_file()
             writer.write_ti_data_to_file()
             for done, plan in enumerate(planned, start=1):
-                writer.write_tensor_data(_converted(weights, plan))
+                writer.write_tensor_data(converted(weights, plan))
                 if heard is not None:
                     heard(done, len(planned))
         finally:
@@ -96,8 +96,8 @@ class Weights:
         return found
 
 
-def _plans(weights: Weights, config: Mapping[str, Any], quant: str) -> Iterator[Plan]:
-    """Decide how each weight is written, in the order of the layers. Raises: Refusal."""
+def plans(weights: Weights, config: Mapping[str, Any], quant: str) -> Iterator[Plan]:
+    """Decide how each tensor is written, in the order of the layers. Raises: Refusal."""
     names = get_tensor_name_map(architecture_number(config), config["num_hidden_layers"])
     tied = bool(config.get("tie_word_embeddings"))
     found = {_named(name, names): name for name in weights.names() if not (tied and name == "lm_head.weight")}
@@ -105,6 +105,7 @@ def _plans(weights: Weights, config: Mapping[str, Any], quant: str) -> Iterator[
         source = found[name]
         shape = weights.shape(source)
         yield Plan(name, source, shape, _kind(name, shape, quant), _permuted(source, config))
+    yield from _rope_factors(config)
 
 
 def _named(name: str, names: TensorNameMap) -> str:
@@ -164,7 +165,7 @@ def _bytes(plan: Plan) -> int:
     return math.prod(plan.shape) // block * size
 
 
-def _converted(weights: Weights, plan: Plan) -> np.ndarray:
+def converted(weights: Weights, plan: Plan) -> np.ndarray:
     """Read a weight and bring it into its number format. Raises: Refusal."""
     if plan.made is not None:
         return plan.made

@@ -16,7 +16,7 @@ import msgspec
 from pegbox_methods.events import Answered, Event, Failed
 from pegbox_methods.refusal import Refusal, did_you_mean
 from pegbox_runs.event_log import EventWriter
-from pegbox_runs.jobs import JobOrder
+from pegbox_runs.jobs import UNTOLD, JobOrder
 from pegbox_worker.jobs import JOBS
 from pegbox_worker.jobs.contact import Contact
 
@@ -37,6 +37,8 @@ def main() -> int:
     contact.tell(event)
     sys.stdout.flush()
     sys.stderr.flush()
+    if not contact.writer.flush():
+        os._exit(UNTOLD)
     os._exit(0 if isinstance(event, Answered) else 1)  # no library's tear-down may crash or hang after the answer
 
 

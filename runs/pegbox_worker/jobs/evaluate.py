@@ -18,10 +18,11 @@ from pegbox_runs.tuned import TunedRun, tuned_run
 from pegbox_worker.assembly import quiet
 from pegbox_worker.evaluation.look import Looker, answers_at_once
 from pegbox_worker.evaluation.questions import SHOWN_CHARACTERS, Asking, examples_at
-from pegbox_worker.evaluation.rows import JudgedRows, judged_rows
+from pegbox_worker.evaluation.rows import JudgedRows, as_sentence, judged_rows
 from pegbox_worker.evaluation.sides import Sides
 from pegbox_worker.jobs.contact import Contact
-from pegbox_worker.questions import Question
+from pegbox_worker.out_of_memory import OutOfMemoryAt, is_out_of_memory
+from pegbox_worker.questions import Question, no_questions
 from pegbox_worker.tuned_model import device_for_use
 
 Answers = dict[int, tuple[str, str]]
@@ -57,7 +58,11 @@ class _Evaluation:
             self._sides.tokenizer, recipe.evaluation.sample_tokens, recipe.training.length, self._sides.ends
         )
         count = recipe.judging.answers if asked.answers is None else asked.answers
-        self._first = self._asking.first(self._rows, count if asked.metrics else 0)
+        count = count if asked.metrics else 0
+        self._first = self._asking.first(self._rows, count)
+        self._remarks = list(self._rows.remarks)
+        if count and not self._first:
+            self._remarks.append(as_sentence(no_questions("held-out row" if self._rows.own else "row")))
         self._looker = Looker(
             self._sides,
             self._rows,
@@ -79,8 +84,8 @@ class _Evaluation:
             tuned=tuned,
             rows=self._rows_told(),
             computed=self._computed(time.monotonic() - began),
-            gained=tuple(shown[place] for place in changed.gained),
-            lost=tuple(shown[place] for place in changed.lost),
+            gained=tuple(shown[place] for place in changed.gained if place in shown),
+            lost=tuple(shown[place] for place in changed.lost if place in shown),
         )
 
     def _side(self, name: str, questions: dict[int, Question]) -> tuple[Judgement, dict[int, str]]:
@@ -101,19 +106,18 @@ class _Evaluation:
     def _shown(
         self, places: tuple[int, ...], base: RowLosses, tuned: RowLosses, answered: Answers
     ) -> dict[int, EvaluatedRow]:
-        """Look the rows at these places up, and let both models answer those that they haven't answered yet."""
+        """Look the rows at these places up, and let both models answer those that they haven't answered yet.
+
+        A row that its file doesn't hold any more is left out.
+        """
         self._contact.tell(Progress(doing="looking at the rows that changed most"))
         examples = examples_at(self._rows, places)
-        made = {place: self._asking.question(examples[place]) for place in places if place not in answered}
-        more = {place: question for place, question in made.items() if question is not None}
-        if more and self._asked.metrics:
-            with self._sides.tuned() as model:
-                after = self._answers(model, "tuned", more)
-            with self._sides.base() as model:
-                before = self._answers(model, "base", more)
-            answered = answered | {place: (before[place], after[place]) for place in more}
+        if self._asked.metrics:
+            made = {place: self._asking.question(one) for place, one in examples.items() if place not in answered}
+            more = {place: question for place, question in made.items() if question is not None}
+            answered = answered | self._answered(more)
         found = {}
-        for place in places:
+        for place in examples:
             question, expected = self._asking.texts(examples[place])
             before_text, after_text = answered.get(place, (None, None))
             found[place] = EvaluatedRow(
@@ -127,6 +131,24 @@ class _Evaluation:
                 tuned_answer=after_text and after_text[:SHOWN_CHARACTERS],
             )
         return found
+
+    def _answered(self, questions: dict[int, Question]) -> Answers:
+        """Let both models answer; none are given where memory runs out, for the figures don't need these."""
+        if not questions:
+            return {}
+        try:
+            after, before = (self._answers_of(name, questions) for name in ("tuned", "base"))
+        except Exception as error:
+            if not isinstance(error, OutOfMemoryAt) and not is_out_of_memory(error):
+                raise
+            self._remarks.append("Memory ran out as the rows that changed most were answered: some show no answers.")
+            return {}
+        return {place: (before[place], after[place]) for place in questions}
+
+    def _answers_of(self, name: str, questions: dict[int, Question]) -> dict[int, str]:
+        """Borrow a model for no longer than it answers: where both don't fit together, the other is loaded next."""
+        with self._sides.base() if name == "base" else self._sides.tuned() as model:
+            return self._answers(model, name, questions)
 
     def _rows_told(self) -> RowsTold:
         rows = self._rows
@@ -143,7 +165,7 @@ class _Evaluation:
             general_sha256=None if rows.general is None else rows.general.fingerprint(),
             answered=len(self._first),
             answer_tokens=self._asking.tokens,
-            remarks=rows.remarks,
+            remarks=tuple(self._remarks),
         )
 
     def _computed(self, seconds: float) -> Computed:

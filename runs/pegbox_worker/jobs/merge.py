@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
@@ -13,23 +12,21 @@ from pegbox_methods.events import Notice
 from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact, NumberFormatName, read_artefact, write_artefact
-from pegbox_runs.artefacts.making import Made, Making, making, order_of
-from pegbox_runs.artefacts.merging import MergeAnswer, MergeRequest
+from pegbox_runs.artefacts.making import Made, Making, making
+from pegbox_runs.artefacts.merging import MergeAnswer, MergeRequest, merge_order
 from pegbox_runs.artefacts.room import refuse_too_little_room
 from pegbox_runs.artefacts.weight_files import FORMATS, StoredTensor, stored_tensors
-from pegbox_runs.environment import LIBRARIES
+from pegbox_runs.environment import installed_libraries
 from pegbox_runs.tuned import TunedRun, tuned_run
 from pegbox_worker.assembly import quiet
 from pegbox_worker.base_model import fetch
 from pegbox_worker.jobs.contact import Contact
-from pegbox_worker.merge.memory_need import Need, need_of, refuse_too_little_memory
+from pegbox_worker.merge.memory_need import Need, need_of, proof_disk_bytes, refuse_too_little_memory
 from pegbox_worker.merge.proof import Outcome, prove
-from pegbox_worker.merge.small_files import template_of, write_small_files
+from pegbox_worker.merge.small_files import write_small_files
 from pegbox_worker.merge.sources import ByMaps, Whole, admit_for, main_format, source_for
 from pegbox_worker.merge.told import Teller
 
-FORM = 1
-"""Raised when the same order would be carried out otherwise."""
 WORDS: dict[NumberFormatName, str] = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 NAMES = {word: name for name, word in WORDS.items()} | {"F64": "float64"}
 
@@ -51,24 +48,14 @@ def _merged(asked: MergeRequest, contact: Contact) -> Artefact:
     _refuse_unmergeable(run)
     found = fetch(run.recipe.model)
     stored = stored_tensors(found.folder / file for file in found.weight_files)
-    template = template_of(run)
-    facts = (
-        FORM,
-        "merged",
-        run.id,
-        run.adapter_sha256(),
-        found.sha256(),
-        found.weights_sha256(),
-        asked.dtype,
-        template,
-    )
     place, tell = Path(asked.place), Teller(contact)
-    with making(place, order_of(*facts)) as begun:
+    with making(place, merge_order(run, found, asked.dtype)) as begun:
         if isinstance(begun, Made):
             return _proven_now(run, place, stored, asked, tell)
         word = None if asked.dtype == "auto" else WORDS[asked.dtype]
         source = _source(run, stored, word)
-        refuse_too_little_room(place, _bytes(stored, word), there=sum(one.bytes for one in begun.files.values()))
+        needed = _bytes(stored, word) + (proof_disk_bytes(run) if asked.prove else 0)
+        refuse_too_little_room(place, needed, there=sum(one.bytes for one in begun.files.values()))
         need = need_of(run, source, stored)
         contact.tell(Notice(text=need.sentence, about="memory"))
         refuse_too_little_memory(need)
@@ -114,7 +101,9 @@ def _proven_now(
     if there.proven or not asked.prove:
         return there
     word = None if asked.dtype == "auto" else WORDS[asked.dtype]
-    outcome = _proof(run, place, need_of(run, _source(run, stored, word), stored), asked, tell, scratch=None)
+    refuse_too_little_room(place, proof_disk_bytes(run))
+    need = need_of(run, _source(run, stored, word), stored)
+    outcome = _proof(run, place, need, asked, tell, scratch=place.parent)
     proofs = () if outcome.proof is None else (outcome.proof,)
     remarks = (*there.remarks, *(remark for remark in outcome.remarks if remark not in there.remarks))
     proven = msgspec.structs.replace(there, proofs=proofs, unproven=outcome.unproven, remarks=remarks)
@@ -122,9 +111,7 @@ def _proven_now(
     return proven
 
 
-def _proof(
-    run: TunedRun, folder: Path, need: Need, asked: MergeRequest, tell: Teller, *, scratch: Path | None
-) -> Outcome:
+def _proof(run: TunedRun, folder: Path, need: Need, asked: MergeRequest, tell: Teller, *, scratch: Path) -> Outcome:
     """Raises: Refusal; OSError."""
     if not asked.prove:
         return Outcome(None, "it was made with --no-proof: `pegbox merge` without it proves what is there.")
@@ -162,13 +149,6 @@ def _record(
         proofs=() if outcome.proof is None else (outcome.proof,),
         unproven=outcome.unproven,
         remarks=tuple(remarks),
-        libraries={name: _version(name) for name in LIBRARIES},
+        libraries=installed_libraries(),
         seconds=seconds,
     )
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

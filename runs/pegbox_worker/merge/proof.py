@@ -4,6 +4,9 @@ First the base with the adapter is asked, in float32. Then its method's own half
 held against the files weight by weight: a map that was left out or scaled wrongly shows there even where the adapter
 changes next to nothing. Rounded as the files are, it also tells what rounding costs. Last, the files are loaded as any
 tool loads them and asked the same. At most one model is in memory at a time.
+
+Where memory is too small for float32, all is computed in 16 bits, and the files' weights are compared map by map with
+those that merging gives; then rounding can't be told from small differences, and what isn't clear stays unproven.
 """
 
 from __future__ import annotations
@@ -26,10 +29,10 @@ from pegbox_runs.artefacts.weight_files import stored_tensors
 from pegbox_runs.rows.example import Example
 from pegbox_runs.tuned import TunedRun
 from pegbox_worker.base_model import end_tokens
-from pegbox_worker.merge.sources import CPU, Told, admit_for
-from pegbox_worker.merge.weights_held import round_as, rounds, weights_apart
+from pegbox_worker.merge.sources import CPU, ByMaps, Told, admit_for, source_for
+from pegbox_worker.merge.weights_held import round_as, rounds, weights_apart, weights_apart_by_maps
 from pegbox_worker.proof_prompts import proof_examples, render
-from pegbox_worker.proving import SAME_KL, Seen, distance_from, hold_against, look_at
+from pegbox_worker.proving import NOT_FINITE, SAME_KL, Seen, distance_from, hold_against, look_at
 from pegbox_worker.tuned_model import TunedModel, load_tuned
 
 ROUNDING_SLACK = 1.25
@@ -38,6 +41,8 @@ MOST_APART = 0.01
 """Share of an adapter's change of a matrix that may differ between two ways to merge it; those measured are 0."""
 SHORT_SHARE = 0.1
 """Where both are computed in 16 bits: part of what the adapter changes by which they may differ."""
+SHORT_FLOOR = 0.01
+"""Mean KL in nats per token that computing in 16 bits may cost by itself, however little the adapter changes."""
 
 
 @dataclass(frozen=True)
@@ -93,19 +98,52 @@ def prove(run: TunedRun, folder: Path, compute: torch.dtype, told: Told, *, scra
             same_prompts=same_prompts,
             heard=lambda done, of: told("asking the merged model", done, of),
         )
-    apart = None if merged is None else merged.apart
+    gc.collect()
+    apart = _by_maps(run, folder, told) if merged is None else merged.apart
     proof = msgspec.structs.replace(proof, effect_kl=effect, rounding_kl=rounding, weights_apart=apart)
-    return _too_little(proof) if merged is None else _judged(proof, merged)
+    return _judged_short(proof) if merged is None else _judged(proof, merged)
 
 
-def _too_little(proof: Proof) -> Outcome:
-    """Judge what was computed in 16 bits, which may differ by as much as the adapter changes."""
-    if proof.passed or proof.same_prompts is False:
-        return Outcome(proof)
+def _by_maps(run: TunedRun, folder: Path, told: Told) -> float | None:
+    """Compare the files' weights without a whole model in memory; None: this one is merged as a whole only."""
+    told("comparing the weights", 0, 1)
+    base = stored_tensors(run.model.folder / file for file in run.model.weight_files)
+    source = source_for(run, base, None)
+    return weights_apart_by_maps(source, base, folder) if isinstance(source, ByMaps) else None
+
+
+def _judged_short(proof: Proof) -> Outcome:
+    """Judge what was computed in 16 bits, where the two may differ by as much as the adapter changes."""
+    effect = proof.effect_kl or 0.0
+    sure = max(proof.mean_kl, proof.largest_kl, proof.largest_difference) >= NOT_FINITE or proof.same_prompts is False
+    why = proof.why if sure else _wrong_weights(proof.weights_apart)
+    if not why and proof.mean_kl > effect + SHORT_FLOOR:
+        why = (
+            f"merged: differs from the base with the adapter by {proof.mean_kl:.2g} nats per token, and the adapter "
+            f"itself changes {effect:.2g}: that is more than rounding to {proof.computed_in} explains."
+        )
+    if why or proof.passed:
+        return Outcome(msgspec.structs.replace(proof, passed=not why, why=why))
     return Outcome(
         None,
         f"in {proof.computed_in}, which is all that memory allowed, the two differ by {proof.mean_kl:.2g} nats per "
-        f"token, and the adapter itself changes {proof.effect_kl or 0:.2g}: too little to be told from rounding.",
+        f"token, and the adapter itself changes {effect:.2g}: too little to be told from rounding."
+        + (" The weights in the files are those that merging gives." if proof.weights_apart is not None else ""),
+    )
+
+
+def _wrong_weights(apart: float | None) -> str:
+    """Say what is wrong with the files' weights; empty: nothing that was found."""
+    if apart is None or apart <= MOST_APART:
+        return ""
+    if apart >= NOT_FINITE:
+        return (
+            "merged: its weights aren't those that the method's own merge gives: one is no number, or differs from "
+            "the base model's where the adapter changes nothing."
+        )
+    return (
+        "merged: its weights aren't those that the method's own merge gives: in one matrix they differ by "
+        f"{apart:.0%} of what the adapter changes."
     )
 
 
@@ -113,11 +151,7 @@ def _judged(proof: Proof, merged: InMemory) -> Outcome:
     why = proof.why
     if not why and not merged.exact_kl <= SAME_KL:
         why = f"merged: even in float32 the method's own merge differs by {merged.exact_kl:.2g} nats per token."
-    if not why and merged.apart is not None and not merged.apart <= MOST_APART:
-        why = (
-            "merged: its weights aren't those that the method's own merge gives: in one matrix they differ by "
-            f"{merged.apart:.0%} of what the adapter changes."
-        )
+    why = why or _wrong_weights(merged.apart)
     return Outcome(msgspec.structs.replace(proof, passed=not why, why=why), remarks=_cost(proof))
 
 

@@ -8,9 +8,8 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
-from pegbox_methods.recipe_file import portable
-from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.making import Making
+from pegbox_runs.artefacts.template import taught_template
 from pegbox_runs.artefacts.weight_files import stored_tensors
 from pegbox_runs.models import INDEX, SMALL_FILES
 from pegbox_runs.tuned import TunedRun
@@ -28,29 +27,12 @@ LONGEST_BYTES = 256 * 2**20
 """A "small" file above that is none."""
 
 
-def template_of(run: TunedRun) -> str | None:
-    """Read the chat template that the recipe names in place of the model's own; None: it names none.
-
-    Raises: Refusal: it isn't there any more.
-    """
-    asked = run.recipe.model.chat_template
-    if asked is None:
-        return None
-    try:
-        return Path(asked).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        raise Refusal(
-            f"{portable(asked)}: the chat template that {run.id} was trained with can't be read any more: {error}. Put "
-            "it back: with another one, the model would be asked otherwise than it was trained."
-        ) from error
-
-
 def write_small_files(run: TunedRun, begun: Making, number_format: str, base: Set[str]) -> None:
     """Write tokenizer, chat template, generation config and config; `base`: the names of the base's weights.
 
     Raises: OSError; Refusal.
     """
-    template = template_of(run)
+    template = taught_template(run)
     for path in _kept_files(run.model.folder):
         if path.name == CONFIG or (template is not None and path.name in (OTHER_TEMPLATES | {TEMPLATE})):
             continue

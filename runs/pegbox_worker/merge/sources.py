@@ -27,6 +27,7 @@ from pegbox_worker.merge.weight_bytes import (
     Overflowed,
     Wanted,
     passed_through,
+    read_weight,
     rounded,
     wanted,
     write_file,
@@ -41,6 +42,8 @@ WHOLE = 1.2
 """A whole model takes so much more while it is loaded and merged than its weights do."""
 PASSING_BYTES = 96 * 2**20
 """What passes through: a piece of a weight in two number formats."""
+SINGLE = "model.safetensors"
+"""The name of a file that holds all weights."""
 SHARD_BYTES = 5 * 10**9
 """Of a file, where the base model's own parting can't be kept; what the Hub's library takes too."""
 
@@ -76,18 +79,26 @@ class ByMaps:
             shown = _Counted(told, f"merging {name}, file {number} of {len(self.layout)}", done, total)
             begun.add(name, partial(write_file, tensors=tensors, give=shown.each(self._pieces)))
             done += len(tensors)
-        if len(self.layout) > 1 or next(iter(self.layout)) != "model.safetensors":
+        if len(self.layout) > 1 or next(iter(self.layout)) != SINGLE:
             begun.add(INDEX, self._write_index)
+
+    def weight(self, name: str) -> Tensor:
+        """Give one weight in float32, merged if it is one of those. Each can be had once. Raises: OSError."""
+        part = None if self.hollow is None else self.hollow.part_of.get(name)
+        return read_weight(self.stored[name]) if part is None else self._merged(part, name)
+
+    def _merged(self, part: str, name: str) -> Tensor:
+        if name not in self._kept and self.hollow is not None:
+            self._kept |= self.hollow.merge(part)
+        return self._kept.pop(name)
 
     def _pieces(self, one: Wanted) -> Iterator[bytes]:
         part = None if self.hollow is None else self.hollow.part_of.get(one.name)
         try:
-            if part is None or self.hollow is None:
+            if part is None:
                 yield from passed_through(self.stored[one.name], one.format)
                 return
-            if one.name not in self._kept:
-                self._kept |= self.hollow.merge(part)
-            yield from rounded(self._kept.pop(one.name), one.format)
+            yield from rounded(self._merged(part, one.name), one.format)
         except Overflowed as error:
             raise Refusal(
                 f"{one.name}: holds numbers beyond what float16 reaches. Take --dtype bfloat16 or float32."
@@ -140,8 +151,8 @@ class Whole:
 
     def write(self, begun: Making, told: Told) -> None:
         """Write all files at once. Raises: Refusal; OSError."""
-        if any(name.endswith(".safetensors") for name in begun.files):
-            return  # they were whole when an earlier try was broken off
+        if _all_there(begun):
+            return  # an earlier try was broken off after it
         told("loading the whole model", 0, 3)
         tuned = load_tuned(self.run, device=CPU, weights=torch.float32, packed=False)
         told("merging the whole model", 1, 3)
@@ -160,6 +171,14 @@ class Whole:
         told("merging", 3, 3)
         del tuned, merged
         gc.collect()
+
+
+def _all_there(begun: Making) -> bool:
+    """Tell whether every weight file of a model is whole: a single one, or all that the index names."""
+    if INDEX not in begun.files:
+        return SINGLE in begun.files
+    index = json.loads((begun.folder / INDEX).read_text(encoding="utf-8"))
+    return set(index["weight_map"].values()) <= begun.files.keys()
 
 
 def source_for(run: TunedRun, stored: Mapping[str, StoredTensor], word: str | None) -> ByMaps | Whole:

@@ -23,6 +23,17 @@ BOOTSTRAPS = 1000
 """By which the harness finds the error of measures that are no means; its own default takes minutes."""
 
 
+def look_for(asked: HarnessRequest) -> None:
+    """Have the harness find the tasks.
+
+    Raises: Refusal: no such task; it brings code.
+    """
+    folder = None if asked.folder is None else Path(asked.folder)
+    local = local_tasks(folder, asked.tasks, allow_code=asked.allow_code, fetch=asked.fetch)
+    with guarded(allow_code=asked.allow_code, metrics=local.metrics):
+        _manager(folder, asked.tasks, with_own=bool(local.elsewhere))
+
+
 def measure(run: TunedRun, asked: HarnessRequest, tell: Callable[[Event], None]) -> list[HarnessFigure]:
     """Hold both models against each task.
 

@@ -12,6 +12,7 @@ from textual.containers import Container, Vertical
 from textual.screen import Screen
 from textual.widgets import Input
 
+from pegbox_methods.events import Spoken
 from pegbox_runs.chatting.records import BASE, Opened, Rendered
 from pegbox_runs.chatting.talk import POLL_SECONDS, Heard, Lost, Talk
 from pegbox_runs.chatting.words import choice, title
@@ -233,6 +234,8 @@ class ChatScreen(Screen[str]):
                 self._say(f"No model could be loaded: {what.why}")
         elif isinstance(what, Rendered) and isinstance(self.app.screen, PromptScreen):
             self.app.screen.take(what)
+        elif isinstance(what, Spoken) and what.turn == 0:
+            self._say(what.why)
 
     def _draw(self) -> None:
         self._drawn_at, self._due = time.monotonic(), False

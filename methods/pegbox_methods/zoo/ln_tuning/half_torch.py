@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from peft import LNTuningConfig
+from peft import LNTuningConfig, PeftModel, load_peft_weights, set_peft_model_state_dict
 from peft.tuners.ln_tuning.layer import LNTuningLayer
 from torch import Tensor, nn
 
@@ -36,15 +36,16 @@ class LnTuningHalf(PeftHalf):
         """
         with _unwarned():
             attached = super().attach(model, recipe)
-        for layer in attached.model.modules():
-            if isinstance(layer, LNTuningLayer):
-                _keep_float32(layer)
+        _keep_float32(attached.model)
         return attached
 
     def load(self, model: nn.Module, folder: Path) -> nn.Module:
-        """Put the saved norms on a base model."""
+        """Put the saved norms on a base model, in the format that they were trained in."""
         with _unwarned():
-            return super().load(model, folder)
+            loaded = super().load(model, folder)
+        if _keep_float32(loaded):  # PEFT has rounded them to the model's own format
+            set_peft_model_state_dict(cast(PeftModel, loaded), load_peft_weights(str(folder), device="cpu"))
+        return loaded
 
 
 @contextmanager
@@ -69,11 +70,18 @@ def _is_norm(part: nn.Module) -> bool:
     return "norm" in type(part).__name__.lower() and bool(weights) and all(weight.dim() == 1 for weight in weights)
 
 
-def _keep_float32(layer: LNTuningLayer) -> None:
-    """Train a 16-bit norm's copy in float32; what it gives is in the model's format again, as the next map wants it."""
+def _keep_float32(model: nn.Module) -> bool:
+    """Compute the copies of 16-bit norms in float32. Returns: whether there are any."""
+    layers = [layer for layer in model.modules() if isinstance(layer, LNTuningLayer)]
+    short = [layer for layer in layers if next(layer.base_layer.parameters()).dtype in SHORT]
+    for layer in short:
+        _widen(layer)
+    return bool(short)
+
+
+def _widen(layer: LNTuningLayer) -> None:
+    """Hold a norm's copy in float32; what it gives is in the model's format again, as the next map wants it."""
     copy, own = layer.ln_tuning_layers[ADAPTER], next(layer.base_layer.parameters()).dtype
-    if own not in SHORT:
-        return
 
     def widened(part: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (inputs[0].to(next(part.parameters()).dtype), *inputs[1:])

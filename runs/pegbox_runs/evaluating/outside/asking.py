@@ -59,6 +59,8 @@ class HarnessRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of each task."""
     chat: bool = False
     """Whether questions are put into the model's chat template."""
+    only_look: bool = False
+    """Whether it is only looked for the tasks, without a model."""
 
 
 class HarnessFigure(msgspec.Struct, frozen=True, kw_only=True):

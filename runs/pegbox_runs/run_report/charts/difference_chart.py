@@ -29,16 +29,20 @@ class Difference:
     """Differences of one unit share an axis."""
 
 
-def difference_charts(differences: Sequence[Difference]) -> list[Drawn]:
-    """Draw one chart for each unit, in the order in which they come."""
+def difference_charts(differences: Sequence[Difference], of: str) -> list[Drawn]:
+    """Draw one chart for each unit, in the order in which they come. `of`: unique in the page."""
     units = list(dict.fromkeys(one.unit for one in differences if drawable(one.interval.value)))
     return [
-        _chart(number, unit, [one for one in differences if one.unit == unit and drawable(one.interval.value)])
+        _chart(
+            f"differences-{of}-{number}",
+            unit,
+            [one for one in differences if one.unit == unit and drawable(one.interval.value)],
+        )
         for number, unit in enumerate(units)
     ]
 
 
-def _chart(number: int, unit: str, rows: Sequence[Difference]) -> Drawn:
+def _chart(key: str, unit: str, rows: Sequence[Difference]) -> Drawn:
     known = [end for one in rows for end in _ends(one.interval) if drawable(end)]
     scale = linear([0.0, *known])
     bottom = _TOP + _ROW * len(rows)
@@ -52,7 +56,7 @@ def _chart(number: int, unit: str, rows: Sequence[Difference]) -> Drawn:
     drawn.append(words(f"tuned less base, {unit}", "50%", bottom + 37, "axis middle"))
     said = "; ".join(f"{one.name}: {one.said}" for one in rows) + f", {unit}."
     title = f"What the training changed, in {unit}"
-    shown = picture(f"differences-{number}", title, said, bottom + 46, *drawn, full=True)
+    shown = picture(key, title, said, bottom + 46, *drawn, full=True)
     return Drawn(
         shown, "With 95 % confidence the true difference lies on the line; the dashed line is no change.", said
     )

@@ -41,17 +41,23 @@ def shown(figure: Figure) -> tuple[str, str, str, str]:
 
 
 def _parts(facts: RunFacts) -> Iterator[Part]:
-    if facts.evaluated is not None:
-        yield from _evaluated(facts.evaluated)
+    told = facts.telling
+    if told.held_out is not None:
+        yield from _evaluated(told.held_out)
     elif facts.adapter_bytes is not None:
         yield Said(
             "The figures below are the run's own looks, without ranges: whether a difference is more than chance, and "
             "what the training made the model forget, is told by: pegbox evaluate " + facts.folder.id,
             "remark",
         )
+    if told.only_others:
+        yield Said("All evaluations of this run are of other weights than it has now, and aren't told here.", "remark")
     yield from _looks(facts.state)
     if facts.judged is not None:
         yield from _judged(facts.judged)
+    if told.of_file is not None:
+        yield Said("Evaluated on the rows of a file too, which aren't the run's held-out ones:", "quiet")
+        yield from _evaluated(told.of_file)
 
 
 def _judged(judged: Judged) -> Iterator[Part]:
@@ -83,7 +89,7 @@ def _evaluated(found: Evaluated) -> Iterator[Part]:
     titles = ("Measure", "Rows", "Base", "Tuned", "Difference", "Finding")
     lines = tuple((name_of(one), f"{one.rows:,}", *shown(one)) for one in found.figures)
     yield Grid(titles, lines, frozenset({1, 2, 3, 4}), caption)
-    yield from difference_charts([_difference(one) for one in found.figures])
+    yield from difference_charts([_difference(one) for one in found.figures], rows.source)
     if found.tasks:
         yield Grid(
             ("Measure from outside", "Rows", "Base", "Tuned", "Difference", "Remark"),

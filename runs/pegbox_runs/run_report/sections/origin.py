@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pegbox_hardware.machine import Machine
+from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import recipe_text
 from pegbox_runs.figures import size
-from pegbox_runs.reporting.phrases import setting
+from pegbox_runs.reporting.phrases import setting, short
+from pegbox_runs.reporting.recipe_places import renamed
 from pegbox_runs.run_report.facts import RunFacts
 from pegbox_runs.run_report.parts import Grid, Pairs, Part, Said, Section, Verbatim
 
@@ -17,8 +19,12 @@ def recipe(facts: RunFacts) -> Section:
     if facts.recipe is None:
         return Section("recipe", "Recipe", (Said("The recipe can't be read.", "bad"),))
     parts: list[Part] = [
-        Said("The whole of the run, defaults written out. Saved as a file, pegbox train takes it.", "quiet"),
-        Verbatim("recipe.toml, as the run ended with it", recipe_text(facts.recipe), "toml"),
+        Said(
+            "The whole of the run, defaults written out. Saved as a file, pegbox train takes it once the folders of "
+            "this machine, which are left out here, stand before the names.",
+            "quiet",
+        ),
+        Verbatim("recipe.toml, as the run ended with it", recipe_text(_without_folders(facts.recipe)), "toml"),
     ]
     changes = tuple(
         (
@@ -36,6 +42,10 @@ def recipe(facts: RunFacts) -> Section:
             1, Grid(("After step", "Why", "Key", "Before", "Since"), changes, frozenset({0}), "Changed on the way.")
         )
     return Section("recipe", "Recipe", tuple(parts))
+
+
+def _without_folders(recipe: Recipe) -> Recipe:
+    return renamed(recipe, rows=short, model=short, template=short)
 
 
 def origin(facts: RunFacts) -> Section:
