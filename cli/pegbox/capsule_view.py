@@ -54,7 +54,7 @@ def show_differences(found: Sequence[Difference], *, json: bool) -> None:
         table.add_column(name, overflow="fold")
     for one in found:
         if one not in hidden:
-            shown = [printable(text) for text in (one.about, one.there, one.here)]
+            shown = [one_line(text, 500) for text in (one.about, one.there, one.here)]
             style = "bold red" if one.weight == "stops" else "yellow" if one.weight == "may-explain" else "dim"
             table.add_row(*shown, Text(WEIGHTS[one.weight], style))
     _console(json=json).print(table)
@@ -91,8 +91,8 @@ def _verdict_lines(verdict: Verdict) -> list[str]:
         )
     lines += [f"  {one}" for one in verdict.missing]
     if verdict.config:
-        lines.append(f"  the adapter's config: {', '.join(verdict.config)} differ")
-    return [*lines, f"Why: {verdict.explained}", kept]
+        lines.append(f"  the adapter's config: {one_line(', '.join(verdict.config), 300)} differ")
+    return [*lines, f"Why: {one_line(verdict.explained, 1000)}", kept]
 
 
 class ReplayView:

@@ -67,9 +67,12 @@ def _print_table(console: Console, table: Table) -> None:
 
     A pipe has no width, unless COLUMNS gives it one.
     """
-    natural = Measurement.get(console, console.options.update(max_width=WIDEST), table).maximum
-    if natural <= console.width or not (console.is_terminal or os.environ.get("COLUMNS")):
-        console.print(table, width=natural, crop=False, soft_wrap=True)
+    width, needs = console.width, Measurement.get(console, console.options.update(max_width=WIDEST), table)
+    if not console.is_terminal and not os.environ.get("COLUMNS"):
+        console.width = max(width, needs.maximum)
+    if needs.minimum <= console.width:
+        console.print(table)
+        console.width = width
         return
     console.print()
     for cells in zip(*(column.cells for column in table.columns), strict=True):
@@ -116,7 +119,7 @@ def _tasks(tasks: Sequence[TaskResult]) -> Table:
 def _table(*columns: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for place, column in enumerate(columns):
-        table.add_column(column, justify="right" if 0 < place < 4 else "left", no_wrap=True)
+        table.add_column(column, justify="right" if 0 < place < 4 else "left", no_wrap=0 < place < 4)
     return table
 
 

@@ -38,7 +38,11 @@ def show_import(found: Imported, *, json: bool) -> None:
         say(f"empty there too: {', '.join(empty)}", json=json)
     if found.assumed:
         said = ", ".join(f"{one.to} = {one_line(str(one.value), VALUE)}" for one in found.assumed)
-        say(f"where the file says nothing, or nothing that could be carried over, {found.tool}'s defaults were written down: {said}", json=json)
+        say(
+            f"where the file says nothing, or nothing that could be carried over, {found.tool}'s defaults were written "
+            f"down: {said}",
+            json=json,
+        )
     for sentence in found.to_do:
         say(f"to do: {sentence}", json=json)
 

@@ -19,10 +19,10 @@ def make_ready() -> None:
     """
     if sys.stdout is None:
         _close_reader(OUTPUT)
-        sys.stdout = open(OUTPUT, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
+        sys.stdout = open(OUTPUT, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
         _place(os.open(os.devnull, os.O_WRONLY), ERROR)
-        sys.stderr = open(ERROR, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
+        sys.stderr = open(ERROR, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

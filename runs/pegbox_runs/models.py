@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -15,7 +14,14 @@ from pegbox_hardware.shape import ModelShape
 from pegbox_methods.recipe import Model
 from pegbox_methods.recipe_file import recipe_from_table
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.base_prints import TOKENIZER, BasePrints, file_sha256, template_sha256, weights_fingerprint
+from pegbox_runs.base_prints import (
+    TOKENIZER,
+    BasePrints,
+    config_fingerprint,
+    file_sha256,
+    template_sha256,
+    weights_fingerprint,
+)
 from pegbox_runs.catalogue import published
 from pegbox_runs.hub_search import offline
 from pegbox_runs.printable import printable
@@ -71,10 +77,7 @@ class FoundModel:
 
     def sha256(self) -> str:
         """Hash the config and the names and sizes of the weight files: tells one model from another cheaply."""
-        digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
-        for file in sorted(self.folder.glob("*.safetensors")):
-            digest.update(f"{file.name}:{file.stat().st_size}".encode())
-        return digest.hexdigest()
+        return config_fingerprint(self.config, self.folder)
 
     def weights_sha256(self) -> str | None:
         """Hash blocks of the weights themselves; None: they aren't all here, or can't be read."""

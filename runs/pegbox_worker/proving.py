@@ -60,7 +60,7 @@ class Seen:
 
     def logits(self, prompt: int) -> Tensor:
         """Read what the model found at the end of a prompt and at each token of its answer."""
-        return torch.from_numpy(np.load(self.folder / f"{prompt}.npy"))
+        return torch.from_numpy(np.load(self.folder / f"{prompt}.npy", allow_pickle=False))
 
 
 @dataclass(frozen=True)

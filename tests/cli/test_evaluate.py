@@ -12,8 +12,10 @@ import pytest
 
 from pegbox.__main__ import main
 from pegbox.evaluate_view import show_evaluation
+from pegbox.parser import build_parser
+from pegbox_runs.arena.results import Interval
 from pegbox_runs.evaluating import evaluate
-from pegbox_runs.evaluating.evaluated import Evaluated, EvaluatedRow
+from pegbox_runs.evaluating.evaluated import Evaluated, EvaluatedRow, Figure
 from pegbox_runs.jobs import JobFailed
 from tests.commands import pegbox, wait_until, write_recipe_text
 from tests.runs.evaluating.test_figures import judgement, record
@@ -57,6 +59,64 @@ def test_both_models_stand_side_by_side_within_80_columns(
     ):
         assert wanted in said
     assert said.count("A colour.") == 2
+
+
+NARROW, PIPE = "30", ""
+
+
+@pytest.mark.parametrize("columns", [NARROW, "66", "80", PIPE])
+def test_no_figure_is_cut_however_narrow_the_terminal_is(
+    columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    figure = Figure(
+        measure="general-loss",
+        rows=9,
+        base=119.1234,
+        tuned=110.5934,
+        difference=Interval(value=-8.53, low=-8.7301, high=-8.3109),
+        finding="no difference shown",
+        higher_is_better=False,
+    )
+    found = record("now")
+    found = msgspec.structs.replace(found, figures=(*found.figures, figure), gained=(), lost=())
+    show_evaluation(found, Path("e.json"))
+    said = capsys.readouterr().out
+    assert "…" not in said
+    table = said[: said.index("Difference:")]
+    assert all(len(line) <= int(columns or 1000) for line in table.splitlines())
+    words = " ".join(table.split())
+    for wanted in ("119.1234", "110.5934", "−8.53", "−8.73", "−8.31", "perplexity", "difference", "shown"):
+        assert wanted in words
+    if columns == PIPE:
+        assert "−8.73 to −8.31" in table
+        assert "no difference shown" in table
+
+
+def test_with_ascii_nothing_else_is_printed_and_each_difference_has_its_sign(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = Figure(
+        measure="token-f1",
+        rows=9,
+        base=0.2,
+        tuned=0.163,
+        difference=Interval(value=-0.037, low=-0.079, high=0.005),
+        finding="no difference shown",
+        higher_is_better=True,
+    )
+    found = record("now")
+    found = msgspec.structs.replace(found, figures=(found.loss, answers), gained=(), lost=())
+    show_evaluation(found, Path("e.json"))
+    assert "−7.9 to +0.5 %" in capsys.readouterr().out
+    monkeypatch.setenv("PEGBOX_ASCII", "1")
+    show_evaluation(found, Path("e.json"))
+    said = capsys.readouterr().out
+    assert said.isascii()
+    assert "-7.9 to +0.5 %" in said
+    assert build_parser().parse_args(["evaluate", "last", "--ascii"]).ascii
 
 
 def test_a_run_that_is_unknown_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from pegbox_methods.recipe_file import read_recipe
 from tests.commands import pegbox
 
@@ -58,3 +60,20 @@ def test_what_was_left_stands_out_for_people(tmp_path: Path, home: Path) -> None
     assert done.returncode == 0
     assert "NOT carried over: 2" in done.stdout
     assert "misspelt" in done.stdout
+
+
+def test_the_default_warm_up_is_not_said_to_be_where_the_file_says_nothing(tmp_path: Path, home: Path) -> None:
+    theirs = tmp_path / "axolotl.yml"
+    theirs.write_text(AXOLOTL + "warmup_steps: 10\n")
+    done = pegbox("import", str(theirs), home=home)
+    assert "where the file says nothing, or nothing that could be carried over, Axolotl's defaults" in done.stdout
+
+
+@pytest.mark.parametrize("asked", [("~nosuch/x",), ("FILE", "--write", "~nosuch/x")])
+def test_the_home_of_a_user_who_is_not_here_is_named(asked: tuple[str, ...], tmp_path: Path, home: Path) -> None:
+    theirs = tmp_path / "axolotl.yml"
+    theirs.write_text(AXOLOTL)
+    done = pegbox("import", *(str(theirs) if word == "FILE" else word for word in asked), home=home)
+    assert done.returncode == 2
+    assert "no such user's home" in done.stderr
+    assert "Traceback" not in done.stderr

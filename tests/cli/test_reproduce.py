@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import zipfile
 from hashlib import sha256
@@ -14,10 +15,11 @@ import pytest
 
 from pegbox_methods.events import Finished, Started, Step
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.capsule.contents import ENDING, EVENTS, MANIFEST, RECIPE
+from pegbox_runs.capsule.contents import ENDING, EVENTS, MANIFEST, RECIPE, TEMPLATE
 from pegbox_runs.capsule.opening import opened
 from pegbox_runs.run_folder import RunFolder
-from tests.commands import events_of, pegbox, start_detached, wait_for, wait_until, write_recipe_text
+from pegbox_runs.tuned import tuned_run
+from tests.commands import BUNDLED, events_of, pegbox, start_detached, wait_for, wait_until, write_recipe_text
 
 THREADS = {"OMP_NUM_THREADS": "1"}
 METHODS = ("lora", "ia3")
@@ -222,7 +224,9 @@ def test_a_torn_capsule_is_refused(capsule: Path, tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("name", ["../outside.txt", "/etc/outside", "a/../../b", "C:/x", "a\\..\\b", "adapter/./x"])
+@pytest.mark.parametrize(
+    "name", [".", "../outside.txt", "/etc/outside", "a/../../b", "C:/x", "a\\..\\b", "adapter/./x"]
+)
 def test_a_name_that_leads_out_of_the_capsule_is_refused(name: str, capsule: Path, tmp_path: Path) -> None:
     path = tmp_path / "bad.zip"
     path.write_bytes(capsule.read_bytes())
@@ -230,6 +234,126 @@ def test_a_name_that_leads_out_of_the_capsule_is_refused(name: str, capsule: Pat
         archive.writestr(name, "x")
     with pytest.raises(Refusal, match="leads out of it"), opened(path):
         pass
+
+
+def recorded(capsule: Path, to: Path, change: dict[str, Any]) -> Path:
+    """Write a capsule anew with other words in its record, and the members as they were."""
+    with zipfile.ZipFile(capsule) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members[MANIFEST] = json.dumps({**json.loads(members[MANIFEST]), **change}).encode()
+    with zipfile.ZipFile(to, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return to
+
+
+def test_a_record_that_tells_another_size_gets_no_member_past_its_hash(capsule: Path, tmp_path: Path) -> None:
+    with opened(capsule) as one:
+        told = {name: {"bytes": made.bytes, "sha256": made.sha256} for name, made in one.contents.members.items()}
+    told["adapter/adapter_model.safetensors"] = {"bytes": 5, "sha256": sha256(b"").hexdigest()}
+    path = recorded(capsule, tmp_path / "past.zip", {"members": told})
+    with pytest.raises(Refusal, match="its size is another one"), opened(path):
+        pass
+
+
+def test_a_capsules_words_make_no_lines_of_their_own(capsule: Path, tmp_path: Path, home: Path) -> None:
+    path = recorded(
+        capsule, tmp_path / "lines.zip", {"base": "x\nEQUAL: forged", "method": "l\x1b[31m", "status": "a\nb"}
+    )
+    done = pegbox("verify", str(path), "--only-check", home=home)
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    assert not any(line.startswith("EQUAL") for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("verify", "~nosuch/x"),
+        ("verify", "CAPSULE", "--rows", "~nosuch/x"),
+        ("verify", "CAPSULE", "--held-out", "~nosuch/x"),
+    ],
+)
+def test_the_home_of_a_user_who_is_not_here_is_named(asked: tuple[str, ...], capsule: Path, home: Path) -> None:
+    done = pegbox(*(str(capsule) if word == "CAPSULE" else word for word in asked), home=home)
+    assert done.returncode == 2
+    assert "no such user's home" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_held_out_file_is_named_only_where_the_run_had_one(capsule: Path, tmp_path: Path, home: Path) -> None:
+    done = pegbox("verify", str(capsule), "--held-out", str(tmp_path / "x.jsonl"), "--only-check", home=home)
+    assert done.returncode == 2
+    assert "held out a share of its rows" in done.stderr
+
+
+def test_a_capsule_of_a_run_whose_base_was_moved_is_the_same_bytes(
+    runs: list[RunFolder], capsule: Path, tmp_path: Path, place: Path
+) -> None:
+    moved, path = tmp_path / "moved", tmp_path / "moved.zip"
+    shutil.copytree(tuned_run(str(runs[0].path)).model.folder, moved)
+    done = pegbox("capsule", runs[0].id, "--base", str(moved), "--output", str(path), home=place / "home", **THREADS)
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes() == capsule.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def apart(place: Path) -> tuple[RunFolder, Path]:
+    """Give a run with a held-out file and a chat template of its own, and the folder that both lie in."""
+    folder = place / "apart"
+    folder.mkdir()
+    rows = [json.loads(line) for line in (BUNDLED / "rows.jsonl").read_text().splitlines()]
+    (folder / "held-out.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[-8:]))
+    shutil.copy(next(BUNDLED.rglob("chat_template.jinja")), folder / "own.jinja")
+    recipe = write_recipe_text(
+        folder,
+        model={"chat_template": str(folder / "own.jinja")},
+        split={"file": str(folder / "held-out.jsonl"), "share": 0.0},
+        training={"max_steps": 2},
+    )
+    (run,) = train(folder, place / "home-apart", hash_seed="1", recipes=[recipe])
+    return run, folder
+
+
+def differing(path: Path, home: Path, *more: str) -> dict[str, str]:
+    done = pegbox("verify", str(path), "--only-check", "--json", *more, home=home, **THREADS)
+    assert done.stdout, done.stderr
+    return {one["about"]: one["weight"] for one in json.loads(done.stdout)["differences"]}
+
+
+def test_template_and_held_out_rows_can_be_had_where_the_recipes_own_are_gone(
+    apart: tuple[RunFolder, Path], tmp_path: Path, place: Path, home: Path
+) -> None:
+    run, folder = apart
+    bare, whole = tmp_path / "bare.zip", tmp_path / "whole.zip"
+    for path, more in ((bare, ()), (whole, ("--with-rows",))):
+        done = pegbox("capsule", run.id, "--output", str(path), *more, home=place / "home-apart", **THREADS)
+        assert done.returncode == 0, done.stderr
+    kept, template = folder / "kept.jsonl", folder / "own.jinja"
+    (folder / "held-out.jsonl").rename(kept)
+    text = template.read_text()
+    template.unlink()
+    try:
+        assert differing(bare, home) == {"held-out": "stops"}, "the template was packed, the rows weren't"
+        assert differing(bare, home, "--held-out", str(kept)) == {}
+        assert differing(whole, home, "--rows", str(BUNDLED / "rows.jsonl")) == {}, "held-out rows stay the packed ones"
+        without = tmp_path / "without.zip"
+        with zipfile.ZipFile(bare) as archive, zipfile.ZipFile(without, "w") as other:
+            for name in archive.namelist():
+                content = archive.read(name)
+                if name == MANIFEST:
+                    told = json.loads(content)
+                    del told["members"][TEMPLATE]
+                    content = json.dumps(told).encode()
+                if name != TEMPLATE:
+                    other.writestr(name, content)
+        assert differing(without, home, "--held-out", str(kept)) == {"template": "stops"}
+        done = pegbox("verify", str(without), "--held-out", str(kept), home=home, **THREADS)
+        assert done.returncode == 2
+        assert "Put the chat template there" in done.stderr
+    finally:
+        kept.rename(folder / "held-out.jsonl")
+        template.write_text(text)
 
 
 def test_what_unfolds_is_refused_before_it_is_unfolded(capsule: Path, tmp_path: Path) -> None:

@@ -51,7 +51,9 @@ def test_what_a_closed_standard_error_would_be_told_is_lost_and_not_put_among_th
 
 
 def test_a_letter_that_the_encoding_lacks_is_no_fault(home: Path) -> None:
-    program = "import sys, pegbox\npegbox.__version__ = '\\u22121'\nfrom pegbox.__main__ import main\nmain(['--version'])"
+    program = (
+        "import sys, pegbox\npegbox.__version__ = '\\u22121'\nfrom pegbox.__main__ import main\nmain(['--version'])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "PEGBOX_HOME": str(home)},

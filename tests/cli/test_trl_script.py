@@ -6,12 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pegbox_methods.events import Step
+from pegbox_hardware.machine import processor
+from pegbox_methods.events import Prepared, Step
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact, read_artefact
 from pegbox_runs.exporting import trl_script
@@ -80,6 +82,32 @@ def test_the_script_takes_the_runs_steps_without_pegbox(
     assert max(abs(one - other) for one, other in zip(losses, told, strict=True)) < CLOSE
     assert (result / "adapter_model.safetensors").is_file()
     assert exported(run, place, prove=False) == artefact, "it lies there already"
+    monkeypatch.setattr(trl_script, "_proved", lambda *_: ("", ("shown.",)))
+    later = exported(run, place, prove=True)
+    assert later.proven, "what lies there unproven is proven when it is asked for"
+    assert later.remarks == (*artefact.remarks, "shown.")
+    monkeypatch.delattr(trl_script, "_proved")
+    assert exported(run, place, prove=False) == exported(run, place, prove=True) == later
+
+
+def test_the_room_that_is_looked_for_holds_the_rows_of_a_large_vocabulary(run: RunFolder) -> None:
+    tuned = tuned_run(str(run.path))
+    prepared = next(event for event in events_of(run) if isinstance(event, Prepared))
+    row = {"input_ids": [128255] * prepared.tokens, "labels": [128255] * prepared.tokens}
+    model = replace(tuned.model, name="other", config={**tuned.model.config, "vocab_size": 128256})
+    assert trl_script._disk_bytes(replace(tuned, model=model)) >= len(json.dumps(row))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not {"avx512_bf16", "amx_bf16"} & {*processor()[1]}, reason="computes bfloat16 in software")
+def test_in_sixteen_bits_the_script_rounds_where_the_run_rounded(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    run = trained(tmp_path, home, training={"precision": "bfloat16"})
+    monkeypatch.setitem(trl_script.CLOSE, "bfloat16", CLOSE)
+    artefact = exported(run, tmp_path / "script", prove=True)
+    assert artefact.unproven == ""
 
 
 @pytest.mark.slow

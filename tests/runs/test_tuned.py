@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,8 @@ from pegbox_runs.environment import describe
 from pegbox_runs.models import BUNDLED, find_model
 from pegbox_runs.run_folder import RunFolder, create
 from pegbox_runs.tuned import tuned_run
+from tests.runs.told_runs import write_events
+from tests.stories import prepared, started
 
 
 def base_at(folder: Path) -> Path:
@@ -72,16 +72,7 @@ def test_a_run_without_an_adapter_is_refused_with_what_to_do(tmp_path: Path) -> 
 def test_a_run_that_goes_on_is_said_to_have_no_adapter_yet(tmp_path: Path) -> None:
     folder = run_on(base_at(tmp_path))
     shutil.rmtree(folder.adapter)
-    here, mark = os.getpid(), process_mark(os.getpid())
-    begun = Started(
-        run=folder.id,
-        host=socket.gethostname(),
-        supervisor_pid=here,
-        supervisor_mark=mark,
-        worker_pid=here,
-        worker_mark=mark,
-    )
-    write_events(folder, [begun, Phase(phase="training")])
+    write_events(folder, [started(run=folder.id), prepared()])
     with pytest.raises(Refusal, match=r"no adapter yet: it is running.*pegbox watch.*pegbox stop"):
         tuned_run("last")
 

@@ -231,6 +231,15 @@ async def test_the_prompt_of_what_is_typed_is_shown_before_it_is_asked() -> None
         assert played.talk.turns == []
 
 
+async def test_why_there_is_no_prompt_to_be_shown_is_told() -> None:
+    played = Played()
+    async with played.app.run_test(size=(120, 40)) as pilot:
+        played.models.opens(played.talk)
+        await pilot.press(*"hey", "f3")
+        played.models.speaks(LORA, 0, "", tokens=0, end="failed", why="the chat template fails")
+        await until(pilot, lambda: "the chat template fails" in played.told)
+
+
 async def test_settings_are_taken_for_the_next_question_or_refused_in_place() -> None:
     played = Played()
     async with played.app.run_test() as pilot:

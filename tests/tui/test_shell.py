@@ -236,6 +236,7 @@ def test_help_and_the_palette_stay_in_the_last_line_however_narrow_it_is() -> No
 
     assert line(102).endswith(" f Something  ? Explain  ^p Commands ")
     assert line(101).endswith(" f Something  ? Help  ^p More ")
+    assert line(93).endswith(" f Something ? Help ^p More")
     assert line(80) == " a Something b Something c Something d Something e Something f Something ? ^p"
     assert line(20) == " a Something ? ^p"
     assert line(5) == " ? ^p"

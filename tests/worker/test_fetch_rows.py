@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import datasets
 import msgspec
@@ -24,6 +24,10 @@ from pegbox_runs.rows.place import RawRow
 from pegbox_runs.rows.reading import read_source
 from pegbox_runs.rows.source import find_source
 from pegbox_worker.jobs import fetch_rows
+from pegbox_worker.jobs.contact import Contact
+
+UNHEARD = cast(Contact, None)
+"""Neither job says anything on its way."""
 
 ROWS = [{"instruction": f"Question {n}?", "output": f"Answer {n}."} for n in range(2500)]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -51,7 +55,7 @@ def data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fetch(folder: Path, into: Path, **asked: Any) -> FetchedRows:
     into.mkdir(exist_ok=True)
     given = {"name": str(folder), "subset": "plain", "split": "train", "revision": None, "limit": None} | asked
-    return fetch_rows.run(msgspec.json.encode(FetchRows(folder=str(into), **given)))
+    return fetch_rows.run(msgspec.json.encode(FetchRows(folder=str(into), **given)), UNHEARD)
 
 
 def rows_in(folder: Path) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -20,9 +20,13 @@ from pegbox_runs.measured import Measurement, MeasureRequest
 from pegbox_runs.rows.masking import IGNORED
 from pegbox_worker import assembly
 from pegbox_worker.jobs import measure
+from pegbox_worker.jobs.contact import Contact
 from pegbox_worker.measure.meters import CardMeter, ProcessMeter
 from pegbox_worker.measure.rows import STEPS, evaluation_rows, ordinary_tokens, probe_rows
 from pegbox_worker.trainer import MeasuredTrainer
+
+UNHEARD = cast(Contact, None)
+"""Neither job says anything on its way."""
 
 CPU = torch.device("cpu")
 MIB = 2**20
@@ -47,7 +51,7 @@ def ask(folder: Path, asked: Recipe | None = None, *, evaluates: bool = True) ->
     request = MeasureRequest(
         recipe=asked or recipe(), trained_rows=600, evaluates=evaluates, setting="x", scratch=str(folder)
     )
-    return measure.run(msgspec.json.encode(request))
+    return measure.run(msgspec.json.encode(request), UNHEARD)
 
 
 class FakeCuda:

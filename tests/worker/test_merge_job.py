@@ -181,7 +181,7 @@ def test_what_a_proof_keeps_aside_lies_beside_the_model_and_is_counted(
     logits = 32 * 33 * 4 * run.model.config["vocab_size"]
     weights = sum((place / file).stat().st_size for file in run.model.weight_files)
     assert needed[0] == logits
-    assert weights < needed[1] + 2**20 < logits + weights + 2**20
+    assert abs(needed[1] - logits - weights) < 2**16 < logits
 
 
 def test_what_memory_forbade_to_prove_is_marked_and_proven_by_the_same_command_later(
@@ -236,7 +236,7 @@ def test_the_recipes_own_template_goes_with_the_model_and_one_that_is_gone_is_na
     assert made.proven, made.proofs
     assert AutoTokenizer.from_pretrained(tmp_path / "merged").chat_template == template.read_text()
     template.unlink()
-    assert "can't be read any more" in asked(run, tmp_path / "again").refused
+    assert "chat template isn't the one that" in asked(run, tmp_path / "again").refused
 
 
 def test_weights_beyond_float16_are_refused_by_name(tmp_path: Path) -> None:

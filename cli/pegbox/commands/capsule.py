@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import msgspec
 
 from pegbox.answer import answer_json, say
 from pegbox.capsule_view import show_packing
+from pegbox_methods.home import user_path
 from pegbox_methods.recipe_file import portable
 from pegbox_runs.artefacts.making import made_file
 from pegbox_runs.capsule.packing import plan_capsule, write_capsule
@@ -17,8 +17,8 @@ from pegbox_runs.tuned import tuned_run
 
 def run(asked: argparse.Namespace) -> int:
     """Say what goes into the capsule, and write it."""
-    place = Path(asked.output).expanduser().absolute() if asked.output else None
-    packing = plan_capsule(tuned_run(asked.run), place, with_rows=asked.with_rows)
+    place = user_path(asked.output).absolute() if asked.output else None
+    packing = plan_capsule(tuned_run(asked.run, base=asked.base), place, with_rows=asked.with_rows)
     show_packing(packing, with_rows=asked.with_rows, json=asked.json)
     new = write_capsule(packing)
     made = made_file(packing.place)

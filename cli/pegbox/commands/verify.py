@@ -10,6 +10,7 @@ import msgspec
 
 from pegbox.answer import answer_json, say
 from pegbox.capsule_view import ReplayView, show_differences, show_verdict
+from pegbox_methods.home import user_path
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.capsule import contents as names
@@ -17,22 +18,32 @@ from pegbox_runs.capsule.checking import Difference, differences
 from pegbox_runs.capsule.difference import Verdict, adapter_sha256, verdict_of
 from pegbox_runs.capsule.opening import Opened, opened
 from pegbox_runs.capsule.replaying import Replay, give_up, recipe_of, replay_of, start, take_threads, wait
+from pegbox_runs.printable import one_line
 from pegbox_runs.removing import remove_run
 from pegbox_runs.run_folder import RunFolder
+
+TO_DO = {
+    "base": "Name the right one with --model.",
+    "rows": "Name the right one with --rows; those of rows.mix must lie where the recipe says, or be packed with them.",
+    "held-out": "Name the right one with --held-out.",
+    "template": "Put the chat template there, or pack the capsule again: it goes along.",
+}
+"""What helps where a replay can't be asked for."""
 
 
 def run(asked: argparse.Namespace) -> int:
     """Check a capsule, and train its run again. Returns: 0 if the same came of it, 1 if not."""
-    place = Path(asked.capsule).expanduser().absolute()
-    rows = Path(asked.rows).expanduser().absolute() if asked.rows else None
+    place = user_path(asked.capsule).absolute()
+    rows, held_out = (user_path(named).absolute() if named else None for named in (asked.rows, asked.held_out))
     with opened(place) as capsule, tempfile.TemporaryDirectory(prefix="pegbox-verify-") as aside:
         contents = capsule.contents
         say(
-            f"{place.name}: whole. {len(contents.members)} files, each as it was packed: {contents.method} on "
-            f"{contents.base}, {contents.steps} steps, {contents.status}.",
+            f"{one_line(place.name, 200)}: whole. {len(contents.members)} files, each as it was packed: "
+            f"{one_line(contents.method, 40)} on {one_line(contents.base, 200)}, {contents.steps} steps, "
+            f"{one_line(contents.status, 40)}.",
             json=asked.json,
         )
-        recipe = recipe_of(capsule, Path(aside), rows=rows, model=asked.model)
+        recipe = recipe_of(capsule, Path(aside), rows=rows, held_out=held_out, model=asked.model)
         told = capsule.environment()
         take_threads(told.threads)
         found = differences(told, capsule.text(names.CONSTRAINTS).decode("utf-8", "replace"), recipe)
@@ -66,10 +77,9 @@ def _refuse_others(found: list[Difference]) -> None:
     """Raises: Refusal: the rows or the base model aren't those of the run, so it would be another run."""
     for one in found:
         if one.weight == "stops":
-            option = "--model" if one.about == "base" else "--rows"
             raise Refusal(
-                f"{one.about}: isn't what the capsule's run had: that was {one.there[:16]}, here it is "
-                f"{one.here}. Name the right one with {option}."
+                f"{one.about}: isn't what the capsule's run had: that was {one_line(one.there, 16)}, here it is "
+                f"{one_line(one.here, 500).rstrip('.')}. {TO_DO[one.about]}"
             )
 
 
@@ -77,8 +87,8 @@ def _replayed(capsule: Opened, recipe: Recipe, found: list[Difference], asked: a
     """Train, follow, compare. Ctrl-C ends the training too: nobody would compare what comes of it."""
     replay = replay_of(capsule, recipe)
     folder = start(replay, name=capsule.place.name)
-    say(f"training it again as {folder.id}; Ctrl-C ends that.", json=asked.json)
     try:
+        say(f"training it again as {folder.id}; Ctrl-C ends that.", json=asked.json)
         _follow(folder, replay)
         verdict = verdict_of(capsule, folder, found, kept=not asked.discard)
     except KeyboardInterrupt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pegbox.options.evaluate_extras import add_extras
+from pegbox.options.view import add_ascii
 
 SUMMARY = "hold a run's model against its base on held-out rows: what it gained, what it forgot, and what is chance"
 
@@ -27,3 +28,4 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--answer-batch", type=int, metavar="N", help="questions that are answered at once (default: as suits)"
     )
     add_extras(parser)
+    add_ascii(parser, default=argparse.SUPPRESS)

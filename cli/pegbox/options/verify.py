@@ -13,6 +13,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rows", metavar="FILE", help="the rows, where they don't lie where the recipe says; they must be the same"
     )
+    parser.add_argument("--held-out", metavar="FILE", help="the held-out rows, if the run had a file of them; likewise")
     parser.add_argument("--model", metavar="MODEL", help="the base model, where it lies elsewhere; it must be the same")
     parser.add_argument("--only-check", action="store_true", help="say what differs on this machine, and train nothing")
     parser.add_argument("--discard", action="store_true", help="remove the repeated run once it was compared")

@@ -13,13 +13,18 @@ def add_view(parser: argparse.ArgumentParser) -> None:
 
 
 def add_look(parser: argparse.ArgumentParser, *, default: bool | str) -> None:
-    """Add how screens are drawn, wherever one opens. What is printed otherwise isn't changed by it."""
+    """Add how screens are drawn, wherever one opens."""
     parser.add_argument(
         "--calm",
         action="store_true",
         default=default,
         help="no animation, one update every five seconds: for slow lines (or PEGBOX_CALM=1)",
     )
+    add_ascii(parser, default=default)
+
+
+def add_ascii(parser: argparse.ArgumentParser, *, default: bool | str) -> None:
+    """Add in which letters screens are drawn, and tables that are printed."""
     parser.add_argument(
         "--ascii",
         action="store_true",

@@ -62,6 +62,8 @@ class QualityCost(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     loss_before: float
     loss_after: float
+    loss_base: float | None = None
+    """Of the base alone, on the same rows; None: it wasn't taken."""
     low: float
     """The difference's range at 95 %, rows drawn anew."""
     high: float

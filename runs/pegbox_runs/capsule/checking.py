@@ -33,16 +33,16 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it makes the same result impossible to ask for, may explain another one, or hardly can."""
 
 
-def differences(told: Environment, constraints: str, recipe: Recipe, *, rows: str | None = None) -> list[Difference]:
-    """Hold everything against this machine. `rows`: what is said of rows that weren't found, in place of looking.
+def differences(told: Environment, constraints: str, recipe: Recipe) -> list[Difference]:
+    """Hold everything against this machine.
 
     Raises: Refusal: the base model can't be found.
     """
     model = find_model(recipe.model)
     here = describe(rows_sha256="", held_out_sha256=None, base=model.prints(recipe.model))
     found = [*_base(recipe, told, here, from_hub=model.from_hub)]
-    found += _tokenizer(told, here)
-    found += _rows(recipe, told) if rows is None else [_stops("rows", told.rows_sha256, rows)]
+    found += _tokenizer(recipe, told, here)
+    found += _rows(recipe, told)
     found += _versions(told, here, constraints)
     found += _machine(told.machine, here.machine)
     if told.threads != here.threads:
@@ -59,7 +59,11 @@ def _base(recipe: Recipe, told: Environment, here: Environment, *, from_hub: boo
         yield _stops("base", told.model_sha256, f"{here.model_sha256} ({name})")
 
 
-def _tokenizer(told: Environment, here: Environment) -> Iterator[Difference]:
+def _tokenizer(recipe: Recipe, told: Environment, here: Environment) -> Iterator[Difference]:
+    named = recipe.model.chat_template
+    if named is not None and here.template_sha256 is None:
+        yield _stops("template", told.template_sha256 or "not noted", f"can't be read: {portable(named)}")
+        told = msgspec.structs.replace(told, template_sha256=None)
     for about, there, now in (
         ("tokenizer", told.tokenizer_sha256, here.tokenizer_sha256),
         ("template", told.template_sha256, here.template_sha256),
@@ -72,12 +76,24 @@ def _rows(recipe: Recipe, told: Environment) -> Iterator[Difference]:
     try:
         found = find_rows(recipe)
     except Refusal as refusal:
-        yield _stops("rows", told.rows_sha256, f"not found: {refusal.sentence}")
+        yield _missing(recipe, told, refusal)
         return
     if found.sha256 != told.rows_sha256:
         yield _stops("rows", told.rows_sha256, f"{found.sha256} ({portable(recipe.rows.file)})")
     if found.held_out_sha256 != told.held_out_sha256:
         yield _stops("held-out", told.held_out_sha256 or "none", found.held_out_sha256 or "none")
+
+
+def _missing(recipe: Recipe, told: Environment, refusal: Refusal) -> Difference:
+    """Say which rows can't be found: the rest are looked for without the held-out file."""
+    said = f"not found: {refusal.sentence}"
+    if recipe.split.file is not None:
+        try:
+            find_rows(msgspec.structs.replace(recipe, split=msgspec.structs.replace(recipe.split, file=None)))
+        except Refusal:
+            return _stops("rows", told.rows_sha256, said)
+        return _stops("held-out", told.held_out_sha256 or "none", said)
+    return _stops("rows", told.rows_sha256, said)
 
 
 def _versions(told: Environment, here: Environment, constraints: str) -> Iterator[Difference]:

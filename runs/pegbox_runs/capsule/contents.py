@@ -11,6 +11,8 @@ MANIFEST = "capsule.json"
 README = "README.txt"
 RECIPE, CHANGES, ENVIRONMENT, FORECAST = "recipe.toml", "changes.jsonl", "environment.json", "forecast.json"
 SUMMARY, EVENTS, JUDGED, CONSTRAINTS = "summary.json", "events.jsonl", "judged.json", "constraints.txt"
+TEMPLATE = "chat_template.jinja"
+"""The chat template, where the recipe names a file of its own."""
 ADAPTER, EVALUATIONS, ROWS, HELD_OUT = "adapter/", "evaluations/", "rows/", "held-out"
 ENDING = ".capsule.zip"
 

@@ -171,4 +171,4 @@ def _refuse_changed(place: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo
 
 
 def _broken(place: Path, why: str) -> Refusal:
-    return Refusal(f"{printable(str(place))}: the capsule is damaged or was tampered with: {printable(why)}.")
+    return Refusal(f"{printable(str(place))}: the capsule is damaged or was tampered with: {one_line(why, 300)}.")

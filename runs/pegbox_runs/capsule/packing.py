@@ -26,6 +26,7 @@ from pegbox_methods.events import (
     Step,
     event_encoder,
 )
+from pegbox_methods.home import user_path
 from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import MadeFile
@@ -35,6 +36,7 @@ from pegbox_runs.capsule import contents as names
 from pegbox_runs.capsule.contents import Contents, PackedSource
 from pegbox_runs.capsule.lock import constraints
 from pegbox_runs.capsule.readme import readme
+from pegbox_runs.changes import current_recipe
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.judging.judged import JUDGED
 from pegbox_runs.printable import printable
@@ -83,7 +85,7 @@ def plan_capsule(run: TunedRun, place: Path | None, *, with_rows: bool) -> Packi
         pegbox=version("pegbox"),
         run=run.id,
         method=run.recipe.method.name,
-        base=portable(run.recipe.model.name),
+        base=portable(current_recipe(run.folder).model.name),  # as it was named, wherever it lies now
         steps=summary.steps,
         status=summary.status,
         sources=sources,
@@ -164,6 +166,8 @@ def _texts(run: TunedRun, *, with_rows: bool) -> dict[str, bytes]:
     if with_rows:  # they hold answers to held-out questions
         found |= {f"{names.EVALUATIONS}{path.name}": path for path in (folder.path / "evaluations").glob("*.json")}
     texts = {name: clean(path.read_bytes()) for name, path in found.items() if path.is_file()}
+    if run.recipe.model.chat_template is not None:
+        texts[names.TEMPLATE] = clean(user_path(run.recipe.model.chat_template).read_bytes())
     texts[names.EVENTS] = _events(run, with_rows=with_rows)
     texts[names.CONSTRAINTS] = constraints(run.environment).encode()
     return texts

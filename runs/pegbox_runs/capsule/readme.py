@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pegbox_methods.recipe_file import portable
+from pegbox_runs.changes import current_recipe
 from pegbox_runs.tuned import TunedRun
 
 LINES = """\
@@ -33,5 +34,5 @@ away what it learned: treat it as you treat the rows."""
 
 def readme(run: TunedRun, *, with_rows: bool) -> str:
     """Write the text."""
-    base = portable(run.recipe.model.name)
+    base = portable(current_recipe(run.folder).model.name)
     return LINES.format(run=run.id, method=run.recipe.method.name, base=base, rows=WITH if with_rows else WITHOUT)

@@ -19,6 +19,7 @@ from pegbox_runs.capsule.opening import Opened
 from pegbox_runs.changes import overrides
 from pegbox_runs.commands import send
 from pegbox_runs.environment import THREADS
+from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState
 from pegbox_runs.starting import start_runs
@@ -34,23 +35,41 @@ class Replay:
     """The step behind which the capsule's run was stopped; None: it wasn't."""
 
 
-def recipe_of(opened: Opened, aside: Path, *, rows: Path | None, model: str | None) -> Recipe:
-    """Read the packed recipe, with what takes the place of its rows and base. `aside`: an empty folder that stays as
-    long as the replay runs: rows that were packed are laid there.
+def recipe_of(opened: Opened, aside: Path, *, rows: Path | None, held_out: Path | None, model: str | None) -> Recipe:
+    """Read the packed recipe, with what takes the place of its rows, held-out rows and base. `aside`: an empty folder
+    that stays as long as the replay runs: rows and a chat template that were packed are laid there.
 
     Raises: Refusal.
     """
     written = aside / names.RECIPE
     written.write_bytes(opened.text(names.RECIPE))
     changed = [override for one in opened.revisions() if one.step == 0 for override in overrides(one.changes)]
-    given = [*changed, *([f"rows.file={rows}"] if rows else []), *([f"model.name={model}"] if model else [])]
-    recipe = read_recipe(written, given)
+    recipe = read_recipe(written, [*changed, *([f"model.name={model}"] if model else [])])
     contents = opened.contents
-    if rows is None and contents.sources:
+    if contents.sources:
         for source in (*contents.sources, *([contents.held_out] if contents.held_out else [])):
             _refuse_elsewhere(source, contents)
         opened.unpack(names.ROWS, aside)
         recipe = _with_rows(recipe, contents.sources, contents.held_out, aside)
+    if names.TEMPLATE in contents.members and recipe.model.chat_template is not None:
+        template = aside / names.TEMPLATE
+        template.write_bytes(opened.text(names.TEMPLATE))
+        recipe = msgspec.structs.replace(
+            recipe, model=msgspec.structs.replace(recipe.model, chat_template=str(template))
+        )
+    return _with_given(recipe, rows, held_out)
+
+
+def _with_given(recipe: Recipe, rows: Path | None, held_out: Path | None) -> Recipe:
+    """Let the recipe name the rows that were given. Raises: Refusal: its run had no held-out file."""
+    if rows is not None:
+        recipe = msgspec.structs.replace(recipe, rows=msgspec.structs.replace(recipe.rows, file=str(rows)))
+    if held_out is not None:
+        if recipe.split.file is None:
+            raise Refusal(
+                "--held-out: the capsule's run held out a share of its rows, and no file. Leave --held-out out."
+            )
+        recipe = msgspec.structs.replace(recipe, split=msgspec.structs.replace(recipe.split, file=str(held_out)))
     return recipe
 
 
@@ -61,17 +80,21 @@ def replay_of(opened: Opened, recipe: Recipe) -> Replay:
     """
     summary, late = opened.summary(), [one for one in opened.revisions() if one.step > 0]
     if late:
-        what = ", ".join(change.key for one in late for change in one.changes)
+        what = one_line(", ".join(change.key for one in late for change in one.changes), 200)
         raise Refusal(
-            f"{opened.contents.run}: was changed after step {late[0].step} ({what}), and a replay can't change a run "
-            "at the same moment. `--only-check` says what differs here; its recipe.toml is what it began with."
+            f"{one_line(opened.contents.run, 80)}: was changed after step {late[0].step} ({what}), and a replay can't "
+            "change a run at the same moment. `--only-check` says what differs here; its recipe.toml is what "
+            "it began with."
         )
     if summary.status == "finished":
         return Replay(recipe, None)
     if summary.status == "stopped" and summary.steps:
         whole = summary.steps_planned is not None and summary.steps >= summary.steps_planned
         return Replay(recipe, None if whole else summary.steps)
-    raise Refusal(f"{opened.contents.run}: ended as {summary.status}, so there is no end that a replay could come to.")
+    raise Refusal(
+        f"{one_line(opened.contents.run, 80)}: ended as {summary.status}, so there is no end that a "
+        "replay could come to."
+    )
 
 
 def take_threads(told: dict[str, str]) -> None:

@@ -17,7 +17,13 @@ LOSSY_KL = 0.01
 weight cost. Source: llama.cpp's tools/quantize/README.md, Llama 3 8B: q6_K 0.0055, q5_K_M 0.0109."""
 
 LOSSY_SHARE = 0.05
-"""Of what the adapter itself changes, as a mean KL, that may be lost at most, however little it changes."""
+"""Of what the adapter itself changes, as a mean KL or in the loss on held-out rows, that may be lost at most, however
+little it changes."""
+
+LOSSY_NATS = 0.01
+"""Nats per labelled token that a conversion may cost on held-out rows at most. Source: as LOSSY_KL's."""
+LEAST_NATS = 1e-5
+"""What the losses of one model differ by at most, computed twice in float32."""
 
 
 class MakeLora(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -73,3 +79,19 @@ class ProvenAdapter(msgspec.Struct, frozen=True, kw_only=True):
     cost: QualityCost | None = None
     unmeasured: str = ""
     """Why there is no cost, in a sentence, where one was asked for."""
+
+
+def why_too_dear(cost: QualityCost) -> str:
+    """Say that a conversion costs more on held-out rows than the same model may; empty: it doesn't.
+
+    The prompts of a proof don't show it all: they look at the model's own answers, and the rows have others.
+    """
+    gain = None if cost.loss_base is None else abs(cost.loss_base - cost.loss_before)
+    most = LOSSY_NATS if gain is None else min(LOSSY_NATS, max(LOSSY_SHARE * gain, LEAST_NATS))
+    if cost.low <= most:
+        return ""
+    whole = "" if gain is None else f"; the tuning itself changed {gain:.2g}"
+    return (
+        f"it costs {cost.loss_after - cost.loss_before:+.2g} nats per token on held-out rows ({cost.low:+.2g} to "
+        f"{cost.high:+.2g}), and at most {most:.2g} counts as the same model{whole}. A higher --rank costs less."
+    )

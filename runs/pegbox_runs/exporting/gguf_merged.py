@@ -11,7 +11,7 @@ from typing import get_args
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact, NumberFormatName, read_artefact
 from pegbox_runs.artefacts.making import is_whole
-from pegbox_runs.artefacts.merging import merge_run, merged_place
+from pegbox_runs.artefacts.merging import merge_run, merge_there, merged_place
 from pegbox_runs.artefacts.weight_files import stored_tensors
 from pegbox_runs.exporting.gguf_way import weights_of
 from pegbox_runs.exporting.targets import Told
@@ -35,7 +35,7 @@ def merged_of(run: TunedRun, told: Told, *, prove: bool) -> Merged:
     Raises: Refusal; JobFailed.
     """
     place = merged_place(run)
-    found = _there(run)
+    found = merge_there(run, place)
     if found is not None and (found.proven or not prove):
         return Merged(found, place)
     named = None if found is None else _FORMATS.get(found.number_format or "")
@@ -49,7 +49,7 @@ def merged_of(run: TunedRun, told: Told, *, prove: bool) -> Merged:
 
 def merged_bytes(run: TunedRun) -> int:
     """Estimate what making it takes on the disk; 0: it is there."""
-    if _there(run) is not None:
+    if _seems_there(run):
         return 0
     if run.model.complete:
         stored = stored_tensors(run.model.folder / file for file in run.model.weight_files)
@@ -57,10 +57,8 @@ def merged_bytes(run: TunedRun) -> int:
     return math.ceil(2 * weights_of(run)[0])
 
 
-def _there(run: TunedRun) -> Artefact | None:
+def _seems_there(run: TunedRun) -> bool:
+    """Tell it without reading all of its weights; `merged_of` reads them."""
     place = merged_place(run)
     found = read_artefact(place)
-    if found is None or not is_whole(place):
-        return None
-    same = (found.target, found.run, found.adapter_sha256) == ("merged", run.id, run.adapter_sha256())
-    return found if same and found.base_sha256 == run.model.weights_sha256() else None
+    return found is not None and (found.target, found.run) == ("merged", run.id) and is_whole(place)

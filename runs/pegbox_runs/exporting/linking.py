@@ -1,4 +1,4 @@
-"""A merged model in a folder of another target's, its files given a second name so that they take no room twice."""
+"""A merged model in a folder of another target's, its weights given a second name so that they take no room twice."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import msgspec
 
 from pegbox_runs.artefacts.artefact import Artefact, Target, write_artefact
 from pegbox_runs.artefacts.making import Made, Making, making
-from pegbox_runs.exporting.adapter_files import put_link, put_text
+from pegbox_runs.exporting.adapter_files import put_copy, put_link, put_text
 from pegbox_runs.exporting.gguf_merged import merged_of
 from pegbox_runs.exporting.proving import there
 from pegbox_runs.exporting.targets import ExportOptions, Told
 from pegbox_runs.models import CONFIG
 from pegbox_runs.tuned import TunedRun
+
+SAFETENSORS = ".safetensors"
+"""Weights: too large to lie there twice, and nobody edits them."""
 
 
 def linked_model(
@@ -34,7 +37,7 @@ def linked_model(
     """Merge a run, unless that is done, and put the model into a folder with what the target adds.
 
     `below`: the model's folder in it; empty: the folder itself. What was shown of the merged model holds for its files
-    here: they are the same ones.
+    here: they are the same ones, or hold the same.
     Raises: Refusal; JobFailed; OSError.
     """
     began = time.monotonic()
@@ -77,8 +80,11 @@ def with_old_rope(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _put(begun: Making, name: str, source: Path) -> None:
-    if source.name != CONFIG:
+    if source.suffix == SAFETENSORS:
         put_link(begun, name, source)
+        return
+    if source.name != CONFIG:  # people edit a template, and the proven model's own must stay as it was
+        put_copy(begun, name, source)
         return
     config = with_old_rope(json.loads(source.read_text(encoding="utf-8")))
     put_text(begun, name, json.dumps(config, indent=2, ensure_ascii=False) + "\n")

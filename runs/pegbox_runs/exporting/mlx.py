@@ -34,7 +34,7 @@ def plan(run: TunedRun, place: Path, _options: ExportOptions) -> Plan:
         target="mlx",
         place=str(place),
         makes=(
-            "the merged model with its tokenizer, files that `pegbox merge` made and that take no room twice",
+            "the merged model with its tokenizer, of `pegbox merge`; its weights take no room twice",
             f"{NOTES}: what to type on a Mac",
         ),
         disk_bytes=merged_bytes(run),

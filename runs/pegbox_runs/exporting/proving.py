@@ -16,7 +16,7 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact, Target, read_artefact, write_artefact
 from pegbox_runs.artefacts.making import Made, Making, making
 from pegbox_runs.environment import installed_libraries
-from pegbox_runs.exporting.conversion import ProveAdapter, ProvenAdapter
+from pegbox_runs.exporting.conversion import ProveAdapter, ProvenAdapter, why_too_dear
 from pegbox_runs.exporting.targets import Told
 from pegbox_runs.jobs import ask_worker
 from pegbox_runs.printable import printable
@@ -91,7 +91,8 @@ def with_proof(artefact: Artefact, proven: ProvenAdapter | None) -> Artefact:
     if proven is None:
         return artefact
     remarks = (*artefact.remarks, *([proven.unmeasured] if proven.unmeasured else []))
-    return msgspec.structs.replace(artefact, proofs=(proven.proof,), cost=proven.cost, unproven="", remarks=remarks)
+    dear = "" if proven.cost is None else why_too_dear(proven.cost)
+    return msgspec.structs.replace(artefact, proofs=(proven.proof,), cost=proven.cost, unproven=dear, remarks=remarks)
 
 
 def base_facts(run: TunedRun) -> tuple[str, ...]:
@@ -130,7 +131,7 @@ def there(place: Path) -> Artefact:
 def _proven_now(run: TunedRun, place: Path, of: str, told: Told) -> Artefact:
     """Prove what lies there unproven; it was asked for with --no-proof then."""
     found = there(place)
-    if found.unproven:
+    if not found.proofs:
         found = with_proof(found, _prove(run, place, place.parent, of, of == "adapter", told))
         write_artefact(found, place)
     return found

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pegbox_runs.exporting.trl_lines import ScriptFacts, attach, config, load, optimizer, own_optimizer, save
+from pegbox_runs.exporting.trl_loss import head_loss, own_loss, trainers_loss
 
 
 def script(facts: ScriptFacts) -> str:
     """Write the whole script."""
-    parts = [_head(facts), _order(facts), _watch(), _main(facts)]
+    loss = [head_loss(facts)] if own_loss(facts) else []
+    parts = [_head(facts), *loss, _order(facts), _watch(), _main(facts)]
     return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
@@ -106,7 +108,7 @@ class OrderedTrainer(SFTTrainer):
     def _get_train_sampler(self, train_dataset=None):
         rows = self.train_dataset if train_dataset is None else train_dataset
         return RunOrder([len(ids) for ids in rows["input_ids"]])
-'''
+{trainers_loss(facts) if own_loss(facts) else ""}'''
 
 
 def _watch() -> str:

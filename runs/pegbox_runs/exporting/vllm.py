@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,12 +32,20 @@ from pegbox_runs.exporting.linking import linked_model
 from pegbox_runs.exporting.needs import float32_bytes, merging_memory, model_type_of
 from pegbox_runs.exporting.proving import Written, base_facts, make_adapter
 from pegbox_runs.exporting.targets import ExportOptions, Plan, Told
+from pegbox_runs.printable import one_line, printable
 from pegbox_runs.tuned import TunedRun
 
 FORM = 1
 SERVE, MODEL = "serve.sh", "model"
+COMMENT_WIDTH = 300
+NAME = re.compile(r"[A-Za-z0-9._/-]+")
+"""A model's name: `--lora-modules` takes NAME=PATH, and reads more out of other signs."""
 PORT = 8000
 """vLLM's own default. Source: vLLM's documentation, `vllm serve`."""
+ELSEWHERE = (
+    "So vLLM has no way to serve it. `--to adapter` gives PEFT and transformers what they load; for vLLM, train with "
+    "another method, such as LoRA."
+)
 
 Way = Literal["adapter", "lora", "merged"]
 
@@ -47,13 +56,14 @@ def folder_name(options: ExportOptions) -> str:
 
 
 def plan(run: TunedRun, place: Path, options: ExportOptions) -> Plan:
-    """Tell what would be made. Raises: Refusal: no such rank."""
+    """Tell what would be made. Raises: Refusal: no such rank; a name that vLLM couldn't be told."""
     lora.refuse_bad_rank(options)
+    _refuse_bad_name(run, options)
     way = way_of(run, options)
     held = {
         "adapter": ("the run's adapter, unchanged",),
         "lora": lora.plan(run, place, options).makes[:1],
-        "merged": (f"{MODEL}/: the merged model, files that `pegbox merge` made and that take no room twice",),
+        "merged": (f"{MODEL}/: the merged model of `pegbox merge`; its weights take no room twice",),
     }[way]
     copies = 2 if way == "lora" and lora.exact_config(run, options) is None else 1
     return Plan(
@@ -70,6 +80,7 @@ def plan(run: TunedRun, place: Path, options: ExportOptions) -> Plan:
 def export(run: TunedRun, place: Path, options: ExportOptions, told: Told) -> Artefact:
     """Make what vLLM takes, prove it, and write the command beside it."""
     lora.refuse_bad_rank(options)
+    _refuse_bad_name(run, options)
     way = way_of(run, options)
     why = _cannot(run, way)
     if why is not None:
@@ -118,6 +129,16 @@ def served_name(run: TunedRun, options: ExportOptions) -> str:
     return options.name or run.id
 
 
+def _refuse_bad_name(run: TunedRun, options: ExportOptions) -> None:
+    """Raises: Refusal: a name that vLLM's arguments can't carry."""
+    name = served_name(run, options)
+    if not NAME.fullmatch(name):
+        raise Refusal(
+            f"{printable(name)!r}: no name that vLLM's --lora-modules can carry. Give another with --name: "
+            "plain letters, digits, and . _ - / alone."
+        )
+
+
 def _adapter_cannot(run: TunedRun) -> str | None:
     """Say why vLLM can't load the run's own adapter; None: it can, as far as is known."""
     why = why_no_vllm_adapter(run.card, run.recipe.method.settings)
@@ -128,7 +149,8 @@ def _adapter_cannot(run: TunedRun) -> str | None:
 
 def _cannot(run: TunedRun, way: Way) -> str | None:
     if way == "merged":
-        return why_not("merged", run.card, run.recipe.method.settings)
+        why = why_not("merged", run.card, run.recipe.method.settings)
+        return None if why is None else f"{why} {ELSEWHERE}"
     if way == "lora":
         return why_no_lora(run.card) or _against_its_model(run)
     return _adapter_cannot(run)  # which somebody asked for by --via adapter
@@ -173,7 +195,8 @@ def _refuse_what_vllm_cannot(folder: Path) -> None:
 
 def _script(run: TunedRun, folder: Path, way: Way, options: ExportOptions) -> str:
     """Write the command; it finds what lies beside it from wherever it is started."""
-    lines = ["#!/bin/sh", f"# Serves {run.id} ({run.card.title} on {portable(run.model.reference)}).", "set -e"]
+    what = one_line(f"Serves {run.id} ({run.card.title} on {portable(run.model.reference)}).", COMMENT_WIDTH)
+    lines = ["#!/bin/sh", f"# {what}", "set -e"]  # a line end in a folder's name would begin a command
     lines += ['cd -- "$(dirname -- "$0")"', f"exec {shlex.join(_arguments(run, folder, way, options))}", ""]
     return "\n".join(lines)
 

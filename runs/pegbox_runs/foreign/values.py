@@ -107,7 +107,7 @@ FLOATS = ("training.epochs", "training.learning_rate", "training.weight_decay", 
 def held_out(carrying: Carrying, key: str) -> None:
     """Carry the size of the held-out part over; a number of rows has no counterpart."""
     if not carrying.has(key):
-        return
+        return None
     size = number(carrying.given[key])
     if carrying.at("split.file") is not None:
         return carrying.leave(key, "the held-out rows are a file of their own, so no share of the rows is held out")

@@ -63,6 +63,7 @@ def prove_adapter(run: TunedRun, asked: ProveAdapter, device: torch.device, doin
     del tuned
     base, tokenizer = load_base_of(run, device=device, weights=torch.float32, packed=False)
     effect = distance_from(seen, base, device, doing("looking at the base alone")).mean_kl
+    bare = None if rows is None else _losses(run, base, rows, tokenizer, device)
     model = _put_on(run, base, asked, device)
     proof = hold_against(
         seen,
@@ -76,9 +77,9 @@ def prove_adapter(run: TunedRun, asked: ProveAdapter, device: torch.device, doin
         heard=doing(f"holding the {asked.of} against it"),
     )
     proof = msgspec.structs.replace(proof, effect_kl=effect)
-    if rows is None or before is None:
+    if rows is None or before is None or bare is None:
         return ProvenAdapter(proof=proof, unmeasured=unmeasured)
-    return ProvenAdapter(proof=proof, cost=_cost(before, _losses(run, model, rows, tokenizer, device)))
+    return ProvenAdapter(proof=proof, cost=_cost(before, _losses(run, model, rows, tokenizer, device), bare))
 
 
 def _bound(effect: float, *, exact: bool) -> float:
@@ -123,7 +124,7 @@ def _losses(run: TunedRun, model: Any, rows: TokenRows, tokenizer: Any, device: 
         )
 
 
-def _cost(before: RowLosses, after: RowLosses) -> QualityCost | None:
+def _cost(before: RowLosses, after: RowLosses, bare: RowLosses) -> QualityCost:
     """Put a range on the difference of the two losses, by drawing the same rows anew for both."""
     series: dict[Hashable, Floats] = {"before": np.array([before.nats]), "after": np.array([after.nats])}
     change = SameRows(np.array(before.tokens, dtype=np.float64), series, seeds=[0]).difference("after", "before")
@@ -132,6 +133,7 @@ def _cost(before: RowLosses, after: RowLosses) -> QualityCost | None:
         rows=len(before.nats),
         loss_before=before.mean,
         loss_after=after.mean,
+        loss_base=bare.mean,
         low=change.value - down,
         high=change.value + up,
     )

@@ -96,7 +96,7 @@ def load_gguf(file: GgufFile, device: torch.device) -> Any:
     if file.architecture not in GGUF_SUPPORTED_ARCHITECTURES:
         raise Refusal(f"{file.path}: transformers can't read the architecture {file.architecture} back.")
     folder, name = str(file.path.parent), file.path.name
-    config = AutoConfig.from_pretrained(folder, gguf_file=name, local_files_only=True)
+    config = AutoConfig.from_pretrained(folder, gguf_file=name, local_files_only=True, trust_remote_code=False)
     width = file.get(Keys.Attention.KEY_LENGTH)
     if width is not None:
         config.head_dim = width

@@ -60,7 +60,7 @@ def _rows(tuned: TunedRun) -> Any:
 def _ends(found: FoundModel) -> frozenset[int]:
     """List the tokens that end an answer, as a loaded model tells them."""
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(found.folder))
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(found.folder, trust_remote_code=False))
     told = model.generation_config.eos_token_id
     file = found.folder / "generation_config.json"
     if file.is_file():
@@ -84,7 +84,8 @@ def _config(tuned: TunedRun, rows: int) -> tuple[str | None, dict[str, Any]]:
         raise Refusal(f"{tuned.card.name}: isn't made from a config of PEFT's, so plain TRL can't be told of it.")
     recipe: Recipe = counted(tuned.recipe, plan(tuned.recipe, rows))
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(tuned.model.folder))
+        shape = AutoConfig.from_pretrained(tuned.model.folder, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_config(shape)
     config = half.config(model, recipe)
     given = {
         field.name: _plain(getattr(config, field.name), tuned, field.name)

@@ -75,6 +75,7 @@ class Worker:
         self.asked: list[MakeLora | ProveAdapter] = []
         self.proof = PROOF
         self.dies_at: type | None = None
+        self.cost = QualityCost(rows=4, loss_before=1.0, loss_after=1.001, loss_base=1.2, low=0.0005, high=0.0015)
 
     def __call__(self, job: str, request: Any, _answer: type, *, timeout_seconds: float | None, told: Told) -> Any:
         assert job == "convert"
@@ -84,8 +85,7 @@ class Worker:
             raise JobFailed("the worker of the job convert was ended by SIGKILL")
         if isinstance(request, ProveAdapter):
             assert Path(request.scratch).is_dir()
-            cost = QualityCost(rows=4, loss_before=1.0, loss_after=1.1, low=0.05, high=0.15) if request.cost else None
-            return ProvenAdapter(proof=self.proof, cost=cost)
+            return ProvenAdapter(proof=self.proof, cost=self.cost if request.cost else None)
         folder = Path(request.folder)
         save_file({"a": np.zeros(3, np.float32)}, folder / "adapter_model.safetensors")
         config = {"peft_type": "LORA", "r": 32, "lora_alpha": 32}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -99,12 +100,54 @@ def test_vllm_is_told_of_the_template_that_the_run_was_taught(tmp_path: Path) ->
     assert (place / given[given.index("--chat-template") + 1]).read_text() == template.read_text()
 
 
-def test_a_name_from_outside_stays_one_argument(tmp_path: Path) -> None:
-    name = "it's; rm -rf $HOME `x`"
-    given = arguments(exported(left_behind(), "vllm", ExportOptions(name=name)), tmp_path)
-    assert f"{name}=." in given
-    ask = vllm.commands(left_behind(), tmp_path, ExportOptions(name=name))[1]
-    assert json.loads(shlex.split(ask)[-1])["model"] == name
+def test_a_name_is_what_clients_ask_for(tmp_path: Path) -> None:
+    options = ExportOptions(name="our-team/support_2.1")
+    given = arguments(exported(left_behind(), "vllm", options), tmp_path)
+    assert "our-team/support_2.1=." in given
+    ask = vllm.commands(left_behind(), tmp_path, options)[1]
+    assert json.loads(shlex.split(ask)[-1])["model"] == options.name
+
+
+@pytest.mark.parametrize("name", ["a=b c", "it's; rm -rf $HOME `x`", "a\nb"])
+def test_a_name_that_vllm_cannot_be_told_is_refused_before_anything_is_made(name: str) -> None:
+    run, options = left_behind(), ExportOptions(name=name)
+    place = default_place(run, "vllm", options)
+    for ask in (
+        lambda: vllm.plan(run, place, options),
+        lambda: vllm.export(run, place, options, lambda _: None),
+    ):
+        with pytest.raises(Refusal, match="--name"):
+            ask()
+    assert not place.exists()
+
+
+def test_a_line_end_in_the_bases_place_begins_no_command_in_the_script(tmp_path: Path) -> None:
+    base = tmp_path / "base\ntouch touched"
+    shutil.copytree(BUNDLED / "model", base)
+    place = exported(left_behind(model=Model(name=str(base))), "vllm")
+    assert str(base) in "\n".join(arguments(place, tmp_path))
+    comment = (place / "serve.sh").read_text().splitlines()[1]
+    assert comment.startswith("# Serves")
+    assert "touched" in comment
+    assert not (place / "touched").exists()
+
+
+def test_what_vllm_can_serve_in_no_way_is_refused_with_what_to_do() -> None:
+    run = left_behind("prompt-tuning")
+    planned = vllm.plan(run, default_place(run, "vllm", PLAIN), PLAIN)
+    assert planned.cannot is not None
+    assert "--to adapter" in planned.cannot
+    with pytest.raises(Refusal, match="--to adapter"):
+        exported(run, "vllm")
+
+
+@pytest.mark.parametrize(("target", "below"), [("mlx", "."), ("vllm", "model")])
+def test_what_is_edited_in_an_export_leaves_the_merged_model_as_it_was(target: str, below: str) -> None:
+    place = exported(left_behind("dora"), target) / below
+    for path in place.iterdir():
+        source = BUNDLED / "model" / path.name
+        if source.is_file():
+            assert path.samefile(source) == (path.suffix == ".safetensors"), path.name
 
 
 def test_what_vllm_does_not_load_is_merged_and_the_reason_is_said(tmp_path: Path) -> None:

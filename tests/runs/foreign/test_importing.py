@@ -144,6 +144,56 @@ def test_a_secret_is_never_shown(tmp_path: Path) -> None:
     assert "hf_secret" not in str(found)
 
 
+def test_a_secret_is_hidden_however_deep_it_lies_and_a_tokenizers_mark_is_none(tmp_path: Path) -> None:
+    token = "hf_" + "abcdefghij" * 3
+    found = imported(
+        tmp_path,
+        AXOLOTL,
+        env={"WANDB_API_KEY": "s3cr3ts3cr3t"},
+        wandb_project=token,
+        hub_model_id="https://ann:s3cr3t@host/x",
+        datasets=[{"path": "https://ann:s3cr3t@host/rows.jsonl", "type": "alpaca", "x": [token]}],
+        special_tokens={"pad_token": "<|end|>"},
+    )
+    assert "s3cr3t" not in str(found)
+    assert token not in str(found)
+    assert "<|end|>" in str(found)
+
+
+def test_preferences_are_refused_in_axolotls_words_too(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="rl: dpo"):
+        imported(tmp_path, AXOLOTL, rl="dpo")
+    assert imported(tmp_path, AXOLOTL, rl=None).recipe
+
+
+@pytest.mark.parametrize("length", [300, 5000])
+def test_a_template_written_into_the_recipe_is_no_files_name(tmp_path: Path, length: int) -> None:
+    for text in ("{% for m in messages %}" + "a" * length + "{% endfor %}", "a" * length):
+        found = imported(tmp_path, AXOLOTL, chat_template="jinja", chat_template_jinja=text)
+        assert fates(found)["chat_template_jinja"] == "left"
+    assert imported(tmp_path, AXOLOTL, datasets=[{"path": "a" * length, "type": "alpaca"}]).recipe
+
+
+def test_what_dataset_info_says_and_nobody_reads_is_named(tmp_path: Path) -> None:
+    (tmp_path / "chats.jsonl").write_text("")
+    told = {"file_name": "chats.jsonl", "formatting": "sharegpt", "tags": {"role_tag": "r"}, "num_samples": 5}
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"chats": told}))
+    found = imported(tmp_path, FACTORY, dataset="chats", dataset_dir=str(tmp_path))
+    (entry,) = [entry for entry in found.entries if entry.key == "dataset"]
+    assert "not carried over: num_samples, tags" in entry.why
+
+
+def test_what_is_told_is_what_the_recipe_says(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("")
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"r": {"file_name": "rows.jsonl"}}))
+    more = {"dataset": "r", "eval_dataset": "r", "dataset_dir": str(tmp_path), "val_size": 0.1, "report_to": "none"}
+    found = imported(tmp_path, FACTORY, **more)
+    assert found.recipe.split.share == 0.0
+    assert fates(found)["val_size"] == "left"
+    assert fates(found)["report_to"] == "translated"
+    assert fates(imported(tmp_path, FACTORY, report_to="wandb"))["report_to"] == "left"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -154,8 +204,30 @@ def test_a_secret_is_never_shown(tmp_path: Path) -> None:
         ("base_model: [\n", "plain YAML"),
         ("base_model: x\nrl: [" + "&a [" * 400 + "]" * 400 + "]\n", "plain YAML"),
         ("model_name_or_path: x\nstage: dpo\n", "stage: dpo"),
+        ("base_model: x\na: &a [*a]\n", "holds itself"),
+        ("base_model: x\nlora_alpha: 1" + "0" * 400 + "\n", "more than 64 bits"),
+        ('base_model: x\nb: "\\ud800"\n', "half a character"),
+        ("base_model: ~nosuch/x\n", "no such user's home"),
+        ("base_model: x\ndatasets: [{path: ~nosuch/x.jsonl}]\n", "no such user's home"),
+        ("model_name_or_path: x\ndataset_dir: ~nosuch/x\n", "no such user's home"),
+        ("base_model: x\ndatasets[1].path: 3\n", "isn't one of any tool"),
     ],
-    ids=["neither", "twice", "list", "code", "torn", "deep", "preferences"],
+    ids=[
+        "neither",
+        "twice",
+        "list",
+        "code",
+        "torn",
+        "deep",
+        "preferences",
+        "itself",
+        "huge",
+        "half",
+        "model",
+        "rows",
+        "folder",
+        "brackets",
+    ],
 )
 def test_what_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "bad.yaml"
@@ -168,9 +240,18 @@ def test_aliases_that_unfold_without_end_are_refused(tmp_path: Path) -> None:
     lines = ["base_model: x", "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
     path = tmp_path / "bomb.yaml"
-    path.write_text("\n".join(lines))
-    with pytest.raises(Refusal, match="aliases"):
-        import_recipe(path)
+    few = ["base_model: x", "a0: &a0 [x, x, x]"]
+    few += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    for text in (lines, few, ["base_model: x", f"a: &a {'x' * 10_000}", f"b: [{', '.join(['*a'] * 500)}]"]):
+        path.write_text("\n".join(text))
+        with pytest.raises(Refusal, match="aliases"):
+            import_recipe(path)
+
+
+def test_a_part_that_is_used_twice_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("base_model: x\nadapter: lora\na: &a {lora_r: 4}\n<<: *a\n")
+    assert import_recipe(path).recipe.method.settings["rank"] == 4
 
 
 VALUES = st.one_of(
@@ -193,7 +274,7 @@ def test_every_key_has_one_fate_and_the_recipe_is_valid_whatever_the_values(
     base, module = (FACTORY, llama_factory) if factory else (AXOLOTL, axolotl)
     chosen = [*CHOICE_KEYS[module.TABLES.tool], *known(module.TABLES)]
     more = data.draw(st.dictionaries(st.one_of(st.sampled_from(chosen), STRANGE), VALUES, max_size=12))
-    for fixed in ("base_model", "model_name_or_path", "stage", "finetuning_type"):
+    for fixed in ("base_model", "model_name_or_path", "stage", "finetuning_type", "rl"):
         more.pop(fixed, None)
     found = imported(tmp_path, base, **more)
     top = [entry.key for entry in found.entries if "[" not in entry.key]

@@ -109,12 +109,16 @@ def parts_of(screen: Screen[Any]) -> list[KeyPart]:
 
 
 def fitting(parts: Sequence[KeyPart], width: int) -> list[KeyPart]:
-    """Take as many as have room, and in any case those that lead to all others; their words are the first to go."""
+    """Take as many as have room, and in any case those that lead to all others; their words are the first to go,
+    after the room between keys."""
     if sum(part.width for part in parts) <= width:
         return [*parts]
     shorter = [part._replace(does=SHORTER.get(part.does, part.does)) for part in parts]
     if sum(part.width for part in shorter) <= width:
         return shorter
+    close = [part._replace(gap=0) for part in shorter]
+    if sum(part.width for part in close) <= width:
+        return close
     bare = [part._replace(does="" if part.does in SHORTER else part.does, gap=0) for part in parts]
     kept = [part for part, given in zip(bare, parts, strict=True) if given.does in SHORTER]
     room = width - sum(part.width for part in kept)
