@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pegbox_hardware.machine import Machine, probe
-from pegbox_runs.base_prints import BasePrints
+from pegbox_runs.base_prints import TOKENIZER, BasePrints, file_sha256, template_sha256
+
+if TYPE_CHECKING:
+    from pegbox_methods.recipe import Model
+    from pegbox_runs.models import FoundModel  # a director reads environments without it
 
 LIBRARIES = ("accelerate", "bitsandbytes", "datasets", "peft", "tokenizers", "torch", "transformers", "trl")
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -58,6 +63,16 @@ def describe(*, rows_sha256: str, held_out_sha256: str | None, base: BasePrints)
 def installed_libraries() -> dict[str, str | None]:
     """Read the versions of the libraries that training and its figures rest on; None where one isn't installed."""
     return {name: _version(name) for name in LIBRARIES}
+
+
+def prints_of(found: FoundModel, named: Model) -> BasePrints:
+    """Hash all that tells a model from another; `named`: as a recipe names it."""
+    return BasePrints(
+        model_sha256=found.sha256(),
+        weights_sha256=found.weights_sha256(),
+        tokenizer_sha256=file_sha256(found.folder / TOKENIZER),
+        template_sha256=template_sha256(named, found.folder),
+    )
 
 
 def prints_in(told: Environment) -> BasePrints:

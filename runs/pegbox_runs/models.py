@@ -14,14 +14,7 @@ from pegbox_hardware.shape import ModelShape
 from pegbox_methods.recipe import Model
 from pegbox_methods.recipe_file import recipe_from_table
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.base_prints import (
-    TOKENIZER,
-    BasePrints,
-    config_fingerprint,
-    file_sha256,
-    template_sha256,
-    weights_fingerprint,
-)
+from pegbox_runs.base_prints import TOKENIZER, config_fingerprint, weights_fingerprint
 from pegbox_runs.catalogue import published
 from pegbox_runs.hub_search import offline
 from pegbox_runs.printable import printable
@@ -85,15 +78,6 @@ class FoundModel:
             return weights_fingerprint(self.folder / file for file in self.weight_files)
         except BROKEN_INDEX:
             return None
-
-    def prints(self, named: Model) -> BasePrints:
-        """Hash all that tells this model from another; `named`: as a recipe names it."""
-        return BasePrints(
-            model_sha256=self.sha256(),
-            weights_sha256=self.weights_sha256(),
-            tokenizer_sha256=file_sha256(self.folder / TOKENIZER),
-            template_sha256=template_sha256(named, self.folder),
-        )
 
 
 class NotHad(Refusal):

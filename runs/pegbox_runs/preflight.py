@@ -14,7 +14,7 @@ from pegbox_methods.recipe_file import complete_recipe
 from pegbox_methods.refusal import Refusal, refuse_faults
 from pegbox_methods.registry import find_card
 from pegbox_runs.conditions import conditions_here
-from pegbox_runs.environment import Environment, describe
+from pegbox_runs.environment import Environment, describe, prints_of
 from pegbox_runs.judging.general import refuse_bad_general
 from pegbox_runs.misfits import misfits
 from pegbox_runs.models import FoundModel, find_model
@@ -37,7 +37,7 @@ class CheckedRecipe:
         return describe(
             rows_sha256=self.rows.sha256,
             held_out_sha256=self.rows.held_out_sha256,
-            base=self.model.prints(self.recipe.model),
+            base=prints_of(self.model, self.recipe.model),
         )
 
 

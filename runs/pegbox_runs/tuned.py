@@ -17,7 +17,7 @@ from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_runs.changes import current_recipe
-from pegbox_runs.environment import Environment, read_environment
+from pegbox_runs.environment import Environment, prints_of, read_environment
 from pegbox_runs.models import CATALOGUE, FoundModel, find_model, named_model
 from pegbox_runs.run_folder import RunFolder, find
 from pegbox_runs.viewing import state_of
@@ -169,7 +169,7 @@ def _refuse_other_base(folder: RunFolder, recipe: Recipe, told: Environment, mod
             f"{name}: isn't the model that {folder.id} was trained on any more: its config.json or its weights were "
             "changed since. An adapter on other weights is another model; put back the one that was there."
         )
-    now = model.prints(recipe.model)
+    now = prints_of(model, recipe.model)
     for what, then, here in (
         ("tokenizer", told.tokenizer_sha256, now.tokenizer_sha256),
         ("chat template", told.template_sha256, now.template_sha256),

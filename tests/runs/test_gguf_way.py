@@ -16,7 +16,7 @@ from pegbox_hardware.disk import Disk
 from pegbox_methods.recipe import Method, Model, Recipe, Rows
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Target
-from pegbox_runs.environment import describe
+from pegbox_runs.environment import describe, prints_of
 from pegbox_runs.exporting import gguf, gguf_room, ollama
 from pegbox_runs.exporting.gguf_architectures import cannot_write, remarks_on, rope_of
 from pegbox_runs.exporting.gguf_quants import QUANTS, file_bytes, quant_named
@@ -31,7 +31,7 @@ LLAMA = {"model_type": "llama", "hidden_act": "silu", "rope_parameters": {"rope_
 def run_of(method: str = "lora") -> TunedRun:
     recipe = Recipe(model=Model(name="bundled"), rows=Rows(file="/rows.jsonl"), method=Method(name=method))
     found = find_model(recipe.model)
-    stands_on = describe(rows_sha256="r", held_out_sha256=None, base=found.prints(recipe.model))
+    stands_on = describe(rows_sha256="r", held_out_sha256=None, base=prints_of(found, recipe.model))
     folder = create(recipe, stands_on)
     folder.adapter.mkdir()
     save_file({"a": np.ones(3, dtype=np.float32)}, folder.adapter / "adapter_model.safetensors")

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from pegbox_methods.recipe import Model, Recipe, Rows
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.base_prints import BLOCK_BYTES, weights_fingerprint
-from pegbox_runs.environment import describe
+from pegbox_runs.environment import describe, prints_of
 from pegbox_runs.models import BUNDLED, find_model
 from pegbox_runs.run_folder import RunFolder, create
 from pegbox_runs.tuned import tuned_run
@@ -30,7 +30,7 @@ def run_on(base: Path, *, says: str | None = None) -> RunFolder:
     """Make a run that left an adapter, which `says` what base it is of."""
     recipe = Recipe(model=Model(name=str(base)), rows=Rows(file="/rows.jsonl"))
     found = find_model(recipe.model)
-    stands_on = describe(rows_sha256="r", held_out_sha256=None, base=found.prints(recipe.model))
+    stands_on = describe(rows_sha256="r", held_out_sha256=None, base=prints_of(found, recipe.model))
     folder = create(recipe, stands_on)
     folder.adapter.mkdir()
     save_file({"a": np.ones(3, dtype=np.float32)}, folder.adapter / "adapter_model.safetensors")

@@ -17,7 +17,7 @@ from pegbox_hardware.forecast.time import TimeForecast
 from pegbox_methods.events import AnyEvent, Change, Evaluation, Finished, Memory, Notice, Replanned, Sample, Step
 from pegbox_methods.recipe import Method, Model, Output, Recipe, Rows
 from pegbox_runs.arena.results import Interval
-from pegbox_runs.environment import describe
+from pegbox_runs.environment import describe, prints_of
 from pegbox_runs.evaluating.evaluated import Computed, Evaluated, EvaluatedRow, Figure, RowsTold
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.expected import Expected
@@ -54,7 +54,7 @@ def told_run(
     stands_on = describe(
         rows_sha256="a" * 64,
         held_out_sha256=None,
-        base=found.prints(recipe.model),
+        base=prints_of(found, recipe.model),
     )
     folder = create(recipe, stands_on)
     folder.adapter.mkdir()

@@ -12,7 +12,7 @@ from msgspec import structs
 from pegbox_methods.recipe import Model
 from pegbox_methods.registry import find_card
 from pegbox_methods.torch_half import load_torch_half
-from pegbox_runs.environment import describe
+from pegbox_runs.environment import describe, prints_of
 from pegbox_runs.models import BUNDLED, find_model
 from pegbox_runs.run_folder import create
 from pegbox_runs.tuned import TunedRun, tuned_run
@@ -43,7 +43,7 @@ def made_run(
         for weight in attached.model.parameters():
             if weight.requires_grad:
                 weight += moved * torch.randn_like(weight)
-    told = describe(rows_sha256="r", held_out_sha256=None, base=found.prints(asked.model))
+    told = describe(rows_sha256="r", held_out_sha256=None, base=prints_of(found, asked.model))
     folder = create(asked, told)
     folder.adapter.mkdir()
     half.save(attached, folder.adapter)

@@ -12,7 +12,7 @@ from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.capsule.lock import installed, normalised
-from pegbox_runs.environment import Environment, describe
+from pegbox_runs.environment import Environment, describe, prints_of
 from pegbox_runs.models import find_model
 from pegbox_runs.rows.loading import find_rows
 
@@ -39,7 +39,7 @@ def differences(told: Environment, constraints: str, recipe: Recipe) -> list[Dif
     Raises: Refusal: the base model can't be found.
     """
     model = find_model(recipe.model)
-    here = describe(rows_sha256="", held_out_sha256=None, base=model.prints(recipe.model))
+    here = describe(rows_sha256="", held_out_sha256=None, base=prints_of(model, recipe.model))
     found = [*_base(recipe, told, here, from_hub=model.from_hub)]
     found += _tokenizer(recipe, told, here)
     found += _rows(recipe, told)

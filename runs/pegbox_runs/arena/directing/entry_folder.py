@@ -12,7 +12,7 @@ from pegbox_methods.events import UNDECODABLE
 from pegbox_methods.recipe import Recipe
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.entries import Entry, entry_recipe
-from pegbox_runs.environment import Environment, describe, prints_in
+from pegbox_runs.environment import Environment, describe, prints_in, prints_of
 from pegbox_runs.run_folder import RunFolder, fill
 from pegbox_runs.whole_file import write_whole
 
@@ -87,7 +87,7 @@ def _found(recipe: Recipe) -> Environment:
     return describe(
         rows_sha256=rows.sha256,
         held_out_sha256=rows.held_out_sha256,
-        base=model.prints(recipe.model),
+        base=prints_of(model, recipe.model),
     )
 
 
