@@ -93,6 +93,7 @@ def test_an_answer_is_interrupted_in_a_terminal_and_the_talk_goes_on(trained: Pa
         terminal.wait_for("interrupted", 60)
         terminal.type(b"/prompt\n")
         terminal.wait_for("Tell me all.<|im_end|>", 30)
+        terminal.wait_until(lambda: terminal.written.endswith(b"> "))  # before it reads keys, an end of input is lost
         terminal.type(b"\x04")
         terminal.wait_for_end()
         assert terminal.exit_status == 0
