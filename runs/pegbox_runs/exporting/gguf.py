@@ -10,12 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact, Proof, read_artefact, write_artefact
 from pegbox_runs.artefacts.making import Made, Making, made_file, making, order_of
+from pegbox_runs.artefacts.record import record
 from pegbox_runs.artefacts.template import taught_template
-from pegbox_runs.environment import installed_libraries
 from pegbox_runs.exporting.adapter_files import TOKENIZER
 from pegbox_runs.exporting.gguf_architectures import remarks_on
 from pegbox_runs.exporting.gguf_merged import Merged, merged_bytes, merged_of
@@ -75,8 +74,17 @@ def export(run: TunedRun, place: Path, options: ExportOptions, told: Told, *, mo
         answer = _add(run, begun, named(run, options.name), merged, way, told)
         shown = _shown(run, begun.folder / file, begun.folder, way, merged, options, told)
         said = (*_remarks(run, way), *answer.remarks, *shown.remarks)
-        made = _record(run, begun, quant, merged, shown, tuple(dict.fromkeys(said)))
-        made = msgspec.structs.replace(made, seconds=time.monotonic() - begun_at)
+        proofs, unproven = _proofs(merged, shown)
+        made = record(
+            run,
+            "gguf",
+            begun,
+            began=begun_at,
+            number_format=quant,
+            proofs=proofs,
+            unproven=unproven,
+            remarks=tuple(dict.fromkeys(said)),
+        )
         write_artefact(made, begun.folder)
         begun.finish()
     return made
@@ -156,28 +164,6 @@ def _asked(request: WriteGguf | ProveGguf, told: Told) -> GgufAnswer:
     if answer.refused:
         raise Refusal(answer.refused)
     return answer
-
-
-def _record(
-    run: TunedRun, begun: Making, quant: str, merged: Merged, shown: GgufAnswer, remarks: tuple[str, ...]
-) -> Artefact:
-    proofs, unproven = _proofs(merged, shown)
-    return Artefact(
-        target="gguf",
-        order=begun.order,
-        run=run.id,
-        method=run.card.name,
-        base=portable(run.model.reference),
-        base_sha256=run.model.weights_sha256(),
-        adapter_sha256=run.adapter_sha256(),
-        number_format=quant,
-        files=begun.files,
-        proofs=proofs,
-        unproven=unproven,
-        remarks=remarks,
-        libraries=installed_libraries(),
-        seconds=0.0,
-    )
 
 
 def _proofs(merged: Merged, shown: GgufAnswer) -> tuple[tuple[Proof, ...], str]:

@@ -11,11 +11,10 @@ from pathlib import Path
 import msgspec
 
 from pegbox_methods.advice.serving import SAVED
-from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact, Target, read_artefact, write_artefact
 from pegbox_runs.artefacts.making import Made, Making, making
-from pegbox_runs.environment import installed_libraries
+from pegbox_runs.artefacts.record import record
 from pegbox_runs.exporting.conversion import ProveAdapter, ProvenAdapter, why_too_dear
 from pegbox_runs.exporting.targets import Told
 from pegbox_runs.jobs import ask_worker
@@ -58,32 +57,11 @@ def make_adapter(
             return _proven_now(run, place, of, told) if prove else there(place)
         written = write(begun)
         proven = _prove(run, begun.folder, begun.folder, written.of, written.exact, told) if prove else None
-        found = record(run, target, order, begun, began=began, remarks=written.remarks)
+        found = record(run, target, begun, began=began, unproven=NOT_ASKED, remarks=written.remarks)
         artefact = with_proof(found, proven)
         write_artefact(artefact, begun.folder)
         begun.finish()
     return artefact
-
-
-def record(
-    run: TunedRun, target: Target, order: str, begun: Making, *, began: float, remarks: tuple[str, ...]
-) -> Artefact:
-    """Write down what a folder holds; that it is the same model is still to be shown."""
-    return Artefact(
-        target=target,
-        order=order,
-        run=run.id,
-        method=run.recipe.method.name,
-        base=portable(run.model.reference),
-        base_sha256=run.environment.weights_sha256 or run.model.weights_sha256(),
-        adapter_sha256=run.adapter_sha256(),
-        number_format=None,
-        files=begun.files,
-        unproven=NOT_ASKED,
-        remarks=remarks,
-        libraries=installed_libraries(),
-        seconds=time.monotonic() - began,
-    )
 
 
 def with_proof(artefact: Artefact, proven: ProvenAdapter | None) -> Artefact:

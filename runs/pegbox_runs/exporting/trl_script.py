@@ -18,6 +18,7 @@ from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact, read_artefact, write_artefact
 from pegbox_runs.artefacts.making import Made, Making, making, order_of
+from pegbox_runs.artefacts.record import record
 from pegbox_runs.artefacts.room import refuse_too_little_room
 from pegbox_runs.changes import revisions
 from pegbox_runs.checkpoints import tree_bytes
@@ -109,20 +110,14 @@ def export(run: TunedRun, place: Path, options: ExportOptions, told: Told) -> Ar
         told(Progress(doing="writing the rows in tokens"))
         _write(begun, run, log)
         unproven, remarks = _proved(begun.folder, log, told) if options.prove else ("it wasn't asked for", ())
-        artefact = Artefact(
-            target="trl-script",
-            order=order,
-            run=run.id,
-            method=run.recipe.method.name,
-            base=portable(run.model.reference),
-            base_sha256=run.environment.weights_sha256,
-            adapter_sha256=run.adapter_sha256(),
+        artefact = record(
+            run,
+            "trl-script",
+            begun,
+            began=began,
             number_format=log.prepared.precision,
-            files=begun.files,
             unproven=unproven,
             remarks=(*_remarks(run), *remarks),
-            libraries=run.environment.libraries,
-            seconds=time.monotonic() - began,
         )
         write_artefact(artefact, begun.folder)
         begun.finish()

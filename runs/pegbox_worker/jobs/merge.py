@@ -9,14 +9,13 @@ import msgspec
 
 from pegbox_methods.abilities import packs_base
 from pegbox_methods.events import Notice
-from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact, NumberFormatName, read_artefact, write_artefact
-from pegbox_runs.artefacts.making import Made, Making, making
+from pegbox_runs.artefacts.making import Made, making
 from pegbox_runs.artefacts.merging import MergeAnswer, MergeRequest, merge_order
+from pegbox_runs.artefacts.record import record
 from pegbox_runs.artefacts.room import refuse_too_little_room
 from pegbox_runs.artefacts.weight_files import FORMATS, StoredTensor, stored_tensors
-from pegbox_runs.environment import installed_libraries
 from pegbox_runs.tuned import TunedRun, tuned_run
 from pegbox_worker.assembly import quiet
 from pegbox_worker.base_model import fetch
@@ -63,7 +62,16 @@ def _merged(asked: MergeRequest, contact: Contact) -> Artefact:
         number_format = NAMES[word or main_format(stored)]
         write_small_files(run, begun, number_format, stored.keys())
         outcome = _proof(run, begun.folder, need, asked, tell, scratch=begun.folder)
-        artefact = _record(run, begun, number_format, outcome, source, time.monotonic() - begun_at)
+        artefact = record(
+            run,
+            "merged",
+            begun,
+            began=begun_at,
+            number_format=number_format,
+            proofs=() if outcome.proof is None else (outcome.proof,),
+            unproven=outcome.unproven,
+            remarks=_remarks(run, outcome, source),
+        )
         write_artefact(artefact, begun.folder)
         begun.finish()
     return artefact
@@ -125,9 +133,7 @@ def _bytes(stored: dict[str, StoredTensor], word: str | None) -> int:
     return sum(one.bytes if word is None or not one.is_weight else one.count * FORMATS[word] for one in stored.values())
 
 
-def _record(
-    run: TunedRun, begun: Making, number_format: str, outcome: Outcome, source: ByMaps | Whole, seconds: float
-) -> Artefact:
+def _remarks(run: TunedRun, outcome: Outcome, source: ByMaps | Whole) -> list[str]:
     remarks = list(outcome.remarks)
     if isinstance(source, Whole):
         remarks.append(f"It was merged as a whole, not map by map: {source.why}.")
@@ -136,19 +142,4 @@ def _record(
             "The run trained on its base packed into 4 bits, and was merged into the base as it was published: it is "
             "proven against that one with the adapter on it. `pegbox evaluate` tells what the other base makes of it."
         )
-    return Artefact(
-        target="merged",
-        order=begun.order,
-        run=run.id,
-        method=run.card.name,
-        base=portable(run.model.reference),
-        base_sha256=run.model.weights_sha256(),
-        adapter_sha256=run.adapter_sha256(),
-        number_format=number_format,
-        files=begun.files,
-        proofs=() if outcome.proof is None else (outcome.proof,),
-        unproven=outcome.unproven,
-        remarks=tuple(remarks),
-        libraries=installed_libraries(),
-        seconds=seconds,
-    )
+    return remarks
