@@ -5,6 +5,7 @@ What it needs itself is imported within it too, so that Ctrl-C is answered from 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -24,8 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()
         return 1
+    except OSError as error:  # a full disk behind our output; `dispatch` answers for all others
+        with contextlib.suppress(OSError):
+            print(f"pegbox: standard output: {error.strerror or error}.", file=sys.stderr, flush=True)
+        _close_output()
+        return 2
+
+
+def _close_output() -> None:
+    """Let what still waits to be written go nowhere, so that Python's own last writing finds no fault."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(given: list[str]) -> int:

@@ -73,7 +73,11 @@ def _verdict_lines(verdict: Verdict) -> list[str]:
     if verdict.equal:
         also = "" if verdict.first is None else ", though losses on the way differ"
         return [f"EQUAL: the adapter is the same, bit by bit, after {verdict.steps} steps{also}. {kept}"]
-    lines = ["DIFFERENT: another adapter came of it."]
+    lines = [
+        "DIFFERENT: the adapter's weights are the same, bit by bit, and its config isn't."
+        if verdict.same_weights
+        else "DIFFERENT: another adapter came of it."
+    ]
     if verdict.first is not None and verdict.largest is not None:
         first, largest = verdict.first, verdict.largest
         lines.append(

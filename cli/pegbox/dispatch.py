@@ -27,6 +27,7 @@ def dispatch(asked: argparse.Namespace) -> int:
     except Refusal as refusal:
         return _refused(refusal, json=asked.json)
     except OSError as error:  # a disk or a permission nobody foresaw
+        sys.stdout.flush()  # fails again where it is the output that can't be written; `main` says so
         named = f"{error.filename}: " if error.filename else ""
         return _refused(Refusal(f"{named}{error.strerror or error}."), json=asked.json)
     return code

@@ -14,7 +14,7 @@ from pegbox_methods.home import user_path
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import task_origin
 from pegbox_runs.evaluating.asking import EvaluateRequest, absolute
-from pegbox_runs.evaluating.evaluated import Evaluated, TaskResult
+from pegbox_runs.evaluating.evaluated import TaskResult
 from pegbox_runs.evaluating.outside.asking import (
     HARNESS_ANSWER,
     PAIRS_ANSWER,
@@ -54,7 +54,7 @@ def refuse_extras(asked: argparse.Namespace, run: TunedRun) -> None:
         _agree(asked, _endpoint(asked), run)
 
 
-def run_extras(asked: argparse.Namespace, run: TunedRun, _evaluated: Evaluated, told: Told) -> tuple[TaskResult, ...]:
+def run_extras(asked: argparse.Namespace, run: TunedRun, told: Told) -> tuple[TaskResult, ...]:
     """Measure what was asked for; nothing where no option asks for it.
 
     What can't be measured is told as that, with the reason: the rest stands.

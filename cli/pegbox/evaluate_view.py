@@ -15,7 +15,7 @@ from rich.text import Text
 
 from pegbox.answer_console import answer_console
 from pegbox_runs.evaluating.evaluated import Evaluated, EvaluatedRow, Figure, Finding, TaskResult, perplexity
-from pegbox_runs.evaluating.verdict import NAMES
+from pegbox_runs.evaluating.verdict import NAMES, loss_told_otherwise
 from pegbox_runs.figures import count, duration
 from pegbox_runs.printable import one_line, printable
 from pegbox_runs.reporting.digits import number, plain, share
@@ -25,8 +25,6 @@ SHOWN_ANSWER = 500
 """Characters of a text, which may take several lines."""
 WIDEST = 1000
 """Columns that no table takes."""
-SAME_LOSS = 1e-3
-"""Nats per token by which a run's own evaluation may differ for the sake of another device or batch."""
 
 
 def show_evaluation(found: Evaluated, path: Path) -> None:
@@ -43,7 +41,7 @@ def show_evaluation(found: Evaluated, path: Path) -> None:
                 console.print(Text(f"{printable(task.name)}: {printable(task.remark)}", "dim"))
     for title, rows in (("gained", found.gained), ("lost", found.lost)):
         _show_rows(console, title, rows)
-    for remark in (*found.rows.remarks, *_own_evaluation(found)):
+    for remark in (*found.rows.remarks, *loss_told_otherwise(found)):
         console.print(Text(printable(remark), "yellow"))
     console.print(Text(printable(found.verdict), "bold"))
     console.print(Text(f"kept as {printable(str(path))}", "dim"), soft_wrap=True)
@@ -150,15 +148,3 @@ def _texts(row: EvaluatedRow) -> Iterator[tuple[str, str]]:
         yield "base", row.base_answer or "(nothing)"
     if row.tuned_answer is not None:
         yield "tuned", row.tuned_answer or "(nothing)"
-
-
-def _own_evaluation(found: Evaluated) -> Iterator[str]:
-    """Say so where the run itself told another loss of these weights on these rows."""
-    if found.kept_loss is None:
-        return
-    apart = abs(found.kept_loss - found.loss.tuned)
-    if apart > SAME_LOSS * max(1.0, found.kept_loss):
-        yield (
-            f"The run itself told a loss of {number(found.kept_loss, 4)} of these weights on these rows, and it is "
-            f"{number(found.loss.tuned, 4)} here: it was computed otherwise, or the adapter isn't what was trained."
-        )

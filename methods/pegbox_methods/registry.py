@@ -37,11 +37,6 @@ def all_cards() -> tuple[tuple[Card, ...], tuple[str, ...]]:
     return load_all(METHODS)
 
 
-def task_names() -> tuple[str, ...]:
-    """List the installed tasks, in alphabetical order. Imports none of them."""
-    return names_of(TASKS)
-
-
 def find_task(name: str) -> Task:
     """Load one task.
 

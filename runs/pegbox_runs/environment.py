@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 LIBRARIES = ("accelerate", "bitsandbytes", "datasets", "peft", "tokenizers", "torch", "transformers", "trl")
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Variables that say how many threads a sum is divided among, which decides its last digits."""
+Part = Literal["config or weights", "tokenizer", "chat template"]
+"""Of a base model."""
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +80,20 @@ def prints_of(found: FoundModel, named: Model) -> BasePrints:
 def prints_in(told: Environment) -> BasePrints:
     """Give what a record says of the base model."""
     return BasePrints(told.model_sha256, told.weights_sha256, told.tokenizer_sha256, told.template_sha256)
+
+
+def changed_part(told: BasePrints, now: BasePrints, *, from_hub: bool) -> Part | None:
+    """Name what makes another model of the one that was `told`; None: it is that one. What wasn't told isn't compared.
+
+    A model `from_hub` is pinned to its commit, which stands for its config; its weights may have to be fetched again.
+    """
+    if not from_hub and now.model_sha256 != told.model_sha256:
+        return "config or weights"
+    if told.weights_sha256 is not None and now.weights_sha256 not in (None, told.weights_sha256):
+        return "config or weights"
+    if told.tokenizer_sha256 not in (None, now.tokenizer_sha256):
+        return "tokenizer"
+    return "chat template" if told.template_sha256 not in (None, now.template_sha256) else None
 
 
 def read_environment(path: Path) -> Environment:

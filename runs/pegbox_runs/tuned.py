@@ -17,7 +17,7 @@ from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_runs.changes import current_recipe
-from pegbox_runs.environment import Environment, prints_of, read_environment
+from pegbox_runs.environment import Environment, changed_part, prints_in, prints_of, read_environment
 from pegbox_runs.models import CATALOGUE, FoundModel, find_model, named_model
 from pegbox_runs.run_folder import RunFolder, find
 from pegbox_runs.viewing import state_of
@@ -163,22 +163,19 @@ def _refuse_other_base(folder: RunFolder, recipe: Recipe, told: Environment, mod
     Raises: Refusal.
     """
     name = portable(recipe.model.name)
-    changed = not model.from_hub and model.sha256() != told.model_sha256
-    if changed or (told.weights_sha256 and model.weights_sha256() not in (None, told.weights_sha256)):
+    changed = changed_part(prints_in(told), prints_of(model, recipe.model), from_hub=model.from_hub)
+    if changed == "config or weights":
         raise Refusal(
             f"{name}: isn't the model that {folder.id} was trained on any more: its config.json or its weights were "
             "changed since. An adapter on other weights is another model; put back the one that was there."
         )
-    now = prints_of(model, recipe.model)
-    for what, then, here in (
-        ("tokenizer", told.tokenizer_sha256, now.tokenizer_sha256),
-        ("chat template", told.template_sha256, now.template_sha256),
-    ):
-        if then is not None and then != here:
-            raise Refusal(
-                f"{name}: its {what} isn't the one that {folder.id} was trained with any more: prompts would be other "
-                "ones. Put back the file that was there."
-            )
+    if changed is not None:
+        own = recipe.model.chat_template if changed == "chat template" else None
+        what = f"{name}: its {changed}" if own is None else f"{portable(own)}: the chat template"
+        raise Refusal(
+            f"{what} isn't the one that {folder.id} was trained with any more: prompts would be other ones. Put back "
+            "the file that was there."
+        )
     said = None if moved else _base_of_adapter(folder.adapter / PEFT_CONFIG)
     if said is not None and said not in (model.reference, model.name, recipe.model.name) and not _same(said, model):
         raise Refusal(

@@ -7,7 +7,7 @@ import msgspec
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.environment import Environment, read_environment
+from pegbox_runs.environment import Environment, changed_part, prints_in, prints_of, read_environment
 from pegbox_runs.models import find_model
 from pegbox_runs.rows.loading import FoundRows
 from pegbox_runs.run_folder import RunFolder
@@ -27,18 +27,21 @@ def refuse_other_rows(found: FoundRows, folder: RunFolder) -> None:
 def refuse_other_model(recipe: Recipe, folder: RunFolder) -> None:
     """Refuse a base model that isn't the one the run was started with.
 
-    One of the Hub is pinned to its commit instead, and may not have had its weights here yet when the run was made.
+    One of the Hub may not have had its weights here yet when the run was made.
     Raises: Refusal.
     """
     found = find_model(recipe.model)
-    told = read_environment(folder.environment)
-    if found.from_hub:
+    told = prints_in(read_environment(folder.environment))
+    changed = changed_part(told, prints_of(found, recipe.model), from_hub=found.from_hub)
+    if changed is None:
         return
-    if found.sha256() != told.model_sha256 or told.weights_sha256 not in (None, found.weights_sha256()):
-        raise Refusal(
-            f"{portable(recipe.model.name)}: the base model was changed after the run was started (its config.json, or "
-            "its weights). Put back the one that was there, or start the run anew."
-        )
+    own = recipe.model.chat_template if changed == "chat template" else None
+    if own is not None:
+        what = f"{portable(own)}: the chat template was changed after the run was started"
+    else:
+        part = "config.json, or its weights" if changed == "config or weights" else changed
+        what = f"{portable(recipe.model.name)}: the base model was changed after the run was started (its {part})"
+    raise Refusal(f"{what}. Put back the one that was there, or start the run anew.")
 
 
 def note_weights(recipe: Recipe, folder: RunFolder) -> None:

@@ -12,16 +12,13 @@ import msgspec
 from pegbox_methods.recipe import Judging, Recipe
 from pegbox_methods.recipe_file import BUNDLED_GENERAL
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.exporting.needs import ANSWER_TOKENS, LONGEST, PROMPTS
 from pegbox_runs.judging.general import PLAIN_TEMPLATE, find_general, general_recipe
 from pegbox_runs.rows.example import Conversation, Example, PlainText
 from pegbox_runs.rows.loading import load_rows
 from pegbox_runs.tuned import TunedRun
 from pegbox_worker.tokens import question_of
 
-PROMPTS = 32
-ANSWER_TOKENS = 32
-LONGEST = 512
-"""Tokens of a prompt: longer ones would make a proof slow on a processor, and show no more."""
 LOOKED_AT = 4096
 """Held-out rows that are looked at for short enough ones."""
 

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pegbox_runs.artefacts.artefact import Proof
+from pegbox_runs.artefacts.artefact import NOT_FINITE, SAME_KL, Proof
+from pegbox_runs.exporting.needs import ANSWER_TOKENS, AT_ONCE
 from pegbox_worker.answering import answers
-from pegbox_worker.proof_prompts import ANSWER_TOKENS, proof_examples, proof_prompts, render
+from pegbox_worker.proof_prompts import proof_examples, proof_prompts, render
 from pegbox_worker.questions import resting
 
 __all__ = [
@@ -33,13 +34,6 @@ __all__ = [
     "proof_prompts",
     "render",
 ]
-
-SAME_KL = 1e-6
-"""Mean KL in nats per token up to which two float32 computations of one model may differ."""
-NOT_FINITE = 1e30
-"""Stands for what is no finite number: JSON has no word for that."""
-BATCH = 8
-"""Prompts that are answered at once."""
 
 Heard = Callable[[int, int], None]
 """Called with the prompts done and those in all."""
@@ -96,7 +90,7 @@ def look_at(
     """
     asked = [list(prompt) for prompt in prompts]
     told = None if heard is None else _part_of(heard, 0, 2 * len(asked))
-    given = answers(model, asked, tokens=tokens, padding=padding, ends=ends, batch=BATCH, device=device, on_done=told)
+    given = answers(model, asked, tokens=tokens, padding=padding, ends=ends, batch=AT_ONCE, device=device, on_done=told)
     seen = Seen(asked, given, tokens, padding, frozenset(ends), folder)
     for number, logits in enumerate(logits_of(model, seen, device)):
         np.save(folder / f"{number}.npy", logits.numpy())
@@ -175,7 +169,7 @@ def hold_against(
         tokens=seen.tokens,
         padding=seen.padding,
         ends=seen.ends,
-        batch=BATCH,
+        batch=AT_ONCE,
         device=device,
         on_done=None if heard is None else _part_of(heard, len(seen.prompts), all_of_it),
     )

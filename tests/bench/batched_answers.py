@@ -23,7 +23,7 @@ from pegbox_runs.models import find_model
 from pegbox_worker.answering import answers
 from pegbox_worker.assembly import loss_on_labels, quiet
 from pegbox_worker.base_model import end_tokens, load_model, load_tokenizer
-from pegbox_worker.evaluation.look import answers_at_once
+from pegbox_worker.evaluation.sides import answers_at_once
 from pegbox_worker.precision import NumberFormat
 from pegbox_worker.questions import Asker
 from pegbox_worker.row_losses import in_use, losses_of_rows, score_as

@@ -14,7 +14,6 @@ from pegbox.__main__ import main
 from pegbox.evaluate_view import show_evaluation
 from pegbox.parser import build_parser
 from pegbox_runs.arena.results import Interval
-from pegbox_runs.evaluating import evaluate
 from pegbox_runs.evaluating.evaluated import Evaluated, EvaluatedRow, Figure
 from pegbox_runs.jobs import JobFailed
 from tests.commands import pegbox, wait_until, write_recipe_text
@@ -142,11 +141,26 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_looked_at(
     assert why in capsys.readouterr().err
 
 
-def test_a_failure_of_the_worker_keeps_its_own_words() -> None:
-    told = JobFailed("the adapter doesn't fit", log_tail="Traceback", told=True)
-    assert evaluate.explained(told).sentence == "the adapter doesn't fit"
-    crashed = JobFailed("ended by SIGSEGV", log_tail="Fatal error")
-    assert evaluate.explained(crashed).sentence == "ended by SIGSEGV\nFatal error"
+@pytest.mark.parametrize(
+    ("failed", "said"),
+    [
+        (JobFailed("the adapter doesn't fit", log_tail="Traceback", told=True), "the adapter doesn't fit"),
+        (JobFailed("ended by SIGSEGV", log_tail="Fatal error"), "ended by SIGSEGV\nFatal error"),
+    ],
+)
+def test_a_failure_of_the_worker_keeps_its_own_words(
+    failed: JobFailed, said: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pegbox.commands import evaluate as command
+
+    def fails(*_: object) -> None:
+        raise failed
+
+    run = SimpleNamespace(folder=SimpleNamespace(path=home), moved_base=None)
+    monkeypatch.setattr(command, "tuned_run", lambda *_, **__: run)
+    monkeypatch.setattr(command, "evaluate", fails)
+    assert main(["evaluate", "last", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"] == said
 
 
 @pytest.mark.slow

@@ -226,8 +226,7 @@ def test_a_judge_that_does_not_answer_and_a_worker_that_dies_cost_only_their_own
     (folder,) = (trained / "runs").iterdir()
     with judge(lambda _: (401, {}, b"who are you?")) as stub:
         asked = build_parser().parse_args(["evaluate", "last", *asking(stub), "--task", "says-name", "--yes"])
-        evaluated: Any = None
-        guest, judged = evaluate_extras_run.run_extras(asked, tuned_run(str(folder)), evaluated, lambda _: None)
+        guest, judged = evaluate_extras_run.run_extras(asked, tuned_run(str(folder)), lambda _: None)
     assert (guest.rows, judged.rows) == (0, 0)
     assert guest.remark.endswith("ended by SIGSEGV; in a_guest.py")
     assert "HTTP 401 (is the key right?): who are you?" in judged.remark

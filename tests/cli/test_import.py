@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pegbox_methods.recipe_file import read_recipe
-from tests.commands import pegbox
+from tests.commands import BUNDLED, pegbox
 
 AXOLOTL = """
 base_model: bundled
@@ -51,6 +55,23 @@ def test_a_file_that_is_there_is_not_written_over(tmp_path: Path, home: Path) ->
     assert done.returncode == 2
     assert "nothing is overwritten" in done.stderr
     assert ours.read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["import", "advise"])
+def test_a_recipe_that_cant_be_written_whole_isnt_there_at_all(command: str, tmp_path: Path, home: Path) -> None:
+    theirs, ours = tmp_path / "axolotl.yml", tmp_path / "recipe.toml"
+    theirs.write_text(AXOLOTL)
+    given = ["import", theirs] if command == "import" else ["advise", "bundled", "--data", BUNDLED / "rows.jsonl"]
+    words = shlex.join([sys.executable, "-P", "-m", "pegbox", *map(str, given), "--write", str(ours)])
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"ulimit -f 0; exec {words}"],
+        env={**os.environ, "PEGBOX_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "File too large" in done.stderr) == (2, True), done.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == ["axolotl.yml"]
 
 
 def test_what_was_left_stands_out_for_people(tmp_path: Path, home: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pegbox_methods.events import Finished, Started, Step
+from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.capsule.contents import ENDING, EVENTS, MANIFEST, RECIPE, TEMPLATE
 from pegbox_runs.capsule.opening import opened
@@ -125,6 +126,19 @@ def test_a_replay_of_a_capsule_comes_out_equal(capsule: Path, home: Path) -> Non
     told = json.loads(done.stdout)
     assert (told["equal"], told["first"], told["weights"], told["steps"]) == (True, None, None, 6)
     assert not list((home / "runs").iterdir()), "it was to be discarded"
+
+
+def test_a_replay_that_is_kept_says_that_its_packed_rows_are_not(
+    runs: list[RunFolder], tmp_path: Path, place: Path, home: Path
+) -> None:
+    path = tmp_path / "rows.zip"
+    asked = ("--output", str(path), "--with-rows")
+    assert pegbox("capsule", runs[0].id, *asked, home=place / "home", **THREADS).returncode == 0
+    done = pegbox("verify", str(path), "--json", home=home)
+    assert done.returncode == 0, done.stderr
+    (kept,) = (home / "runs").iterdir()
+    assert not Path(read_recipe(RunFolder(kept).recipe).rows.file).exists()
+    assert f"Its rows came out of the capsule for the training alone, and no copy was kept: {kept.name}" in done.stderr
 
 
 def rewritten(capsule: Path, to: Path, change: dict[str, Any]) -> Path:

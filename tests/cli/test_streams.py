@@ -44,6 +44,17 @@ def test_a_closed_standard_output_is_an_answer_that_nobody_takes(arguments: str,
     assert (done.returncode, done.stderr) == (1, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, a disk that is full")
+@pytest.mark.parametrize("arguments", ["--version", "runs", "runs --json", "methods lora", "methods nobody --json"])
+def test_a_full_disk_behind_standard_output_is_one_sentence(arguments: str, home: Path) -> None:
+    done = in_shell(f"{arguments} >/dev/full", home)
+    assert done.returncode == 2
+    (said,) = done.stderr.splitlines()
+    assert said.startswith("pegbox: ")
+    assert said.endswith("No space left on device.")
+    assert in_shell(f"{arguments} >/dev/full 2>&1", home).returncode == 2
+
+
 def test_what_a_closed_standard_error_would_be_told_is_lost_and_not_put_among_the_answers(home: Path) -> None:
     done = in_shell("evaluate nobody --json 2>&-", home)
     assert done.returncode == 2

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from pegbox_methods import Task, TaskRow, registry
+from pegbox_methods.door import TASKS
+from pegbox_methods.guests import names_of
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.task_check import task_faults
 from tests.methods.guests import distribution, drop
@@ -47,7 +49,7 @@ def made(**changes: Any) -> Task:
 
 def test_a_file_in_the_folder_of_tasks_is_a_task_and_no_method(home: Path) -> None:
     put(home, "my_task.py", source("my-task"))
-    assert registry.task_names() == ("my-task",)
+    assert names_of(TASKS) == ("my-task",)
     assert registry.find_task("my-task").max_tokens == 64
     assert registry.task_origin("my-task") == "drop-in my_task.py"
     assert "my-task" not in registry.method_names()
@@ -71,7 +73,7 @@ def test_a_task_and_a_method_of_one_name_are_two_things(home: Path) -> None:
 
 def test_listing_names_runs_no_task(home: Path) -> None:
     put(home, "loud.py", "raise SystemExit(3)")
-    assert registry.task_names() == ("loud",)
+    assert names_of(TASKS) == ("loud",)
 
 
 def test_the_task_of_the_documentation_works(home: Path) -> None:

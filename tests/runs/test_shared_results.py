@@ -93,6 +93,22 @@ def test_a_report_tells_no_evaluation_of_other_weights(run: RunFolder) -> None:
     assert "All evaluations of this run are of other weights" in told
 
 
+def test_a_loss_that_the_run_itself_told_otherwise_is_said_in_the_card_and_the_report(run: RunFolder) -> None:
+    told = "The run itself told a loss of {} of these weights on these rows, and it is 2.2500 here"
+    for loss, said in ((2.2501, False), (2.5, True)):
+        keep(msgspec.structs.replace(evaluated(run, adapter_sha256_in(run.adapter)), kept_loss=loss), run)
+        for text in (pushed(), report(run)):
+            assert (told.format("2.5000") in text) is said
+            assert ("the adapter isn't what was trained" in text) is said
+
+
+def test_rows_that_were_trained_on_are_told_once_in_a_report(run: RunFolder) -> None:
+    said = "3 of these 40 rows were trained on"
+    kept(run, source="file", trained_on=3, remarks=(f"{said}.",))
+    assert report(run).count("were trained on") == 1
+    assert said in report(run)
+
+
 def test_each_figure_of_the_metadata_has_its_own_number_of_rows(run: RunFolder) -> None:
     told = evaluated(run, adapter_sha256_in(run.adapter))
     loss, exact = told.figures

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from safetensors.numpy import save_file
 
 from pegbox_methods.recipe import Model, Recipe, Rows
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.base_prints import BLOCK_BYTES, weights_fingerprint
-from pegbox_runs.environment import describe, prints_of
+from pegbox_runs.base_prints import BLOCK_BYTES, BasePrints, weights_fingerprint
+from pegbox_runs.environment import changed_part, describe, prints_of
 from pegbox_runs.models import BUNDLED, find_model
 from pegbox_runs.run_folder import RunFolder, create
 from pegbox_runs.tuned import tuned_run
@@ -26,9 +27,9 @@ def base_at(folder: Path) -> Path:
     return Path(shutil.copytree(BUNDLED / "model", folder / "base"))
 
 
-def run_on(base: Path, *, says: str | None = None) -> RunFolder:
-    """Make a run that left an adapter, which `says` what base it is of."""
-    recipe = Recipe(model=Model(name=str(base)), rows=Rows(file="/rows.jsonl"))
+def run_on(base: Path, *, says: str | None = None, template: str | None = None) -> RunFolder:
+    """Make a run that left an adapter, which `says` what base it is of; with a chat `template` of the recipe's own."""
+    recipe = Recipe(model=Model(name=str(base), chat_template=template), rows=Rows(file="/rows.jsonl"))
     found = find_model(recipe.model)
     stands_on = describe(rows_sha256="r", held_out_sha256=None, base=prints_of(found, recipe.model))
     folder = create(recipe, stands_on)
@@ -133,3 +134,33 @@ def test_a_tokenizer_or_a_template_that_was_changed_since_is_refused(file: str, 
     (base / file).write_text((base / file).read_text() + "\n")
     with pytest.raises(Refusal, match=f"its {what} isn't the one"):
         tuned_run("last")
+
+
+def test_the_recipe_s_own_template_that_was_changed_since_is_named_itself(tmp_path: Path) -> None:
+    template = tmp_path / "ours.jinja"
+    template.write_text("{{ messages }}")
+    run_on(base_at(tmp_path), template=str(template))
+    assert tuned_run("last").recipe.model.chat_template == str(template)
+    template.write_text("{{ messages }}!")
+    with pytest.raises(Refusal, match=rf"^{template}: the chat template isn't the one that .* was trained with"):
+        tuned_run("last")
+
+
+TOLD = BasePrints("m", "w", "t", "c")
+
+
+@pytest.mark.parametrize(
+    ("now", "here", "hub"),
+    [
+        (TOLD, None, None),
+        (replace(TOLD, model_sha256="x"), "config or weights", None),
+        (replace(TOLD, weights_sha256="x"), "config or weights", "config or weights"),
+        (replace(TOLD, weights_sha256=None), None, None),
+        (replace(TOLD, tokenizer_sha256="x"), "tokenizer", "tokenizer"),
+        (replace(TOLD, template_sha256=None), "chat template", "chat template"),
+    ],
+)
+def test_the_part_of_a_base_that_was_changed_is_named(now: BasePrints, here: str | None, hub: str | None) -> None:
+    assert changed_part(TOLD, now, from_hub=False) == here
+    assert changed_part(TOLD, now, from_hub=True) == hub
+    assert changed_part(BasePrints(now.model_sha256, None, None, None), now, from_hub=False) is None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pegbox_runs.whole_file import write_whole
+from pegbox_runs.whole_file import write_new, write_whole
 
 
 def test_a_file_is_replaced_whole_and_is_its_owners_alone(tmp_path: Path) -> None:
@@ -51,3 +51,32 @@ def test_where_it_fails_the_old_file_stays_and_nothing_is_left_beside_it(
         write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_file_is_written_whole_and_over_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", none)
+    path = tmp_path / "recipe.toml"
+    write_new(path, b"mine")
+    with pytest.raises(FileExistsError):
+        write_new(path, b"theirs")
+    assert path.read_bytes() == b"mine"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_where_a_new_file_cant_be_forced_to_the_disk_it_isnt_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_new(tmp_path / "recipe.toml", b"new")
+    assert not [*tmp_path.iterdir()]

@@ -258,6 +258,18 @@ async def test_settings_are_taken_for_the_next_question_or_refused_in_place() ->
         assert played.models.asked.asked[0].messages[0].content == "Rhyme."
 
 
+@pytest.mark.parametrize("system", [None, "", "Be brief.\nRhyme."])
+async def test_settings_that_are_taken_unchanged_change_nothing(system: str | None) -> None:
+    played = Played()
+    sampling = Sampling(temperature=0.12345678, top_p=1e-7, seed=12345678, tokens=1_000_000)
+    played.talk.sampling, played.talk.system = sampling, system
+    async with played.app.run_test() as pilot:
+        await settings(played, pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: not isinstance(played.app.screen, SettingsScreen))
+        assert (played.talk.sampling, played.talk.system) == (sampling, system)
+
+
 async def test_reset_forgets_and_arrows_bring_questions_back() -> None:
     played = Played()
     async with played.app.run_test() as pilot:

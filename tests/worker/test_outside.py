@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
@@ -15,7 +16,7 @@ from pegbox_methods.job_events import Progress
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.task import TaskRow
 from pegbox_runs.evaluating.asking import EvaluateRequest
-from pegbox_runs.evaluating.outside.asking import HarnessRequest, TasksRequest
+from pegbox_runs.evaluating.outside.asking import HARNESS_ANSWER, HarnessRequest, TasksRequest
 from pegbox_runs.tuned import TunedRun, tuned_run
 from pegbox_worker.outside import harness
 from pegbox_worker.outside.pairs import answer_both
@@ -112,6 +113,13 @@ def test_what_a_tasks_code_does_wrong_costs_it_alone(
     assert (good.fault, len(good.base), len(good.tuned)) == ("", 2, 2)
 
 
+def test_a_fault_names_its_row_as_the_task_counts_them_though_others_were_left_out(home: Path, run: TunedRun) -> None:
+    two = "return [TaskRow(question=q, expected='a') for q in ('word ' * 9000, 'Look up os.')]"
+    put(home, "bad", rows=two, score="raise ValueError('odd')")
+    (bad,) = scored(run, "bad")
+    assert bad.fault == "row 2: ValueError: odd"
+
+
 def test_a_question_may_be_a_conversation(run: TunedRun) -> None:
     tokenizer = next(iter(sides(run))).tokenizer
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Look up os."}]
@@ -186,6 +194,26 @@ def test_lm_evals_accuracy_is_that_of_each_model_worked_out_by_hand(run: TunedRu
         assert getattr(figure, f"{side.name}_values") == tuple(right)
         assert getattr(figure, side.name) == pytest.approx(sum(right) / 12)
     assert (figure.task, figure.measure, figure.rows, figure.higher_is_better) == ("letters", "acc", 12, True)
+
+
+@pytest.mark.parametrize("side", ["base", "tuned"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_figure_of_lm_evals_that_is_no_number_costs_it_alone(
+    run: TunedRun, monkeypatch: pytest.MonkeyPatch, side: str, value: float
+) -> None:
+    def results(which: Any, *_: Any) -> dict[str, Any]:
+        spoilt = value if which.name == side else 0.5
+        rows = [{"filter": "none", "doc_id": n, "ppl": spoilt, "acc": float(n)} for n in (0, 1)]
+        told = {"ppl,none": spoilt, "ppl_stderr,none": value, "acc,none": 0.5}
+        return {"results": {"t": told}, "samples": {"t": rows}, "n-samples": {"t": {"effective": 2}}}
+
+    monkeypatch.setattr(harness, "_evaluated", results)
+    monkeypatch.setattr(harness, "_manager", lambda *_, **__: None)
+    found = harness.measure(run, HarnessRequest(run=run.id, tasks=("t",)), lambda _: None)
+    spoilt, well = msgspec.json.decode(msgspec.json.encode(found), type=HARNESS_ANSWER)
+    assert getattr(spoilt, side) is None
+    assert (spoilt.base_values, spoilt.tuned_values) == ((), ())
+    assert (well.base, well.tuned, well.base_values) == (0.5, 0.5, (0.0, 1.0))
 
 
 @pytest.mark.parametrize(

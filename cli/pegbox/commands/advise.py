@@ -17,6 +17,7 @@ from pegbox_methods.home import user_path
 from pegbox_methods.recipe_file import portable, recipe_text
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.advising import advise_for, recipe_of
+from pegbox_runs.whole_file import write_new
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -55,7 +56,11 @@ def _refuse_write(target: str | None, rows: Path | None) -> None:
     if rows is None:
         raise Refusal("--write: a recipe names its rows; give --data FILE too.")
     if user_path(target).exists():
-        raise Refusal(f"--write {target}: there is such a file already; name another one.")
+        raise _there_already(target)
+
+
+def _there_already(target: str) -> Refusal:
+    return Refusal(f"--write {target}: there is such a file already; name another one.")
 
 
 def _written(advice: Advice, asked: argparse.Namespace, rows: Path | None) -> Path | None:
@@ -65,7 +70,9 @@ def _written(advice: Advice, asked: argparse.Namespace, rows: Path | None) -> Pa
     path = user_path(asked.write)
     text = recipe_text(recipe_of(advice, asked.model, rows))
     try:
-        path.write_text(text, encoding="utf-8")
+        write_new(path, text.encode())
+    except FileExistsError:
+        raise _there_already(asked.write) from None
     except OSError as error:
         raise Refusal(f"--write {asked.write}: {error.strerror or error}.") from None
     return path

@@ -23,8 +23,7 @@ def run(asked: argparse.Namespace) -> int:
         refuse_nothing(asked.once)
     sampling = Sampling(temperature=asked.temperature, top_p=asked.top_p, seed=asked.seed, tokens=asked.tokens)
     found = speakers(asked.run, base=asked.base)
-    base = found[0].run.recipe.model.name if asked.base else None
-    with closing(Talk(found, sampling=sampling, system=asked.system, base=base)) as talk:
+    with closing(Talk(found, sampling=sampling, system=asked.system, base=found[0].run.moved_base)) as talk:
         try:
             if asked.json or asked.plain or asked.once is not None or not can_draw():
                 from pegbox.chat_lines import Lines

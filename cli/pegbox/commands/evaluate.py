@@ -14,7 +14,7 @@ from pegbox.job_progress import job_progress
 from pegbox_methods.recipe import Metric
 from pegbox_methods.refusal import Refusal, did_you_mean
 from pegbox_runs.evaluating.asking import METRICS, EvaluateRequest, absolute
-from pegbox_runs.evaluating.evaluate import evaluate, explained
+from pegbox_runs.evaluating.evaluate import evaluate
 from pegbox_runs.evaluating.evaluated import Evaluated, perplexity
 from pegbox_runs.evaluating.keeping import keep
 from pegbox_runs.jobs import JobFailed
@@ -24,7 +24,7 @@ from pegbox_runs.tuned import tuned_run
 
 def run(asked: argparse.Namespace) -> int:
     """Evaluate a run. Exit code 1: the tuned model is shown to be worse than its base on these rows, or a measure from
-    outside couldn't be taken."""
+    outside can't be measured."""
     _refuse(asked)
     tuned = tuned_run(asked.run, base=asked.base)
     refuse_extras(asked, tuned)
@@ -40,9 +40,9 @@ def run(asked: argparse.Namespace) -> int:
     try:
         with job_progress() as told:
             evaluated, path = evaluate(tuned, request, told)
-            tasks = run_extras(asked, tuned, evaluated, told)
+            tasks = run_extras(asked, tuned, told)
     except JobFailed as failed:
-        raise explained(failed) from None
+        raise Refusal(failed.explained) from None
     if tasks:
         evaluated = msgspec.structs.replace(evaluated, tasks=tasks)
         keep(evaluated, tuned.folder, path=path)

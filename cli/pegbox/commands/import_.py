@@ -15,6 +15,7 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.foreign.carrying import Imported
 from pegbox_runs.foreign.importing import import_recipe
 from pegbox_runs.printable import one_line, printable
+from pegbox_runs.whole_file import write_new
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -45,8 +46,7 @@ def commented(found: Imported) -> str:
 def _write(path: Path, text: str) -> None:
     """Write the recipe into a file of its own. Raises: Refusal: it is there already, or can't be made."""
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        write_new(path, text.encode())
     except FileExistsError:
         raise Refusal(f"{printable(str(path))}: is there already, and nothing is overwritten. Name another.") from None
     except OSError as error:

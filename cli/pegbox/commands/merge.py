@@ -30,4 +30,4 @@ def run(asked: argparse.Namespace) -> int:
         answer_json({"folder": str(place), "proven": artefact.proven, "artefact": artefact})
     else:
         show_artefact(artefact, place)
-    return 0 if artefact.proven or (asked.no_proof and not artefact.proofs) else 1
+    return 0 if artefact.answers(proof_wanted=not asked.no_proof) else 1

@@ -55,7 +55,25 @@ def run(asked: argparse.Namespace) -> int:
     if asked.json:
         answer_json({"capsule": str(place), **msgspec.to_builtins(verdict)})
     show_verdict(verdict, json=asked.json)
+    lent = _lent(recipe, aside)
+    if verdict.kept and lent:
+        say(
+            f"Its {lent} came out of the capsule for the training alone, and no copy was kept: {verdict.run} can be "
+            "looked at, but what reads them again (evaluate, export) won't find them.",
+            json=asked.json,
+        )
     return 0 if verdict.equal else 1
+
+
+def _lent(recipe: Recipe, aside: str) -> str:
+    """Name what a replay's recipe names in a folder that is gone by now; empty: nothing."""
+    files = {
+        "rows": [recipe.rows.file, recipe.split.file, *(one.file for one in recipe.rows.mix)],
+        "chat template": [recipe.model.chat_template],
+    }
+    return " and ".join(
+        what for what, named in files.items() if any(Path(one).is_relative_to(aside) for one in named if one)
+    )
 
 
 def _checked(capsule: Opened, found: list[Difference], *, json: bool) -> int:

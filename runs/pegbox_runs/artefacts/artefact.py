@@ -17,6 +17,12 @@ TARGETS: tuple[Target, ...] = get_args(Target)
 NumberFormatName = Literal["float32", "bfloat16", "float16"]
 
 
+SAME_KL = 1e-6
+"""Mean KL in nats per token up to which two float32 computations of one model may differ."""
+NOT_FINITE = 1e30
+"""Stands for what is no finite number: JSON has no word for that."""
+
+
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
     """A model was held against the one it was made of, on real prompts."""
 
@@ -107,6 +113,14 @@ class Artefact(msgspec.Struct, frozen=True, kw_only=True):
     def proven(self) -> bool:
         """Whether nothing speaks against its being the same model."""
         return not self.unproven and all(proof.passed for proof in self.proofs)
+
+    def answers(self, *, proof_wanted: bool) -> bool:
+        """Tell whether it is what was asked for: proven; or, where no proof was wanted, not found to be another model.
+
+        What has only the passed proof of the merged model that it was made of wasn't looked at itself.
+        """
+        made_of = self.target != "merged" and all(one.of == "merged" and one.passed for one in self.proofs)
+        return self.proven or (not proof_wanted and (not self.proofs or made_of))
 
 
 def write_artefact(artefact: Artefact, folder: Path) -> None:

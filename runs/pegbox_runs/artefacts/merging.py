@@ -59,18 +59,20 @@ def merge_order(run: TunedRun, model: FoundModel, dtype: Dtype) -> str:
     return order_of(FORM, "merged", run.id, run.adapter_sha256(), *base, dtype, taught_template(run))
 
 
-def merge_there(run: TunedRun, place: Path) -> Artefact | None:
+def merge_there(run: TunedRun, place: Path) -> tuple[Artefact, Dtype] | None:
     """Find a run's merged model at a place, in whatever number format; None: something else lies there, or nothing.
 
     It is of this run, adapter, base and chat template as they are now, and no byte of it has changed since. All of it
     is read for that.
+    Returns: (its record, the number format that was asked for).
     Raises: Refusal: the recipe's chat template is gone. OSError.
     """
     found = read_artefact(place)
     if found is None or (found.target, found.run) != ("merged", run.id):
         return None
-    orders = (merge_order(run, run.model, dtype) for dtype in ("auto", *get_args(NumberFormatName)))
-    return found if found.order in orders and is_unharmed(place) else None
+    dtypes: tuple[Dtype, ...] = ("auto", *get_args(NumberFormatName))
+    asked = next((dtype for dtype in dtypes if found.order == merge_order(run, run.model, dtype)), None)
+    return None if asked is None or not is_unharmed(place) else (found, asked)
 
 
 def merge_run(

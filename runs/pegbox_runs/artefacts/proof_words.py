@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from pegbox_runs.artefacts.artefact import Artefact, Proof
+from pegbox_runs.artefacts.artefact import NOT_FINITE, SAME_KL, Artefact, Proof
+from pegbox_runs.exporting.gguf_quants import QUANTS
 
-NOT_FINITE = 1e30
-"""Stands for what is no finite number: JSON has no word for that."""
+FEW_BITS = 8
+"""A number format with fewer loses much of a small model; one with as many doesn't, so something else went wrong."""
 
 
 def verdict_of(made: Artefact) -> str:
     """Say in a sentence whether it is shown to be the same model."""
-    failed = [proof.why for proof in made.proofs if not proof.passed]
+    failed = [proof for proof in made.proofs if not proof.passed]
+    if failed and all(_rounded_too_far(made, proof) for proof in failed):
+        return f"MUCH IS LOST: {_lost(failed[-1])}"
     if failed:
-        return f"NOT THE SAME MODEL: {failed[0]} Nothing was deleted; don't serve it."
+        return f"NOT THE SAME MODEL: {failed[0].why} Nothing was deleted; don't serve it."
     if made.unproven:
         return f"unproven: {made.unproven}"
     if made.proofs:
@@ -23,15 +26,31 @@ def verdict_of(made: Artefact) -> str:
 def _shown(made: Artefact, last: Proof) -> str:
     """Say what the last proof shows: it is of the files that are there, and those before are of what led to them."""
     against = "the merged model" if last.against == "merged" else last.against
-    if made.cost is not None:
+    if made.cost is not None or (made.number_format is None and last.mean_kl > SAME_KL):
         near = f"{last.mean_kl:.1e} nats per token from {against}, on {last.prompts} real prompts"
-        return f"not the same model, and as near as {near}; what that costs is measured below"
+        measured = "" if made.cost is None else "; what that costs is measured below"
+        return f"not the same model, and as near as {near}{measured}"
     other = last.prompts - last.same_answers
-    if last.rounding_kl is None and not other:
+    if last.rounding_kl is None and not other and last.mean_kl <= SAME_KL:
         return f"the same model as {against}, on {last.prompts} real prompts"
     exact = last.rounding_kl is not None or last.weights_apart == 0
     said = f"{other or 'none'} of {last.prompts} greedy answers"
     return f"{against}, rounded to {made.number_format}{' and no more' if exact else ''}; that changes {said}"
+
+
+def _rounded_too_far(made: Artefact, proof: Proof) -> bool:
+    """Tell whether the weights are the merged model's, rounded to few bits, and nothing but that is too much."""
+    quant = QUANTS.get(made.number_format or "")
+    few = quant is not None and quant.bits < FEW_BITS and proof.against == "merged"
+    only_far = proof.bound_kl < proof.mean_kl < NOT_FINITE and proof.same_prompts is not False
+    return few and proof.weights_apart == 0 and only_far
+
+
+def _lost(proof: Proof) -> str:
+    return (
+        f"{proof.of} holds the merged model's weights, rounded and no more, and that is further off than its bound: "
+        f"{proof.mean_kl:.2g} nats per token, where {proof.bound_kl:.2g} is the most. Take a --quant with more bits."
+    )
 
 
 def figures_of(proof: Proof) -> list[tuple[str, str]]:

@@ -15,16 +15,12 @@ from safetensors.numpy import load
 
 from pegbox_methods.events import Evaluation, Event, Step
 from pegbox_runs.capsule import contents as names
+from pegbox_runs.capsule import opening
 from pegbox_runs.capsule.checking import Difference
 from pegbox_runs.capsule.opening import Opened
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.run_folder import RunFolder
-from pegbox_runs.tuned import PEFT_CONFIG, own_config
-
-WEIGHTS_BYTES = 2**31
-"""Of one file of weights that is compared number by number, in memory."""
-OF_THE_PLACE = ("base_model_name_or_path", "revision")
-"""Keys of PEFT's config that say where the base lies."""
+from pegbox_runs.tuned import OF_THE_FILE, PEFT_CONFIG, own_config
 
 
 class LossDifference(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +48,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the same came of a replayed run."""
 
     equal: bool
-    """Every file of the adapter's weights is the same, and so is its config."""
+    """Every file of the adapter's weights is the same, and so is what its config makes of them."""
+    same_weights: bool
+    """Every file of the adapter's weights is the same, whatever its config says."""
     run: str
     """The replay's id."""
     kept: bool
@@ -67,7 +65,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[str, ...]
     """Steps, evaluations or files that one of the two lacks, in words."""
     config: tuple[str, ...]
-    """Keys of the adapter's config that differ."""
+    """Keys of the adapter's config that differ, those of `OF_THE_FILE` left out."""
     weights: WeightDifference | None
     environment: tuple[Difference, ...]
     explained: str
@@ -80,10 +78,11 @@ def verdict_of(opened: Opened, replay: RunFolder, environment: Sequence[Differen
     steps, step_gaps, missing_steps = _losses(there, here, Step)
     _, evaluation_gaps, missing_looks = _losses(there, here, Evaluation)
     missing, config, weights = _adapters(opened, replay)
-    files_equal = not missing and weights is None
-    equal = files_equal and not config
+    same_weights = not missing and weights is None
+    equal = same_weights and not config
     return Verdict(
         equal=equal,
+        same_weights=same_weights,
         run=replay.id,
         kept=kept,
         steps=steps,
@@ -94,7 +93,7 @@ def verdict_of(opened: Opened, replay: RunFolder, environment: Sequence[Differen
         config=config,
         weights=weights,
         environment=tuple(environment),
-        explained="" if equal else _explained(environment, step_gaps, files_equal=files_equal),
+        explained="" if equal else _explained(environment, step_gaps, same_weights=same_weights),
     )
 
 
@@ -162,9 +161,9 @@ def _adapters(opened: Opened, replay: RunFolder) -> tuple[list[str], tuple[str, 
 
 
 def _weights(opened: Opened, name: str, here: Path) -> WeightDifference:
-    """Compare two files of weights whose bytes differ."""
+    """Compare two files of weights whose bytes differ, number by number where memory may hold them."""
     whole = WeightDifference(tensor=name, largest=float("nan"), largest_value=float("nan"), differing=1, tensors=1)
-    if max(opened.contents.members[f"{names.ADAPTER}{name}"].bytes, here.stat().st_size) > WEIGHTS_BYTES:
+    if max(opened.contents.members[f"{names.ADAPTER}{name}"].bytes, here.stat().st_size) > opening.TEXT_BYTES:
         return whole
     try:
         one, other = load(opened.text(f"{names.ADAPTER}{name}")), load(here.read_bytes())
@@ -201,13 +200,13 @@ def _configs(opened: Opened, replay: RunFolder) -> tuple[str, ...]:
         return (PEFT_CONFIG,)
     if not isinstance(one, dict) or not isinstance(other, dict):
         return (PEFT_CONFIG,)
-    keys = (one.keys() | other.keys()) - set(OF_THE_PLACE)
+    keys = (one.keys() | other.keys()) - OF_THE_FILE
     return tuple(sorted(key for key in keys if one.get(key) != other.get(key)))
 
 
-def _explained(environment: Sequence[Difference], gaps: Sequence[LossDifference], *, files_equal: bool) -> str:
+def _explained(environment: Sequence[Difference], gaps: Sequence[LossDifference], *, same_weights: bool) -> str:
     reasons = [one.about for one in environment if one.weight == "may-explain"]
-    if files_equal:
+    if same_weights:
         return "the weights are the same; only the adapter's config differs."
     if reasons:
         small = max((abs(gap.there - gap.here) / max(abs(gap.there), 1e-9) for gap in gaps), default=0.0)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -44,6 +42,7 @@ from pegbox_runs.rows.loading import FoundSource, find_rows
 from pegbox_runs.secrets import clean
 from pegbox_runs.tuned import TunedRun
 from pegbox_runs.viewing import summary_of
+from pegbox_runs.whole_file import begun_aside, put_new
 
 QUIET = (Prepared, Step, Evaluation, Checkpoint, Ranks, Replanned, Resumed, Finished, Failed)
 """Events that hold figures and settings alone; others may quote rows, or say who and where."""
@@ -78,7 +77,7 @@ def plan_capsule(run: TunedRun, place: Path | None, *, with_rows: bool) -> Packi
     files = _adapter(run, texts)
     sources, held_out = _rows(run, files) if with_rows else ((), None)
     summary = summary_of(run.folder)
-    texts[names.README] = readme(run, with_rows=with_rows).encode()
+    texts[names.README] = readme(run, {*texts, *files}, with_rows=with_rows).encode()
     members = {name: MadeFile(bytes=len(text), sha256=hashlib.sha256(text).hexdigest()) for name, text in texts.items()}
     members |= {name: made_file(path) for name, path in files.items()}
     contents = Contents(
@@ -103,24 +102,18 @@ def write_capsule(packing: Packing) -> bool:
     place = packing.place
     place.parent.mkdir(parents=True, exist_ok=True)
     refuse_too_little_room(place, packing.bytes)
-    handle, aside = tempfile.mkstemp(prefix=f".{place.name}.", suffix=".part", dir=place.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, strict_timestamps=True) as archive:
-                _fill(archive, packing)
-            file.flush()
-            os.fsync(file.fileno())
+    with begun_aside(place) as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, strict_timestamps=True) as archive:
+            _fill(archive, packing)
         try:
-            os.link(aside, place)  # in place of a renaming, which would overwrite
+            put_new(file, place)
         except FileExistsError:
-            if place.is_file() and made_file(place) == made_file(Path(aside)):
+            if place.is_file() and made_file(place) == made_file(Path(file.name)):
                 return False
             raise Refusal(
                 f"{printable(str(place))}: something else lies there, and nothing is overwritten. Remove it, or name "
                 "another place with --output."
             ) from None
-    finally:
-        Path(aside).unlink(missing_ok=True)
     return True
 
 

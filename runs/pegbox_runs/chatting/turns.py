@@ -31,8 +31,8 @@ class Answer:
 
     @property
     def counts(self) -> bool:
-        """Whether it is a part of what the lane is shown later."""
-        return self.end in {"complete", "length"} or (self.end == "interrupted" and bool(self.text))
+        """Whether it is a part of what the lane is shown later. One that still speaks is about to be interrupted."""
+        return self.end in {"complete", "length"} or (self.end in {"", "interrupted"} and bool(self.text))
 
     @property
     def rate(self) -> float | None:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from pegbox_methods.events import Event, Finished
 from pegbox_methods.recipe_file import portable
-from pegbox_methods.refusal import Refusal
 from pegbox_runs.evaluating.asking import EvaluateRequest, Seen, find_judged_rows
 from pegbox_runs.evaluating.evaluated import Evaluated
 from pegbox_runs.evaluating.figures import figures
 from pegbox_runs.evaluating.keeping import keep, now
 from pegbox_runs.evaluating.verdict import verdict
-from pegbox_runs.jobs import JobFailed, ask_worker
+from pegbox_runs.jobs import ask_worker
 from pegbox_runs.judging.judged import read_judged
 from pegbox_runs.tuned import TunedRun
 from pegbox_runs.viewing import state_of
@@ -69,8 +68,3 @@ def kept_loss(run: TunedRun) -> float | None:
     best, end = state.best_evaluation, state.ended
     told = best is not None and isinstance(end, Finished) and best.step == end.kept_step
     return best.loss if best is not None and told else None
-
-
-def explained(failed: JobFailed) -> Refusal:
-    """Turn a failure of the worker's into words for whoever asked for the evaluation."""
-    return Refusal(failed.explained)

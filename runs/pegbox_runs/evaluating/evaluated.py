@@ -158,10 +158,6 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[TaskResult, ...] = ()
     """Measures from outside."""
 
-    def figure(self, measure: Measure) -> Figure | None:
-        """Give one figure; None: it wasn't measured."""
-        return next((one for one in self.figures if one.measure == measure), None)
-
     @property
     def loss(self) -> Figure:
         """The figure that is always there."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pegbox_methods.recipe import Metric
+from pegbox_runs.arena.results import Interval
 from pegbox_runs.arena.verdict.chance import Estimate, SameRows
 from pegbox_runs.evaluating.evaluated import Figure, Finding, Measure
 from pegbox_runs.judging.judged import Judgement, RowLosses
@@ -60,10 +61,15 @@ def _figure(
         rows=len(weights),
         base=rows.mean("base"),
         tuned=rows.mean("tuned"),
-        difference=difference.interval,
+        difference=_told(difference.interval),
         higher_is_better=higher_is_better,
         finding=finding(difference, higher_is_better=higher_is_better, least=least),
     )
+
+
+def _told(found: Interval) -> Interval:
+    """Leave out a range without any width: where no row differs from another, drawing them anew tells nothing."""
+    return Interval(value=found.value) if found.low == found.high else found
 
 
 def finding(difference: Estimate, *, higher_is_better: bool, least: float = 0.0) -> Finding:

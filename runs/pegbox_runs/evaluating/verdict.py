@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pegbox_runs.arena.results import Interval
-from pegbox_runs.evaluating.evaluated import Figure, Measure
+from pegbox_runs.evaluating.evaluated import Evaluated, Figure, Measure
 from pegbox_runs.reporting.digits import LOSS_DECIMALS, decimals_for, number, plain
 
 NAMES: dict[Measure, str] = {
@@ -16,6 +16,8 @@ NAMES: dict[Measure, str] = {
     "general-loss": "loss on general rows",
 }
 """Measures by the names that people read."""
+SAME_LOSS = 1e-3
+"""Nats per token by which a run's own evaluation may differ for the sake of another device or batch."""
 
 
 def verdict(figures: Sequence[Figure], *, held_out: bool) -> str:
@@ -30,6 +32,18 @@ def verdict(figures: Sequence[Figure], *, held_out: bool) -> str:
     if "general-loss" in found:
         parts.append(_of_general(found["general-loss"]))
     return "; ".join(parts) + "."
+
+
+def loss_told_otherwise(found: Evaluated) -> Iterator[str]:
+    """Say so where the run itself told another loss of these weights on these rows."""
+    if found.kept_loss is None:
+        return
+    apart = abs(found.kept_loss - found.loss.tuned)
+    if apart > SAME_LOSS * max(1.0, found.kept_loss):
+        yield (
+            f"The run itself told a loss of {number(found.kept_loss, 4)} of these weights on these rows, and it is "
+            f"{number(found.loss.tuned, 4)} here: it was computed otherwise, or the adapter isn't what was trained."
+        )
 
 
 def _of_loss(loss: Figure, rows: str) -> str:

@@ -9,7 +9,6 @@ from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact
 from pegbox_runs.artefacts.making import Making, order_of
-from pegbox_runs.artefacts.room import refuse_too_little_room
 from pegbox_runs.artefacts.template import taught_template
 from pegbox_runs.checkpoints import tree_bytes
 from pegbox_runs.exporting.adapter_files import adapter_config, put_adapter, put_tokenizer
@@ -44,15 +43,16 @@ def export(run: TunedRun, place: Path, options: ExportOptions, told: Told) -> Ar
     why = _cannot(run)
     if why is not None:
         raise Refusal(f"{run.id}: {why}")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    refuse_too_little_room(place, disk_bytes(run))
-    order = order_of("adapter", FORM, *base_facts(run), taught_template(run))
+    order = order_of("adapter", FORM, *base_facts(run), run.model.reference, taught_template(run))
 
     def write(begun: Making) -> Written:
         put_whole_adapter(begun, run)
         return Written(of="adapter", exact=True, remarks=remarks(run))
 
-    return make_adapter(run, place, "adapter", order, write, of="adapter", prove=options.prove, told=told)
+    needed = disk_bytes(run)
+    return make_adapter(
+        run, place, "adapter", order, write, of="adapter", needed=needed, prove=options.prove, told=told
+    )
 
 
 def commands(run: TunedRun, place: Path, _options: ExportOptions) -> tuple[str, ...]:

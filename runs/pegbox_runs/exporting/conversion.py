@@ -6,6 +6,8 @@ import msgspec
 
 from pegbox_runs.artefacts.artefact import Proof, QualityCost
 
+NOTE = "pegbox-conversion.json"
+"""What the job found, in a file beside the adapter that it wrote; an adapter that was only copied has none."""
 MOST_RANK = 512
 """The largest rank that is chosen by itself; vLLM loads none above it."""
 SHARE = 0.99

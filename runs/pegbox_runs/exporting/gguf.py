@@ -65,7 +65,7 @@ def export(run: TunedRun, place: Path, options: ExportOptions, told: Told, *, mo
     file = file_name(run, options)
     with making(place, _order(run, quant, file, way)) as begun:
         if isinstance(begun, Made):
-            return _proven_now(run, place, way, options, told)
+            return _proven_now(run, place, way, options, told, movable=movable)
         begun_at = time.monotonic()
         there = sum(one.bytes for one in begun.files.values())
         needed = max(0, _disk_bytes(run, way, options) - there)
@@ -177,14 +177,14 @@ def _proofs(merged: Merged, shown: GgufAnswer) -> tuple[tuple[Proof, ...], str]:
     return proofs, shown.unproven
 
 
-def _proven_now(run: TunedRun, place: Path, way: Way, options: ExportOptions, told: Told) -> Artefact:
+def _proven_now(run: TunedRun, place: Path, way: Way, options: ExportOptions, told: Told, *, movable: bool) -> Artefact:
     """Prove what lies there, if that is wanted and wasn't done."""
     there = read_artefact(place)
     if there is None:
         raise Refusal(f"{place}: its record has just gone.")
     if there.proven or not options.prove:
         return there
-    refuse_no_room(run, place, logits_bytes(run), merged_bytes(run))
+    refuse_no_room(run, place, logits_bytes(run), merged_bytes(run), movable=movable)
     merged = merged_of(run, told, prove=True)
     shown = _shown(run, place / file_name(run, options), place.parent, way, merged, options, told)
     proofs, unproven = _proofs(merged, shown)

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
-from pegbox_methods.refusal import Refusal
-from pegbox_runs.artefacts.artefact import Artefact, NumberFormatName, read_artefact
+from pegbox_runs.artefacts.artefact import Artefact, read_artefact
 from pegbox_runs.artefacts.making import is_whole
 from pegbox_runs.artefacts.merging import merge_run, merge_there, merged_place
 from pegbox_runs.artefacts.weight_files import stored_tensors
 from pegbox_runs.exporting.gguf_way import weights_of
 from pegbox_runs.exporting.targets import Told
 from pegbox_runs.tuned import TunedRun
-
-_FORMATS: Mapping[str, NumberFormatName] = {name: name for name in get_args(NumberFormatName)}
 
 
 @dataclass(frozen=True)
@@ -36,15 +31,10 @@ def merged_of(run: TunedRun, told: Told, *, prove: bool) -> Merged:
     """
     place = merged_place(run)
     found = merge_there(run, place)
-    if found is not None and (found.proven or not prove):
-        return Merged(found, place)
-    named = None if found is None else _FORMATS.get(found.number_format or "")
-    try:
-        return Merged(merge_run(run, place, prove=prove, told=told), place)
-    except Refusal:
-        if named is None:
-            raise
-    return Merged(merge_run(run, place, dtype=named, prove=prove, told=told), place)
+    if found is not None and (found[0].proven or not prove):
+        return Merged(found[0], place)
+    dtype = "auto" if found is None else found[1]
+    return Merged(merge_run(run, place, dtype=dtype, prove=prove, told=told), place)
 
 
 def merged_bytes(run: TunedRun) -> int:

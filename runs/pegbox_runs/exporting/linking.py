@@ -10,10 +10,13 @@ from typing import Any
 
 import msgspec
 
+from pegbox_hardware.disk import share_a_disk
 from pegbox_runs.artefacts.artefact import Artefact, Target, write_artefact
 from pegbox_runs.artefacts.making import Made, Making, making
+from pegbox_runs.artefacts.room import refuse_too_little_room
 from pegbox_runs.exporting.adapter_files import put_copy, put_link, put_text
-from pegbox_runs.exporting.gguf_merged import merged_of
+from pegbox_runs.exporting.gguf_merged import merged_bytes, merged_of
+from pegbox_runs.exporting.gguf_room import refuse_no_room
 from pegbox_runs.exporting.proving import there
 from pegbox_runs.exporting.targets import ExportOptions, Told
 from pegbox_runs.models import CONFIG
@@ -44,11 +47,17 @@ def linked_model(
     with making(place, order) as begun:
         if isinstance(begun, Made) and (there(place).proven or not options.prove):
             return there(place)
+        to_merge = merged_bytes(run)
+        if to_merge:
+            refuse_no_room(run, place, 0, to_merge)
         merged = merged_of(run, told, prove=options.prove)
         if isinstance(begun, Made):
             found = _as_shown(there(place), merged.artefact)
             write_artefact(found, place)
             return found
+        if not share_a_disk(place, merged.folder):  # else they are second names of the same files
+            needed = sum(file.bytes for file in merged.artefact.files.values())
+            refuse_too_little_room(place, needed, there=sum(file.bytes for file in begun.files.values()))
         for name in merged.artefact.files:
             _put(begun, f"{below}/{name}" if below else name, merged.folder / name)
         beside(begun)
@@ -91,4 +100,10 @@ def _put(begun: Making, name: str, source: Path) -> None:
 
 
 def _as_shown(artefact: Artefact, merged: Artefact) -> Artefact:
-    return msgspec.structs.replace(artefact, proofs=merged.proofs, cost=merged.cost, unproven=merged.unproven)
+    return msgspec.structs.replace(
+        artefact,
+        proofs=merged.proofs,
+        cost=merged.cost,
+        unproven=merged.unproven,
+        remarks=tuple(dict.fromkeys((*artefact.remarks, *merged.remarks))),
+    )

@@ -14,7 +14,6 @@ from pegbox_methods.advice.serving import why_no_lora
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact
 from pegbox_runs.artefacts.making import Making, order_of
-from pegbox_runs.artefacts.room import refuse_too_little_room
 from pegbox_runs.artefacts.template import taught_template
 from pegbox_runs.checkpoints import tree_bytes
 from pegbox_runs.exporting.adapter import base_remarks
@@ -29,7 +28,7 @@ from pegbox_runs.exporting.adapter_files import (
     put_tokenizer,
     with_plain_scale,
 )
-from pegbox_runs.exporting.conversion import EXACT, MOST_RANK, SHARE, MadeLora, MakeLora
+from pegbox_runs.exporting.conversion import EXACT, MOST_RANK, NOTE, SHARE, MadeLora, MakeLora
 from pegbox_runs.exporting.needs import TOKENIZER_BYTES, float32_bytes, lora_bytes
 from pegbox_runs.exporting.proving import Written, base_facts, make_adapter, peft_alone
 from pegbox_runs.exporting.targets import ExportOptions, Plan, Told
@@ -37,8 +36,6 @@ from pegbox_runs.jobs import ask_worker
 from pegbox_runs.tuned import PEFT_CONFIG, TunedRun
 
 FORM = 1
-NOTE = "pegbox-conversion.json"
-"""What the worker found, beside what it wrote."""
 CONVERTED = ".converted"
 """Folder beside the files that are whole, in which the worker writes."""
 
@@ -68,14 +65,13 @@ def export(run: TunedRun, place: Path, options: ExportOptions, told: Told) -> Ar
     """Convert it, and measure what that cost."""
     refuse_what_lora_cannot(run)
     refuse_bad_rank(options)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    refuse_too_little_room(place, disk_bytes(run, options))
-    order = order_of("lora", FORM, *base_facts(run), taught_template(run), options.rank)
+    order = order_of("lora", FORM, *base_facts(run), run.model.reference, taught_template(run), options.rank)
 
     def write(begun: Making) -> Written:
         return put_lora(begun, run, options, told)
 
-    return make_adapter(run, place, "lora", order, write, of="lora", prove=options.prove, told=told)
+    needed = disk_bytes(run, options)
+    return make_adapter(run, place, "lora", order, write, of="lora", needed=needed, prove=options.prove, told=told)
 
 
 def commands(run: TunedRun, place: Path, options: ExportOptions) -> tuple[str, ...]:

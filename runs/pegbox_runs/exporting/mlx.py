@@ -9,7 +9,6 @@ from pegbox_methods.advice.serving import about_model, why_not
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact
 from pegbox_runs.artefacts.making import Making, order_of
-from pegbox_runs.artefacts.room import refuse_too_little_room
 from pegbox_runs.artefacts.template import taught_template
 from pegbox_runs.exporting.adapter_files import put_text
 from pegbox_runs.exporting.gguf_merged import merged_bytes
@@ -49,8 +48,6 @@ def export(run: TunedRun, place: Path, options: ExportOptions, told: Told) -> Ar
     why = why_not("mlx", run.card, run.recipe.method.settings)
     if why is not None:
         raise Refusal(f"{run.id}: {why}")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    refuse_too_little_room(place, merged_bytes(run))
     order = order_of("mlx", FORM, *base_facts(run), taught_template(run))
 
     def beside(begun: Making) -> None:

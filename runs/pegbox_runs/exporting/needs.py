@@ -8,9 +8,11 @@ from pegbox_runs.tuned import TunedRun
 TOKENIZER_BYTES = 32 * 2**20
 """More than nearly all tokenizers take."""
 FLOAT32 = 4
-PROMPTS, ANSWER_TOKENS, LONGEST, AT_ONCE = 32, 32, 512, 8
-"""Of a proof: its prompts, an answer's length, the length of a prompt with it, and what is asked at once; the worker's
-own figures."""
+PROMPTS, AT_ONCE = 32, 8
+"""Of a proof, and those of them that are answered at once."""
+ANSWER_TOKENS = 32
+LONGEST = 512
+"""Tokens of a prompt: longer ones would make a proof slow on a processor, and show no more."""
 LOADING = 1.1
 """A model takes so much more while it is loaded and asked than its weights do."""
 MERGED_COPIES = 4

@@ -90,7 +90,8 @@ def _renewed(place: Path, made: Artefact) -> Artefact:
         raise Refusal(f"{place}: its record has just gone.")
     if there.proven or (there.proofs, there.unproven) == (made.proofs, made.unproven):
         return there
-    now = msgspec.structs.replace(there, proofs=made.proofs, unproven=made.unproven)
+    remarks = tuple(dict.fromkeys((*there.remarks, *made.remarks)))
+    now = msgspec.structs.replace(there, proofs=made.proofs, unproven=made.unproven, remarks=remarks)
     write_artefact(now, place)
     return now
 

@@ -15,7 +15,8 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact, Target, read_artefact, write_artefact
 from pegbox_runs.artefacts.making import Made, Making, making
 from pegbox_runs.artefacts.record import record
-from pegbox_runs.exporting.conversion import ProveAdapter, ProvenAdapter, why_too_dear
+from pegbox_runs.artefacts.room import refuse_too_little_room
+from pegbox_runs.exporting.conversion import EXACT, NOTE, MadeLora, ProveAdapter, ProvenAdapter, why_too_dear
 from pegbox_runs.exporting.targets import Told
 from pegbox_runs.jobs import ask_worker
 from pegbox_runs.printable import printable
@@ -43,18 +44,20 @@ def make_adapter(
     write: Callable[[Making], Written],
     *,
     of: str,
+    needed: int,
     prove: bool,
     told: Told,
 ) -> Artefact:
     """Have an adapter's files written, and prove it. Where the same lies there, nothing is done but what is missing.
 
-    `of`: what `write` writes: `adapter` or `lora`.
+    `of`: what `write` writes: `adapter` or `lora`. `needed`: bytes of disk that it takes in all.
     Raises: Refusal; JobFailed; OSError.
     """
     began = time.monotonic()
     with making(place, order) as begun:
         if isinstance(begun, Made):
             return _proven_now(run, place, of, told) if prove else there(place)
+        refuse_too_little_room(place, needed, there=sum(file.bytes for file in begun.files.values()))
         written = write(begun)
         proven = _prove(run, begun.folder, begun.folder, written.of, written.exact, told) if prove else None
         found = record(run, target, begun, began=began, unproven=NOT_ASKED, remarks=written.remarks)
@@ -110,6 +113,13 @@ def _proven_now(run: TunedRun, place: Path, of: str, told: Told) -> Artefact:
     """Prove what lies there unproven; it was asked for with --no-proof then."""
     found = there(place)
     if not found.proofs:
-        found = with_proof(found, _prove(run, place, place.parent, of, of == "adapter", told))
+        found = with_proof(found, _prove(run, place, place.parent, of, _is_exact(found, place), told))
         write_artefact(found, place)
     return found
+
+
+def _is_exact(found: Artefact, place: Path) -> bool:
+    """Tell whether an adapter claims to be the same model but for rounding: it was copied, or all of it was kept."""
+    if NOTE not in found.files:
+        return True
+    return msgspec.json.decode((place / NOTE).read_bytes(), type=MadeLora).kept >= EXACT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from pegbox_runs.artefacts.room import refuse_too_little_room
 from pegbox_runs.changes import revisions
 from pegbox_runs.checkpoints import tree_bytes
 from pegbox_runs.event_log import EventReader
+from pegbox_runs.exporting.adapter_files import PRIVATE, put_copy, put_text
 from pegbox_runs.exporting.targets import ExportOptions, Plan, Told
 from pegbox_runs.exporting.trl_lines import ScriptFacts
 from pegbox_runs.exporting.trl_parts import AskParts, Parts
@@ -97,15 +97,14 @@ def export(run: TunedRun, place: Path, options: ExportOptions, told: Told) -> Ar
     if why is not None:
         raise Refusal(why)
     began = time.monotonic()
-    order = order_of("trl-script", FORM, run.id, run.adapter_sha256(), run.environment.rows_sha256)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    refuse_too_little_room(place, _disk_bytes(run))
+    order = order_of("trl-script", FORM, run.id, run.adapter_sha256(), run.environment.rows_sha256, _model_named(run))
     with making(place, order) as begun:
         if isinstance(begun, Made):
             found = read_artefact(begun.folder)
             if found is None:
                 raise Refusal(f"{begun.folder}: its record can't be read. Remove the folder.")
             return _proven_now(found, place, _log(run), told) if options.prove and found.unproven else found
+        refuse_too_little_room(place, _disk_bytes(run), there=sum(file.bytes for file in begun.files.values()))
         log = _log(run)
         told(Progress(doing="writing the rows in tokens"))
         _write(begun, run, log)
@@ -186,39 +185,32 @@ def _write(begun: Making, run: TunedRun, log: Log) -> None:
         )
         parts = ask_worker("trl-script", asked, Parts, timeout_seconds=None)
         begun.add(ROWS, lambda path: _moved(rows, path))
-    reference = portable(run.model.reference)
     if run.model.name in CATALOGUE:
         for file in sorted(run.model.folder.iterdir()):
             if file.is_file():
-                begun.add(f"{MODEL}/{file.name}", lambda path, file=file: _copy(file, path))  # type: ignore[misc]
-        reference = f"./{MODEL}"
+                put_copy(begun, f"{MODEL}/{file.name}", file)
     facts = ScriptFacts(
         run=run.id,
         recipe=run.recipe,
         prepared=log.prepared,
         parts=parts,
-        model=reference,
+        model=_model_named(run),
         revision=run.recipe.model.revision if run.model.from_hub else None,
         quantized=packs_base(run.recipe, run.card),
         losses=log.losses,
     )
-    begun.add(SCRIPT, lambda path: _text(script(facts), path))
-    begun.add(REQUIREMENTS, lambda path: _text(_requirements(run, quantized=facts.quantized), path))
+    put_text(begun, SCRIPT, script(facts))
+    put_text(begun, REQUIREMENTS, _requirements(run, quantized=facts.quantized))
 
 
 def _moved(source: Path, path: Path) -> None:
     source.replace(path)
-    path.chmod(0o600)
+    path.chmod(PRIVATE)
 
 
-def _copy(source: Path, path: Path) -> None:
-    shutil.copyfile(source, path)
-    path.chmod(0o600)
-
-
-def _text(text: str, path: Path) -> None:
-    path.write_text(text, encoding="utf-8")
-    path.chmod(0o600)
+def _model_named(run: TunedRun) -> str:
+    """Give what the script loads as its base model."""
+    return f"./{MODEL}" if run.model.name in CATALOGUE else portable(run.model.reference)
 
 
 def _requirements(run: TunedRun, *, quantized: bool) -> str:

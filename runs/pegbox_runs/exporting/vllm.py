@@ -23,7 +23,6 @@ from pegbox_methods.recipe_file import portable
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.artefact import Artefact
 from pegbox_runs.artefacts.making import Making, order_of
-from pegbox_runs.artefacts.room import refuse_too_little_room
 from pegbox_runs.artefacts.template import taught_template
 from pegbox_runs.exporting import adapter, lora
 from pegbox_runs.exporting.adapter_files import TEMPLATE, adapter_config, put_text
@@ -85,10 +84,9 @@ def export(run: TunedRun, place: Path, options: ExportOptions, told: Told) -> Ar
     why = _cannot(run, way)
     if why is not None:
         raise Refusal(f"{run.id}: {why}")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    refuse_too_little_room(place, _disk_bytes(run, way, options))
-    taught = taught_template(run)
-    order = order_of("vllm", FORM, *base_facts(run), taught, way, options.rank, served_name(run, options))
+    named = () if way == "merged" else (run.model.reference,)  # the merged model needs no base any more
+    facts = (*base_facts(run), *named, taught_template(run), way, options.rank, served_name(run, options))
+    order = order_of("vllm", FORM, *facts)
 
     def put_command(begun: Making) -> None:
         put_text(begun, SERVE, _script(run, begun.folder, way, options))
@@ -107,7 +105,8 @@ def export(run: TunedRun, place: Path, options: ExportOptions, told: Told) -> Ar
         put_command(begun)
         return written
 
-    return make_adapter(run, place, "vllm", order, write, of=way, prove=options.prove, told=told)
+    needed = _disk_bytes(run, way, options)
+    return make_adapter(run, place, "vllm", order, write, of=way, needed=needed, prove=options.prove, told=told)
 
 
 def commands(run: TunedRun, place: Path, options: ExportOptions) -> tuple[str, ...]:

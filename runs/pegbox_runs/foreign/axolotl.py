@@ -49,7 +49,7 @@ def read(carrying: Carrying, folders: tuple[Path, ...]) -> None:
     rows(carrying, folders)
     template(carrying, folders)
     _batch(carrying)
-    warmup(carrying)
+    warmup(carrying, nought_counts=True)
     batches(carrying, TABLES.named)
     _precision(carrying)
     _order(carrying)

@@ -47,8 +47,8 @@ def read(carrying: Carrying, folders: tuple[Path, ...]) -> None:
     rows(carrying, folders)
     if carrying.has("template"):
         carrying.leave("template", "a template of LLaMA-Factory's; Pegbox takes the model's own, as serving it does")
-    warmup(carrying)
-    batches(carrying, {key: to for key, to in TABLES.named.items() if not _unlimited(carrying, key)})
+    warmup(carrying, nought_counts=False)  # as in transformers, which reads both
+    batches(carrying, {key: to for key, to in TABLES.named.items() if not _says_nothing(carrying, key)})
     _precision(carrying)
     _order(carrying)
     optimizer(carrying, "optim")
@@ -56,8 +56,8 @@ def read(carrying: Carrying, folders: tuple[Path, ...]) -> None:
     _evaluation(carrying)
 
 
-def _unlimited(carrying: Carrying, key: str) -> bool:
-    """Note that max_steps is -1, which means what no key means with us."""
+def _says_nothing(carrying: Carrying, key: str) -> bool:
+    """Note a key whose value means what no key means with us."""
     if key == "max_steps" and carrying.has(key) and number(carrying.given[key]) == -1:
         carrying.same(key, "no limit but the epochs")
         return True

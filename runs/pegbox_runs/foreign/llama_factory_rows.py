@@ -8,7 +8,7 @@ from typing import Any
 
 from pegbox_methods.home import user_path
 from pegbox_runs.foreign.carrying import Carrying
-from pegbox_runs.foreign.values import PLACEHOLDER, rows_place
+from pegbox_runs.foreign.values import PLACEHOLDER, rows_place, whole
 
 INFO = "dataset_info.json"
 MOST_BYTES = 16 * 2**20
@@ -21,8 +21,14 @@ COLUMNS = {
     "system": "system",
     "tools": "tools",
 }
-DEFAULT_COLUMNS = {"prompt": "instruction", "query": "input", "response": "output", "messages": "conversations"}
-"""Source: data/README.md of LLaMA-Factory."""
+ALPACA = {"prompt": "instruction", "query": "input", "response": "output"}
+"""Columns where a description names none at all; where it names some, the others aren't there."""
+CHAT = {"messages": "conversations"}
+CHAT_FORMS = ("sharegpt", "openai")
+"""Both hold turns under keys that `tags` names; they differ in how calls of tools are read.
+
+Source: data/README.md, src/llamafactory/data/parser.py and converter.py of LLaMA-Factory.
+"""
 
 
 def rows(carrying: Carrying, folders: tuple[Path, ...]) -> None:
@@ -35,9 +41,10 @@ def rows(carrying: Carrying, folders: tuple[Path, ...]) -> None:
         if sources:
             for name, value in sources[0].items():
                 carrying.put(f"rows.{name}", value)
-            limit = carrying.value("max_samples")
+            limit = whole(carrying.value("max_samples"))
             if sources[1:]:
-                mixed = [{**source, **({"limit": limit} if limit else {})} for source in sources[1:]]
+                told = {"limit": limit} if isinstance(limit, int) and limit else {}
+                mixed = [{**source, **told} for source in sources[1:]]
                 carrying.put("rows.mix", mixed)
     if carrying.at("rows.file") is None:
         carrying.put("rows.file", PLACEHOLDER)
@@ -107,25 +114,38 @@ def _source(told: dict[str, Any], folder: Path, folders: tuple[Path, ...]) -> tu
         read |= {"file_name"}
     else:
         return None, "it lies neither in a file nor on the Hub"
-    given = told.get("columns")
-    columns = given if isinstance(given, dict) else {}
-    unknown = sorted(str(name) for name in columns if name not in COLUMNS)
-    if unknown:
-        return None, f"it has {', '.join(unknown)}, which Pegbox doesn't tune on"
-    sharegpt = told.get("formatting") == "sharegpt"
-    named = {**({} if sharegpt else {k: v for k, v in DEFAULT_COLUMNS.items() if k != "messages"}), **columns}
-    if sharegpt:
-        named.setdefault("messages", DEFAULT_COLUMNS["messages"])
-    else:
-        source["format"] = "instruction-response"
-    if not sharegpt and columns.keys() == {"prompt"}:
-        source["format"] = "text"
-        named = {}
-        source["columns"] = {"text": columns["prompt"]}
-    mapped = {COLUMNS[name]: str(column) for name, column in named.items() if column}
-    if mapped:
-        source["columns"] = mapped
+    why_not = _columns(told, source)
+    if why_not:
+        return None, why_not
     unread = sorted(str(name) for name, value in told.items() if name not in read and value not in (None, "", [], {}))
     if unread:
         why = "; ".join([*([why] if why else []), f"not carried over: {', '.join(unread)}"])
     return source, why
+
+
+def _columns(told: dict[str, Any], source: dict[str, Any]) -> str:
+    """Put a description's format and columns into a source of ours. Returns: why it can't be; empty: it is done."""
+    form = told.get("formatting") or "alpaca"
+    chat = form in CHAT_FORMS
+    if not chat and form != "alpaca":
+        return f"it is in the formatting {form}, which Pegbox doesn't read"
+    given = told.get("columns")
+    columns = given if isinstance(given, dict) else CHAT if chat else ALPACA
+    unknown = sorted(str(name) for name in columns if name not in COLUMNS)
+    if unknown:
+        return f"it has {', '.join(unknown)}, which Pegbox doesn't tune on"
+    named = {name: str(column) for name, column in columns.items() if column}
+    needed = ("messages",) if chat else ("prompt", "query")
+    if not any(name in named for name in needed):
+        return f"its columns don't name {' or '.join(needed)}"
+    if chat:
+        source["columns"] = {COLUMNS[name]: column for name, column in named.items()}
+    elif named.keys() == {"prompt"}:
+        source["format"] = "text"
+        source["columns"] = {"text": named["prompt"]}
+    else:
+        source["format"] = "instruction-response"
+        if "prompt" not in named:  # the query is the whole question then
+            named["prompt"] = named.pop("query")
+        source["columns"] = {COLUMNS[name]: column for name, column in named.items()}
+    return ""

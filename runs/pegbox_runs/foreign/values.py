@@ -44,6 +44,12 @@ def number(value: Any) -> Any:
     return value
 
 
+def whole(value: Any) -> Any:
+    """Read a number as `number` does; one without a fraction is an int."""
+    found = number(value)
+    return int(found) if isinstance(found, float) and found.is_integer() else found
+
+
 def optimizer(carrying: Carrying, key: str) -> None:
     """Carry the optimizer over."""
     if not carrying.has(key):
@@ -69,12 +75,14 @@ def schedule(carrying: Carrying, key: str) -> None:
         carrying.leave(key, f"Pegbox has no schedule {named}; known are {', '.join(sorted(set(SCHEDULES.values())))}")
 
 
-def warmup(carrying: Carrying) -> None:
-    """Carry the warm-up over: ours is a part of the steps. Steps count before a ratio, as in transformers."""
+def warmup(carrying: Carrying, *, nought_counts: bool) -> None:
+    """Carry the warm-up over: ours is a part of the steps. Steps count before a ratio; `nought_counts`: 0 steps too."""
     steps, ratio = number(carrying.value("warmup_steps")), number(carrying.value("warmup_ratio"))
     planned = number(carrying.value("max_steps"))
     if carrying.has("warmup_steps"):
-        if isinstance(steps, int | float) and 0 <= steps < 1:
+        if steps == 0 and carrying.has("warmup_ratio") and not nought_counts:
+            carrying.same("warmup_steps", "0 steps leave it to warmup_ratio, in the other tool too")
+        elif isinstance(steps, int | float) and 0 <= steps < 1:
             carrying.translate("warmup_steps", "training.warmup", float(steps), "a part of the steps")
         elif isinstance(planned, int | float) and planned > 0 and isinstance(steps, int | float):
             part = min(LONGEST_WARMUP, steps / planned)
@@ -96,9 +104,8 @@ def batches(carrying: Carrying, pairs: dict[str, str]) -> None:
     """Carry whole numbers and plain ones over, by a table of keys."""
     for key, to in pairs.items():
         if carrying.has(key):
-            value = number(carrying.given[key])
-            whole = isinstance(value, float) and value.is_integer() and to not in FLOATS
-            carrying.carry(key, to, int(value) if whole else value)
+            value = carrying.given[key]
+            carrying.carry(key, to, number(value) if to in FLOATS else whole(value))
 
 
 FLOATS = ("training.epochs", "training.learning_rate", "training.weight_decay", "training.max_gradient_norm")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -169,7 +169,7 @@ def _config(item: Item, base: Base) -> Item:
     except (ValueError, TypeError, RecursionError):
         raise Refusal(f"{item.name}: can't be read as JSON; the adapter is damaged.") from None
     written = json.dumps(told, indent=2, sort_keys=True).encode()
-    return replace(item, **vars(of_bytes(item.name, written, "names the base as others can get it")))
+    return of_bytes(item.name, written, "names the base as others can get it")
 
 
 def _template(run: TunedRun, base: Base) -> tuple[Item | None, tuple[str, ...]]:

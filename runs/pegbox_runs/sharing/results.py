@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pegbox_methods.events import Finished
 from pegbox_runs.evaluating.evaluated import Evaluated, Figure
 from pegbox_runs.evaluating.keeping import Telling
+from pegbox_runs.evaluating.verdict import loss_told_otherwise
 from pegbox_runs.reporting import digits
 from pegbox_runs.reporting.markdown_text import table, words
 from pegbox_runs.run_report.sections.evaluation import name_of, shown
@@ -135,6 +136,9 @@ def _evaluated(found: Evaluated) -> Iterator[str]:
     elif rows.trained_on:
         yield ""
         yield f"**{rows.trained_on:,} of these rows were trained on: what they say flatters this model.**"
+    for remark in loss_told_otherwise(found):
+        yield ""
+        yield f"**{words(remark)}**"
     yield ""
     yield words(
         f"Computed in {found.computed.precision} on {found.computed.device}, the base's weights in "

@@ -16,7 +16,7 @@ from torch import nn
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.torch_half import load_torch_half
 from pegbox_runs.arena.verdict.chance import Floats, SameRows
-from pegbox_runs.artefacts.artefact import QualityCost
+from pegbox_runs.artefacts.artefact import SAME_KL, QualityCost
 from pegbox_runs.exporting.conversion import LOSSY_KL, LOSSY_SHARE, ProveAdapter, ProvenAdapter
 from pegbox_runs.judging.judged import RowLosses
 from pegbox_runs.rows.loading import find_rows
@@ -26,7 +26,7 @@ from pegbox_worker.base_model import end_tokens
 from pegbox_worker.ground import refuse_other_rows
 from pegbox_worker.precision import NumberFormat
 from pegbox_worker.prepared import prepare
-from pegbox_worker.proving import SAME_KL, Heard, distance_from, hold_against, look_at, proof_prompts
+from pegbox_worker.proving import Heard, distance_from, hold_against, look_at, proof_prompts
 from pegbox_worker.row_losses import fused_head_lent, in_use, losses_of_rows, score_as
 from pegbox_worker.token_rows import TokenRows
 from pegbox_worker.tuned_model import load_base_of, load_tuned

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-import torch
-
 from pegbox_methods.events import Progress
 from pegbox_runs.judging.judged import RowLosses
-from pegbox_worker.answering import answers
 from pegbox_worker.assembly import loss_on_labels
 from pegbox_worker.evaluation.rows import JudgedRows
 from pegbox_worker.evaluation.sides import Sides
 from pegbox_worker.memory import free_unused
 from pegbox_worker.out_of_memory import OutOfMemoryAt
 from pegbox_worker.questions import Question
-from pegbox_worker.row_losses import ScoreRows, fused_head_lent, in_use, losses_of_rows, score_as
+from pegbox_worker.row_losses import ScoreRows, fused_head_lent, losses_of_rows, score_as
 from pegbox_worker.token_rows import TokenRows
 
 TELL_SECONDS = 0.2
@@ -43,9 +40,8 @@ class Looker:
 
         Raises: Diverged: a loss is no finite number; OutOfMemoryAt: a single row is too much.
         """
-        device, compute = self._sides.device, self._sides.number_format.compute
-        loss = loss_on_labels(model, self._rows.plain, self._sides.number_format, device)
-        with fused_head_lent(model) if loss is None else nullcontext(), in_use(model, compute, device):
+        loss = loss_on_labels(model, self._rows.plain, self._sides.number_format, self._sides.device)
+        with fused_head_lent(model) if loss is None else nullcontext(), self._sides.in_use(model):
             score = score_as(model, loss)
             found = self._losses(score, self._rows.rows, f"the {name} model's losses")
             general = self._rows.general
@@ -53,9 +49,7 @@ class Looker:
                 return found, None
             return found, self._losses(score, general, f"the {name} model's losses on general rows")
 
-    def answers(
-        self, model: Any, questions: Sequence[Question], *, tokens: int, ends: Set[int], name: str
-    ) -> list[str]:
+    def answers(self, model: Any, questions: Sequence[Question], *, tokens: int, name: str) -> list[str]:
         """Give greedy answers to questions, in their order.
 
         Raises: OutOfMemoryAt: a single question is too much.
@@ -63,21 +57,17 @@ class Looker:
         if not questions:
             return []
         began = time.monotonic()
-        doing, tokenizer = f"the {name} model's answers", self._sides.tokenizer
+        doing = f"the {name} model's answers"
         self._say(doing, 0, len(questions))
-        with in_use(model, self._sides.number_format.compute, self._sides.device):
-            given = answers(
-                model,
-                [question.ids for question in questions],
-                tokens=tokens,
-                padding=tokenizer.pad_token_id,
-                ends=ends,
-                batch=self.answer_batch,
-                device=self._sides.device,
-                on_done=lambda done: self._say(doing, done, len(questions)),
-            )
+        given = self._sides.answers(
+            model,
+            [question.ids for question in questions],
+            tokens=tokens,
+            batch=self.answer_batch,
+            on_done=lambda done: self._say(doing, done, len(questions)),
+        )
         self.answer_seconds += time.monotonic() - began
-        return [text.strip() for text in tokenizer.batch_decode(given, skip_special_tokens=True)]
+        return given
 
     def _losses(self, score: ScoreRows, rows: TokenRows, doing: str) -> RowLosses:
         while True:
@@ -114,13 +104,3 @@ class Looker:
         if done in (0, of) or now - self._told >= TELL_SECONDS:
             self._told = now
             self._tell(Progress(doing=doing, done=done, of=of))
-
-
-def answers_at_once(device: torch.device) -> int:
-    """Give how many questions are answered at once, unless somebody says."""
-    return ANSWERS_ON_GPU if device.type == "cuda" else ANSWERS_ON_CPU
-
-
-ANSWERS_ON_GPU = 32
-ANSWERS_ON_CPU = 16
-"""From here on more rows at once gain little on a CPU, and wait longer for the longest answer among them."""

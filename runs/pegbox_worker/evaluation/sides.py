@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -11,9 +11,11 @@ from torch import nn
 
 from pegbox_methods.abilities import packs_base
 from pegbox_runs.tuned import TunedRun
+from pegbox_worker.answering import answers
 from pegbox_worker.base_model import end_tokens
 from pegbox_worker.memory import free_unused
 from pegbox_worker.precision import NumberFormat
+from pegbox_worker.row_losses import in_use
 from pegbox_worker.tuned_model import TunedModel, format_of, load_base_of, put_on
 
 
@@ -64,3 +66,43 @@ class Sides:
                 self._base = None
                 self._tuned = put_on(self._run, base, self.tokenizer, self.device)
         yield self._tuned.model
+
+    def in_use(self, model: Any) -> AbstractContextManager[None]:
+        """Compute in the run's number format with either model while this lasts."""
+        return in_use(model, self.number_format.compute, self.device)
+
+    def answers(
+        self,
+        model: Any,
+        prompts: Sequence[list[int]],
+        *,
+        tokens: int,
+        batch: int | None,
+        on_done: Callable[[int], None],
+    ) -> list[str]:
+        """Let either model answer prompts greedily, in their order. `batch`: None: as many as suits the device.
+
+        Raises: OutOfMemoryAt: a single one is too much.
+        """
+        with self.in_use(model):
+            found = answers(
+                model,
+                prompts,
+                tokens=tokens,
+                padding=self.tokenizer.pad_token_id,
+                ends=self.ends,
+                batch=batch or answers_at_once(self.device),
+                device=self.device,
+                on_done=on_done,
+            )
+        return [text.strip() for text in self.tokenizer.batch_decode(found, skip_special_tokens=True)]
+
+
+def answers_at_once(device: torch.device) -> int:
+    """Give how many questions are answered at once, unless somebody says."""
+    return ANSWERS_ON_GPU if device.type == "cuda" else ANSWERS_ON_CPU
+
+
+ANSWERS_ON_GPU = 32
+ANSWERS_ON_CPU = 16
+"""From here on more rows at once gain little on a CPU, and wait longer for the longest answer among them."""

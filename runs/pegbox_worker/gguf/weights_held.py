@@ -18,9 +18,9 @@ import numpy as np
 from gguf import ReaderTensor, quants
 
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.artefacts.artefact import NOT_FINITE
 from pegbox_worker.gguf.reading import GgufFile
 from pegbox_worker.gguf.writing import Plan, Weights, converted, plans
-from pegbox_worker.proving import NOT_FINITE
 
 LEAST_KEPT, MOST_KEPT = 0.8, 1.2
 """Of what the adapter changes, the part that is found in a file: 1 in the tuned model, 0 in its base."""

@@ -16,10 +16,10 @@ from pegbox_runs.judging.judged import Judgement, RowLosses
 from pegbox_runs.judging.text_metrics import MEASURES
 from pegbox_runs.tuned import TunedRun, tuned_run
 from pegbox_worker.assembly import quiet
-from pegbox_worker.evaluation.look import Looker, answers_at_once
+from pegbox_worker.evaluation.look import Looker
 from pegbox_worker.evaluation.questions import SHOWN_CHARACTERS, Asking, examples_at
 from pegbox_worker.evaluation.rows import JudgedRows, as_sentence, judged_rows
-from pegbox_worker.evaluation.sides import Sides
+from pegbox_worker.evaluation.sides import Sides, answers_at_once
 from pegbox_worker.jobs.contact import Contact
 from pegbox_worker.out_of_memory import OutOfMemoryAt, is_out_of_memory
 from pegbox_worker.questions import Question, no_questions
@@ -99,8 +99,7 @@ class _Evaluation:
         return Judgement(held_out=held_out, general=general, scores=scores), given
 
     def _answers(self, model: torch.nn.Module, name: str, questions: dict[int, Question]) -> dict[int, str]:
-        tokens, ends = self._asking.tokens, self._sides.ends
-        given = self._looker.answers(model, [*questions.values()], tokens=tokens, ends=ends, name=name)
+        given = self._looker.answers(model, [*questions.values()], tokens=self._asking.tokens, name=name)
         return dict(zip(questions, given, strict=True))
 
     def _shown(

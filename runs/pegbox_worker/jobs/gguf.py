@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from pegbox_hardware.memory import read_memory
 from pegbox_methods.job_events import Progress
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.artefacts.artefact import Proof
+from pegbox_runs.artefacts.artefact import SAME_KL, Proof
 from pegbox_runs.artefacts.weight_files import stored_tensors
 from pegbox_runs.exporting.gguf_quants import PROOF_BYTES, QUANTS
 from pegbox_runs.exporting.gguf_request import GgufAnswer, GgufRequest, ProveGguf, WriteGguf
@@ -29,7 +29,7 @@ from pegbox_worker.gguf.vocabulary import vocabulary_of
 from pegbox_worker.gguf.weights_held import HeldWeights, hold_weights
 from pegbox_worker.gguf.writing import write_gguf
 from pegbox_worker.jobs.contact import Contact
-from pegbox_worker.proving import SAME_KL, hold_against, look_at, proof_examples, render
+from pegbox_worker.proving import hold_against, look_at, proof_examples, render
 from pegbox_worker.tuned_model import device_for_use
 
 SHORT_SHARE = 0.1

@@ -16,11 +16,12 @@ from pegbox_runs.artefacts.merging import MergeAnswer, MergeRequest, merge_order
 from pegbox_runs.artefacts.record import record
 from pegbox_runs.artefacts.room import refuse_too_little_room
 from pegbox_runs.artefacts.weight_files import FORMATS, StoredTensor, stored_tensors
+from pegbox_runs.exporting.needs import logits_bytes
 from pegbox_runs.tuned import TunedRun, tuned_run
 from pegbox_worker.assembly import quiet
 from pegbox_worker.base_model import fetch
 from pegbox_worker.jobs.contact import Contact
-from pegbox_worker.merge.memory_need import Need, need_of, proof_disk_bytes, refuse_too_little_memory
+from pegbox_worker.merge.memory_need import Need, need_of, refuse_too_little_memory
 from pegbox_worker.merge.proof import Outcome, prove
 from pegbox_worker.merge.small_files import write_small_files
 from pegbox_worker.merge.sources import ByMaps, Whole, admit_for, main_format, source_for
@@ -53,7 +54,7 @@ def _merged(asked: MergeRequest, contact: Contact) -> Artefact:
             return _proven_now(run, place, stored, asked, tell)
         word = None if asked.dtype == "auto" else WORDS[asked.dtype]
         source = _source(run, stored, word)
-        needed = _bytes(stored, word) + (proof_disk_bytes(run) if asked.prove else 0)
+        needed = _bytes(stored, word) + (logits_bytes(run) if asked.prove else 0)
         refuse_too_little_room(place, needed, there=sum(one.bytes for one in begun.files.values()))
         need = need_of(run, source, stored)
         contact.tell(Notice(text=need.sentence, about="memory"))
@@ -109,7 +110,7 @@ def _proven_now(
     if there.proven or not asked.prove:
         return there
     word = None if asked.dtype == "auto" else WORDS[asked.dtype]
-    refuse_too_little_room(place, proof_disk_bytes(run))
+    refuse_too_little_room(place, logits_bytes(run))
     need = need_of(run, _source(run, stored, word), stored)
     outcome = _proof(run, place, need, asked, tell, scratch=place.parent)
     proofs = () if outcome.proof is None else (outcome.proof,)

@@ -1,4 +1,4 @@
-"""What merging and proving take of memory, and a proof of the disk, said before they begin."""
+"""What merging and proving take of memory, said before they begin."""
 
 from __future__ import annotations
 
@@ -10,16 +10,10 @@ import torch
 from pegbox_hardware.memory import read_memory
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.weight_files import StoredTensor
+from pegbox_runs.exporting.needs import FLOAT32, LOADING, MERGED_COPIES, asking_bytes
 from pegbox_runs.figures import size
 from pegbox_runs.tuned import TunedRun
 from pegbox_worker.merge.sources import ByMaps, Whole, adapter_file_bytes
-from pegbox_worker.proof_prompts import ANSWER_TOKENS, LONGEST, PROMPTS
-from pegbox_worker.proving import BATCH
-
-LOADING = 1.1
-"""A model takes so much more while it is loaded and asked than its weights do."""
-MERGED_COPIES = 4
-"""Of the largest matrix in float32, while it is compared."""
 
 
 @dataclass(frozen=True)
@@ -57,30 +51,16 @@ class Need:
 def need_of(run: TunedRun, source: ByMaps | Whole, stored: Mapping[str, StoredTensor]) -> Need:
     """Estimate what a merge takes, and read what is free now."""
     weights = [one.count for one in stored.values() if one.is_weight]
-    asked = 8 * BATCH * _words(run) * (ANSWER_TOKENS + 1) + BATCH * LONGEST * 2**16
-    largest = MERGED_COPIES * 4 * max(weights, default=0)
-    beside = 2 * adapter_file_bytes(run) + asked
+    largest = MERGED_COPIES * FLOAT32 * max(weights, default=0)
+    beside = 2 * adapter_file_bytes(run) + asking_bytes(run)
     return Need(
         merging=source.memory_bytes,
         proving={
-            torch.float32: int(LOADING * 4 * sum(weights)) + largest + beside,
+            torch.float32: int(LOADING * FLOAT32 * sum(weights)) + largest + beside,
             torch.bfloat16: max(int(LOADING * 2 * sum(weights)), source.memory_bytes + largest) + beside,
         },
         free=read_memory().available,
     )
-
-
-def proof_disk_bytes(run: TunedRun) -> int:
-    """Count what the logits take that a proof keeps aside."""
-    return PROMPTS * (ANSWER_TOKENS + 1) * 4 * _words(run)
-
-
-def _words(run: TunedRun) -> int:
-    """Read how many tokens the model tells apart; 0: its config doesn't say."""
-    config = run.model.config
-    text = config.get("text_config")
-    words = config.get("vocab_size", text.get("vocab_size") if isinstance(text, dict) else None)
-    return words if isinstance(words, int) else 0
 
 
 def refuse_too_little_memory(need: Need) -> None:

@@ -24,7 +24,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.artefacts.artefact import Proof
+from pegbox_runs.artefacts.artefact import NOT_FINITE, SAME_KL, Proof
 from pegbox_runs.artefacts.weight_files import stored_tensors
 from pegbox_runs.rows.example import Example
 from pegbox_runs.tuned import TunedRun
@@ -32,7 +32,7 @@ from pegbox_worker.base_model import end_tokens
 from pegbox_worker.merge.sources import CPU, ByMaps, Told, admit_for, source_for
 from pegbox_worker.merge.weights_held import round_as, rounds, weights_apart, weights_apart_by_maps
 from pegbox_worker.proof_prompts import proof_examples, render
-from pegbox_worker.proving import NOT_FINITE, SAME_KL, Seen, distance_from, hold_against, look_at
+from pegbox_worker.proving import Seen, distance_from, hold_against, look_at
 from pegbox_worker.tuned_model import TunedModel, load_tuned
 
 ROUNDING_SLACK = 1.25

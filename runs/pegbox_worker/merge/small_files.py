@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Set
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from pegbox_runs.artefacts.making import Making
 from pegbox_runs.artefacts.template import taught_template
 from pegbox_runs.artefacts.weight_files import stored_tensors
+from pegbox_runs.exporting.adapter_files import put_copy, put_text
 from pegbox_runs.models import INDEX, SMALL_FILES
 from pegbox_runs.tuned import TunedRun
 
@@ -39,9 +39,9 @@ def write_small_files(run: TunedRun, begun: Making, number_format: str, base: Se
         if path.name == TOKENIZER_CONFIG and template is not None:
             _add_json(begun, path.name, _with_template(path, template))
         else:
-            begun.add(path.name, lambda to, path=path: _copy(path, to))  # type: ignore[misc]
+            put_copy(begun, path.name, path)
     if template is not None:
-        begun.add(TEMPLATE, lambda to: _write(to, template))
+        put_text(begun, TEMPLATE, template)
     _add_json(begun, CONFIG, _config(run, begun, number_format, base))
 
 
@@ -71,12 +71,4 @@ def _with_template(path: Path, template: str) -> dict[str, Any]:
 
 
 def _add_json(begun: Making, name: str, content: dict[str, Any]) -> None:
-    begun.add(name, lambda to: _write(to, json.dumps(content, indent=2, ensure_ascii=False) + "\n"))
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-
-
-def _copy(source: Path, target: Path) -> None:
-    shutil.copyfile(source, target)
+    put_text(begun, name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pegbox_runs.artefacts.artefact import NOT_FINITE
 from pegbox_runs.artefacts.weight_files import StoredTensor, stored_tensors
 from pegbox_worker.merge.sources import ByMaps, main_format
 from pegbox_worker.merge.weight_bytes import TORCH, read_weight
-from pegbox_worker.proving import NOT_FINITE
 
 SHORT = frozenset({"F16", "BF16"})
 

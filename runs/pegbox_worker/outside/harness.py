@@ -131,8 +131,8 @@ def _figures(base: Mapping[str, Any], tuned: Mapping[str, Any]) -> Iterator[Harn
             if not kept_by or metric.endswith("_stderr") or not isinstance(value, int | float):
                 continue
             first, second = (_values(side["samples"][task], metric, kept_by) for side in (base, tuned))
-            before = float(base["results"][task][key])
-            paired = _is_mean(first, before) and _is_mean(second, float(value)) and len(first) == len(second)
+            before, after = _number(base["results"][task][key]), _number(value)
+            paired = _is_mean(first, before) and _is_mean(second, after) and len(first) == len(second)
             error_key = f"{metric}_stderr,{kept_by}"
             yield HarnessFigure(
                 task=task,
@@ -140,7 +140,7 @@ def _figures(base: Mapping[str, Any], tuned: Mapping[str, Any]) -> Iterator[Harn
                 higher_is_better=tuned.get("higher_is_better", {}).get(task, {}).get(metric) is not False,
                 rows=int(tuned["n-samples"][task]["effective"]),
                 base=before,
-                tuned=float(value),
+                tuned=after,
                 base_values=tuple(first) if paired else (),
                 tuned_values=tuple(second) if paired else (),
                 base_error=_number(base["results"][task].get(error_key)),
@@ -151,14 +151,16 @@ def _figures(base: Mapping[str, Any], tuned: Mapping[str, Any]) -> Iterator[Harn
 def _values(samples: list[dict[str, Any]], metric: str, kept_by: str) -> list[float]:
     """Give a measure of each row, in the rows' order; none where a row's isn't one number."""
     own = sorted((one for one in samples if one["filter"] == kept_by), key=lambda one: one["doc_id"])
-    values = [one.get(metric) for one in own]
+    values: list[Any] = [one.get(metric) for one in own]
     if not all(isinstance(value, bool | int | float) or hasattr(value, "item") for value in values):
         return []
-    return [float(value) for value in values if value is not None]
+    return [float(value) for value in values]
 
 
-def _is_mean(values: list[float], of: float) -> bool:
-    return bool(values) and math.isclose(math.fsum(values) / len(values), of, rel_tol=1e-6, abs_tol=1e-9)
+def _is_mean(values: list[float], of: float | None) -> bool:
+    if of is None or not values:
+        return False
+    return math.isclose(math.fsum(values) / len(values), of, rel_tol=1e-6, abs_tol=1e-9)
 
 
 def _number(value: object) -> float | None:

@@ -32,7 +32,7 @@ def answer_both(run: TunedRun, asked: EvaluateRequest, tell: Callable[[Event], N
 
         prompts = [question.ids for question in questions]
         tokens = run.recipe.evaluation.sample_tokens
-        said[side.name] = side.answers(prompts, tokens=tokens, batch=asked.answer_batch, on_done=done)
+        said[side.name] = side.both.answers(side.model, prompts, tokens=tokens, batch=asked.answer_batch, on_done=done)
     return [
         Pair(question=question.text, expected=question.expected, base=base, tuned=tuned)
         for question, base, tuned in zip(questions, said["base"], said["tuned"], strict=True)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pegbox_runs.tuned import TunedRun
-from pegbox_worker.answering import answers
 from pegbox_worker.assembly import quiet
-from pegbox_worker.evaluation.look import answers_at_once
 from pegbox_worker.evaluation.sides import Sides
-from pegbox_worker.row_losses import in_use
 from pegbox_worker.tuned_model import device_for_use
 
 Name = Literal["base", "tuned"]
@@ -34,24 +31,7 @@ class Side:
 
     def in_use(self) -> AbstractContextManager[None]:
         """Compute in the run's number format while this lasts."""
-        return in_use(self.model, self.both.number_format.compute, self.both.device)
-
-    def answers(
-        self, prompts: Sequence[list[int]], *, tokens: int, batch: int | None, on_done: Callable[[int], None]
-    ) -> list[str]:
-        """Answer prompts greedily. Raises: OutOfMemoryAt: a single one is too much."""
-        with self.in_use():
-            found = answers(
-                self.model,
-                prompts,
-                tokens=tokens,
-                padding=self.tokenizer.pad_token_id,
-                ends=self.both.ends,
-                batch=batch or answers_at_once(self.both.device),
-                device=self.both.device,
-                on_done=on_done,
-            )
-        return [text.strip() for text in self.tokenizer.batch_decode(found, skip_special_tokens=True)]
+        return self.both.in_use(self.model)
 
 
 def sides(run: TunedRun) -> Iterator[Side]:

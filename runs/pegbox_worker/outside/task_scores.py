@@ -29,6 +29,8 @@ class Asked:
     task: Task | None = None
     rows: tuple[TaskRow, ...] = ()
     """Those that leave room for an answer."""
+    numbers: list[int] = field(default_factory=list)
+    """Of those among all of the task's rows, from 1."""
     prompts: list[list[int]] = field(default_factory=list)
     scores: dict[Name, list[float]] = field(default_factory=dict)
     left_out: int = 0
@@ -70,17 +72,18 @@ def _render(one: Asked, side: Side) -> None:
     room = side.run.model.positions
     kept = []
     try:
-        for row in one.rows:
+        for number, row in enumerate(one.rows, start=1):
             ids = prompt_of(row, side.tokenizer)
             if room is None or len(ids) + one.task.max_tokens <= room:
                 kept.append(row)
+                one.numbers.append(number)
                 one.prompts.append(ids)
     except Refusal as refusal:
-        one.fault = f"row {len(kept) + 1}: {refusal.sentence}"
+        one.fault = f"row {number}: {refusal.sentence}"
         return
     one.left_out = len(one.rows) - len(kept)
     one.rows = tuple(kept)
-    if not kept and not one.fault:
+    if not kept:
         one.fault = f"no row leaves room for {one.task.max_tokens} tokens within the model's {room}"
 
 
@@ -107,13 +110,13 @@ def _ask(one: Asked, side: Side, batch: int | None, tell: Callable[[Event], None
     def done(count: int) -> None:
         tell(Progress(doing=f"task {one.name}, {side.name} model", done=count, of=len(one.prompts)))
 
-    said = side.answers(one.prompts, tokens=task.max_tokens, batch=batch, on_done=done)
+    said = side.both.answers(side.model, one.prompts, tokens=task.max_tokens, batch=batch, on_done=done)
     one.scores[side.name] = _scored(one, task, said)
 
 
 def _scored(one: Asked, task: Task, said: Sequence[str]) -> list[float]:
     scores = []
-    for number, (answer, row) in enumerate(zip(said, one.rows, strict=True), start=1):
+    for number, answer, row in zip(one.numbers, said, one.rows, strict=True):
         try:
             scores.append(task.measure(answer, row.expected))
         except BaseException as error:  # noqa: BLE001  # SystemExit too: a guest may raise anything

@@ -67,6 +67,17 @@ def test_an_answer_that_failed_is_no_part_of_the_history_and_one_that_was_interr
     assert said_to(models, LORA) == [("user", "Two?"), ("assistant", "half an"), ("user", "Three?")]
 
 
+def test_a_question_to_a_model_that_still_speaks_goes_with_what_it_said_so_far(models: PretendedModels) -> None:
+    talk = talk_of(models)
+    talk.ask("One?", talk.lanes)
+    models.speaks(LORA, 1, "half an", end="")
+    talk.hear()
+    talk.ask("Two?", talk.lanes)
+    assert isinstance(models.told[-2], Interrupt)
+    assert said_to(models, LORA) == [("user", "One?"), ("assistant", "half an"), ("user", "Two?")]
+    assert said_to(models, BASE) == [("user", "Two?")]  # it hadn't said a word
+
+
 def test_pieces_become_an_answer_and_late_ones_of_a_forgotten_question_are_left_out(models: PretendedModels) -> None:
     talk = talk_of(models)
     turn = talk.ask("One?", [LORA])

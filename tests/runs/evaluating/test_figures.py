@@ -6,15 +6,17 @@ import math
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from pegbox_runs.arena.results import Interval
 from pegbox_runs.evaluating.changed_rows import changed_rows
-from pegbox_runs.evaluating.evaluated import Computed, Evaluated, RowsTold, perplexity
+from pegbox_runs.evaluating.evaluated import Evaluated, RowsFrom, perplexity
 from pegbox_runs.evaluating.figures import figures
 from pegbox_runs.evaluating.keeping import EVALUATIONS, evaluations, keep
 from pegbox_runs.evaluating.verdict import verdict
 from pegbox_runs.judging.judged import Judgement, RowLosses
 from pegbox_runs.run_folder import RunFolder
+from tests.runs.told_runs import evaluated
 
 
 def losses(change: float = 0.0, *, spread: float = 0.0, rows: int = 40) -> RowLosses:
@@ -93,34 +95,9 @@ def test_a_perplexity_that_no_number_holds_is_infinite() -> None:
     assert perplexity(1e6) == math.inf
 
 
-def record(made: str, source: str = "held-out") -> Evaluated:
-    found = figures(judgement(), judgement(-0.5))
-    rows = RowsTold(source=source, name="rows.jsonl", sha256="a", tokens_sha256="b", rows=40, of=40, tokens=9)  # type: ignore[arg-type]
-    computed = Computed(
-        device="cpu",
-        precision="float32",
-        weights="float32",
-        batch=4,
-        answer_batch=16,
-        seconds=1.0,
-        answer_seconds=0.5,
-        libraries={},
-    )
-    return Evaluated(
-        run="r",
-        method="lora",
-        model="bundled",
-        adapter_sha256="c",
-        model_sha256="d",
-        made=made,
-        rows=rows,
-        computed=computed,
-        figures=found,
-        gained=(),
-        lost=(),
-        verdict="Well.",
-        worse=False,
-    )
+def record(made: str, source: RowsFrom = "held-out") -> Evaluated:
+    told = evaluated(RunFolder(Path("r")), "c")
+    return structs.replace(told, made=made, rows=structs.replace(told.rows, source=source))
 
 
 def test_evaluations_are_kept_whole_and_private_the_newest_last(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_waits_grow_and_what_the_judge_asks_for_is_kept_to() -> None:
     with judge(in_turn(fails(429, Retry_After="7"), fails(500), says("B"))) as stub:
         there = Endpoint(f"{stub.url}/chat/completions", "a-judge")
         assert Asking(there, sleep=waited.append).ask([{"role": "user", "content": "{}"}]) == "B"
-    assert waited == [7, 1, 2]
+    assert waited == [7, 2]  # once before each try
 
 
 def test_a_judge_that_wants_an_hour_is_not_waited_for() -> None:
@@ -129,6 +129,12 @@ def test_a_judge_that_wants_an_hour_is_not_waited_for() -> None:
 def test_a_judge_that_stays_busy_ends_it_after_three_rows_and_says_why() -> None:
     with judge(lambda _: fails(503, "overloaded")) as stub, pytest.raises(Refusal, match=r"HTTP 503: overloaded"):
         ask(stub, [pair()] * 10)
+    assert len(stub.bodies) == 3 * endpoints.TRIES
+
+
+def test_rows_that_are_not_sent_say_nothing_of_whether_the_judge_is_there() -> None:
+    with judge(lambda _: fails(503, "overloaded")) as stub, pytest.raises(Refusal, match=r"HTTP 503: overloaded"):
+        ask(stub, [pair(), pair(base="yes", tuned="yes")] * 10)
     assert len(stub.bodies) == 3 * endpoints.TRIES
 
 

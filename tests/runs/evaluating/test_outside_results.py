@@ -41,6 +41,15 @@ def test_a_figure_without_any_error_has_no_range_and_says_so() -> None:
     assert told.remark == "the harness gives no error for it"
 
 
+@pytest.mark.parametrize(("base", "tuned"), [(None, 30.0), (20.0, None)])
+def test_a_figure_that_is_no_number_is_told_as_one_that_could_not_be_measured(
+    base: float | None, tuned: float | None
+) -> None:
+    told = of_harness(HarnessFigure(task="t", measure="word_perplexity", rows=10, base=base, tuned=tuned))
+    assert (told.name, told.measure, told.rows, told.difference) == ("t", "word_perplexity", 0, None)
+    assert told.remark == "couldn't be measured: its figure is no number"
+
+
 def test_one_row_has_no_range() -> None:
     told = of_task(TaskScores(name="t", base=(0.0,), tuned=(1.0,)))
     assert told.difference is not None

@@ -86,6 +86,12 @@ def test_axolotls_own_example_becomes_a_recipe_that_means_the_same(tmp_path: Pat
     assert fates(found)["train_on_inputs"] == "translated"
 
 
+def test_axolotls_warm_up_steps_count_before_its_ratio_even_if_there_are_none(tmp_path: Path) -> None:
+    found = imported(tmp_path, AXOLOTL, warmup_steps=0, warmup_ratio=0.1)
+    assert found.recipe.training.warmup == 0.0
+    assert fates(found)["warmup_ratio"] == "left"
+
+
 def test_llama_factorys_own_example_finds_its_rows_by_dataset_info(tmp_path: Path) -> None:
     rows = tmp_path / "data"
     rows.mkdir()

@@ -13,7 +13,7 @@ from textual.widgets import Input, Label, Static
 
 from pegbox_runs.chatting.records import Sampling
 from pegbox_runs.printable import printable
-from pegbox_tui.shell.fields import Field
+from pegbox_tui.shell.fields import Field, visible
 
 Settings = tuple[Sampling, str | None]
 """The words of the system too; None: those of each run's training."""
@@ -73,6 +73,7 @@ class SettingsScreen(ModalScreen[Settings | None]):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._sampling, self._system = settings
+        self._shown = visible(self._system or "")
 
     def compose(self) -> ComposeResult:
         """Lay out a line for each."""
@@ -82,10 +83,11 @@ class SettingsScreen(ModalScreen[Settings | None]):
             for name, label in NUMBERS.items():
                 with Horizontal():
                     yield Label(label)
-                    yield Field(f"{getattr(self._sampling, name):g}", id=f"set-{name}")
+                    # Every digit, for Enter takes what stands here; a whole number without its ".0".
+                    yield Field(str(getattr(self._sampling, name)).removesuffix(".0"), id=f"set-{name}")
             with Horizontal():
-                yield Label("system (empty: as in the training)")
-                yield Field(self._system or "", id=f"set-{SYSTEM}", longest=100_000)
+                yield Label(f"system (empty: {'none' if self._system == '' else 'as in the training'})")
+                yield Field(self._shown, id=f"set-{SYSTEM}", longest=100_000)
             yield Static(id="fault", markup=False)
 
     def on_mount(self) -> None:
@@ -101,4 +103,5 @@ class SettingsScreen(ModalScreen[Settings | None]):
         except msgspec.ValidationError as error:
             self.query_one("#fault", Static).update(printable(str(error)))
             return
-        self.dismiss((sampling, self.query_one(f"#set-{SYSTEM}", Field).value or None))
+        system = self.query_one(f"#set-{SYSTEM}", Field).value
+        self.dismiss((sampling, self._system if system == self._shown else system or None))

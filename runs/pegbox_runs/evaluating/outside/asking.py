@@ -70,9 +70,9 @@ class HarnessFigure(msgspec.Struct, frozen=True, kw_only=True):
     measure: str
     higher_is_better: bool = True
     rows: int
-    base: float
-    """As the harness sums it up."""
-    tuned: float
+    base: float | None
+    """As the harness sums it up; None: that is no finite number."""
+    tuned: float | None
     base_values: tuple[float, ...] = ()
     """Row by row, where the figure is their mean; else empty."""
     tuned_values: tuple[float, ...] = ()

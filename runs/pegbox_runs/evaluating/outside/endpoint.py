@@ -142,10 +142,12 @@ class Asking:
 
         Raises: Unanswered: nothing came after all tries; Turned: it answers nothing; ValueError: the reply isn't one.
         """
-        why, reached = "", False
+        why, reached, asked_to_wait = "", False, 0.0
         for number in range(TRIES):
             if number:
-                self._sleep(min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (number - 1)))
+                own = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (number - 1))
+                self._sleep(asked_to_wait or own)
+            asked_to_wait = 0.0
             try:
                 return _said(self._send(messages))
             except urllib.error.HTTPError as error:
@@ -158,11 +160,9 @@ class Asking:
                         raise Unanswered(why) from None
                     if error.code not in BUSY:
                         raise Turned(why) from None
-                    wait = _retry_after(error.headers)
-                    if wait > LONGEST_WAIT_SECONDS:
-                        raise Unanswered(f"{why} (it asks to wait {wait:.0f} s)") from None
-                    if wait and number + 1 < TRIES:
-                        self._sleep(wait)
+                    asked_to_wait = _retry_after(error.headers)
+                    if asked_to_wait > LONGEST_WAIT_SECONDS:
+                        raise Unanswered(f"{why} (it asks to wait {asked_to_wait:.0f} s)") from None
             except (OSError, http.client.HTTPException) as error:
                 cause = getattr(error, "reason", error)
                 why = self._shown(str(cause) or type(cause).__name__)
@@ -187,12 +187,7 @@ class Asking:
             said = error.read(4096).decode("utf-8", "replace")
         except (OSError, http.client.HTTPException):
             said = ""
-        hint = {
-            401: " (is the key right?)",
-            403: " (is the key right?)",
-            404: " (is the address, or the model, right?)",
-        }
-        return f"HTTP {error.code}{hint.get(error.code, '')}: {self._shown(said)}"
+        return f"HTTP {error.code}{HINTS.get(error.code, '')}: {self._shown(said)}"
 
     def _shown(self, text: str) -> str:
         """Fold what came from outside into a line, without the key, should it have been sent back."""

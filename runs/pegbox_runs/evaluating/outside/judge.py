@@ -81,7 +81,7 @@ def compare(
         told(Progress(doing=f"asking the judge {there.model}", done=number, of=len(pairs)))
         try:
             verdict = _verdict(asking, pair)
-            silent = 0
+            silent = silent if verdict == "same" else 0  # nobody was asked about that one
         except Unanswered as error:
             verdict, silent = "unanswered", silent + 1
             faults[str(error)] += 1

@@ -19,12 +19,12 @@ DRAWN_BY = (0,)
 """What the drawn rows hang on: the same answers give the same ranges."""
 
 
-def failed(name: str, source: str, why: str) -> TaskResult:
+def failed(name: str, source: str, why: str, *, measure: str = "") -> TaskResult:
     """Tell of a measure that couldn't be taken."""
     return TaskResult(
         name=name,
         source=source,  # type: ignore[arg-type]  # one of its words
-        measure="",
+        measure=measure,
         rows=0,
         base=None,
         tuned=None,
@@ -54,6 +54,8 @@ def of_task(scores: TaskScores) -> TaskResult:
 
 def of_harness(figure: HarnessFigure) -> TaskResult:
     """Tell of a task of lm-eval's: by its rows where its figure is their mean, else by the harness's own errors."""
+    if figure.base is None or figure.tuned is None:
+        return failed(figure.task, "lm-eval", "its figure is no number", measure=figure.measure)
     if figure.base_values:
         _, _, difference = _paired(figure.base_values, figure.tuned_values)
         remark = ""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pegbox_runs.arena.report.wording import METRICS
+from pegbox_runs.arena.results import Interval
 from pegbox_runs.evaluating.evaluated import Evaluated, Figure, TaskResult
+from pegbox_runs.evaluating.verdict import loss_told_otherwise
 from pegbox_runs.judging.judged import Judged
 from pegbox_runs.reporting import digits
 from pegbox_runs.run_report.charts.difference_chart import Difference, difference_charts
@@ -96,9 +98,8 @@ def _evaluated(found: Evaluated) -> Iterator[Part]:
             tuple(_task(one) for one in found.tasks),
             frozenset({1, 2, 3, 4}),
         )
-    if rows.trained_on:
-        yield Said(f"{rows.trained_on:,} of these rows were trained on: what they say flatters the tuned model.", "bad")
-    yield from (Said(remark, "remark") for remark in rows.remarks)
+    remarks = (*rows.remarks, *loss_told_otherwise(found))
+    yield from (Said(remark, "remark") for remark in remarks)
     for title, chosen in (("gained", found.gained), ("lost", found.lost)):
         for row in chosen[:_ROWS]:
             label = (
@@ -117,7 +118,7 @@ def _difference(figure: Figure) -> Difference:
     if figure.measure in LOSSES:
         return Difference(name_of(figure), figure.difference, said, NATS)
     low, high = (None if end is None else 100 * end for end in (figure.difference.low, figure.difference.high))
-    percent = type(figure.difference)(value=100 * figure.difference.value, low=low, high=high)
+    percent = Interval(value=100 * figure.difference.value, low=low, high=high)
     return Difference(name_of(figure), percent, said, "percent of the answers")
 
 
