@@ -28,11 +28,13 @@ from pegbox_methods.life_events import (
     WorkerEnded,
     WorkerFailed,
 )
+from pegbox_methods.rank_events import AcrossRanks, Joined, Member, RankFailed
 from pegbox_methods.side_events import Check, Inspected, Load, Ranks
 
 __all__ = [
     "KINDS",
     "UNDECODABLE",
+    "AcrossRanks",
     "Answered",
     "AnyEvent",
     "Change",
@@ -45,7 +47,9 @@ __all__ = [
     "Failed",
     "Finished",
     "Inspected",
+    "Joined",
     "Load",
+    "Member",
     "Memory",
     "Notice",
     "Paused",
@@ -54,6 +58,7 @@ __all__ = [
     "Prepared",
     "Progress",
     "Queued",
+    "RankFailed",
     "Ranks",
     "Replanned",
     "Restarting",
@@ -128,6 +133,8 @@ class Prepared(Event, frozen=True, kw_only=True, tag="prepared", gc=False):
     """Gradients of a larger norm are scaled to it."""
     vocabulary: Count | None = None
     """Tokens that the model knows: one that only guesses has a loss of the logarithm of it."""
+    processes: Count = 1
+    """How many carry the run together."""
 
 
 class Step(Event, frozen=True, kw_only=True, tag="step", gc=False):
@@ -156,7 +163,9 @@ class Step(Event, frozen=True, kw_only=True, tag="step", gc=False):
     optimizer_seconds: float | None = None
     """Of those, spent in the optimizer, clipping with it; what is left went forward and backward."""
     memory: Memory
-    """Memory at the step's end, and the peaks."""
+    """Memory at the step's end, and the peaks; of several processes the worst of each."""
+    across: AcrossRanks | None = None
+    """How several processes differ; None: there is one."""
 
 
 class Evaluation(Event, frozen=True, kw_only=True, tag="evaluation", gc=False):
@@ -241,6 +250,8 @@ AnyEvent = (
     | Replanned
     | WorkerFailed
     | WorkerEnded
+    | Joined
+    | RankFailed
     | Restarting
     | Finished
     | Failed

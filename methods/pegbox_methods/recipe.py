@@ -6,12 +6,15 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
+from pegbox_methods.recipe_devices import Devices, Engine
 from pegbox_methods.recipe_fields import BatchRows, Part, Seed, StepCount, Text, share
 from pegbox_methods.recipe_rows import Allowed, Column, MixedRows, Rows, RowsFormat, RowSource, Split
 
 __all__ = [
     "Allowed",
     "Column",
+    "Devices",
+    "Engine",
     "Evaluation",
     "Judging",
     "Method",
@@ -282,6 +285,7 @@ class Recipe(Part, frozen=True):
     judging: Judging = field(default_factory=Judging)
     output: Output = field(default_factory=Output)
     recovery: Recovery = field(default_factory=Recovery)
+    devices: Devices = field(default_factory=Devices)
     seeds: Seeds = field(default_factory=Seeds)
 
     @property

@@ -1,0 +1,1 @@
+"""Several processes that carry one run: what they agree on, add up and tell of each other."""
