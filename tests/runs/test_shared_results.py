@@ -97,7 +97,7 @@ def test_a_loss_that_the_run_itself_told_otherwise_is_said_in_the_card_and_the_r
     told = "The run itself told a loss of {} of these weights on these rows, and it is 2.2500 here"
     for loss, said in ((2.2501, False), (2.5, True)):
         keep(msgspec.structs.replace(evaluated(run, adapter_sha256_in(run.adapter)), kept_loss=loss), run)
-        for text in (pushed(), report(run)):
+        for text in (pushed().card, report(run)):
             assert (told.format("2.5000") in text) is said
             assert ("the adapter isn't what was trained" in text) is said
 

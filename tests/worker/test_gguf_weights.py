@@ -10,17 +10,16 @@ from gguf import Keys
 
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.artefacts.weight_files import stored_tensors
-from pegbox_runs.exporting import gguf, needs
+from pegbox_runs.exporting import gguf
 from pegbox_runs.exporting.gguf_request import ProveGguf
 from pegbox_runs.exporting.targets import ExportOptions
 from pegbox_runs.models import BUNDLED
 from pegbox_runs.tuned import TunedRun
-from pegbox_worker import proof_prompts, proving
 from pegbox_worker.gguf import weights_held, writing
 from pegbox_worker.gguf.fields import config_of
 from pegbox_worker.gguf.reading import GgufFile
 from pegbox_worker.jobs import gguf as gguf_job
-from pegbox_worker.merge.memory_need import need_of, proof_disk_bytes
+from pegbox_worker.merge.memory_need import need_of
 from pegbox_worker.merge.sources import source_for
 from tests.worker.made_run import made_run
 from tests.worker.test_gguf import written
@@ -117,9 +116,6 @@ def test_a_tensor_too_few_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_is_said_beforehand_is_what_the_jobs_reckon_with(little: TunedRun, tmp_path: Path) -> None:
-    worker = (proof_prompts.PROMPTS, proof_prompts.ANSWER_TOKENS, proof_prompts.LONGEST, proving.BATCH)
-    assert worker == (needs.PROMPTS, needs.ANSWER_TOKENS, needs.LONGEST, needs.AT_ONCE)
-    assert needs.logits_bytes(little) == proof_disk_bytes(little)
     stored = stored_tensors(little.model.folder / file for file in little.model.weight_files)
     needed = next(iter(need_of(little, source_for(little, stored, None), stored).proving.values()))
     said = gguf.plan(little, tmp_path / "out", ExportOptions()).memory_bytes

@@ -144,14 +144,14 @@ def test_a_merge_is_known_as_the_runs_own_until_a_byte_of_it_or_of_the_adapter_i
     run, place = made_run("lora"), tmp_path / "merged"
     assert merge_there(run, place) is None
     made = asked(run, place, dtype="float32").artefact
-    assert merge_there(run, place) == made
+    assert merge_there(run, place) == (made, "float32")
     config = run.adapter / "adapter_config.json"
     told = config.read_text()
     config.write_text(json.dumps({**json.loads(told), "lora_alpha": 1024}))
     assert merge_there(run, place) is None
     assert "another export lies there" in asked(run, place, dtype="float32").refused
     config.write_text(told)
-    assert merge_there(run, place) == made
+    assert merge_there(run, place) == (made, "float32")
     with (place / "model.safetensors").open("r+b") as weights:
         weights.seek(-1, 2)
         last = weights.read(1)[0]

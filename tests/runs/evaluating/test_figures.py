@@ -97,7 +97,9 @@ def test_a_perplexity_that_no_number_holds_is_infinite() -> None:
 
 def record(made: str, source: RowsFrom = "held-out") -> Evaluated:
     told = evaluated(RunFolder(Path("r")), "c")
-    return structs.replace(told, made=made, rows=structs.replace(told.rows, source=source))
+    rows = structs.replace(told.rows, source=source)
+    found = figures(judgement(), judgement(-0.5))
+    return structs.replace(told, made=made, rows=rows, figures=found, verdict="Well.", worse=False)
 
 
 def test_evaluations_are_kept_whole_and_private_the_newest_last(tmp_path: Path) -> None:
