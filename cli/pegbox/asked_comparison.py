@@ -37,6 +37,8 @@ def read_wanted(asked: argparse.Namespace) -> Wanted:
         budget=None if asked.budget is None else Budget.parse(asked.budget),
         rank_budget=asked.rank_budget,
         gpus=read_gpus(asked.gpus),
+        on=asked.on,
+        at_once=asked.at_once,
     )
 
 

@@ -96,6 +96,18 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
         metavar="all|0,1",
         help="GPUs that work side by side (default: one, in turn)",
     )
+    group.add_argument(
+        "--on",
+        metavar="CLUSTER",
+        help="run it on a cluster whose nodes all see PEGBOX_HOME, rows and model: ray, ray://HEAD:PORT, slurm, or "
+        "slurm:partition=NAME,time=04:00:00",
+    )
+    group.add_argument(
+        "--at-once",
+        type=int,
+        metavar="N",
+        help="trainings that run at once on the cluster (default: as many as it has room for)",
+    )
 
 
 def joined(words: Sequence[str]) -> list[str]:

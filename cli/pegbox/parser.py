@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pegbox import __version__
 from pegbox.compare_options import SUMMARY as COMPARE
 from pegbox.compare_options import add_compare
-from pegbox.options import capsule, chat, data, evaluate, export, import_, merge, push, report, verify
+from pegbox.options import capsule, chat, data, evaluate, export, import_, merge, push, report, train, verify
 from pegbox.options.view import add_look, add_view
 
 AFTERWARDS = {
@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     add_view(command("demo", "fine-tune the bundled model on the bundled rows, end to end, in about half a minute"))
 
-    _add_train(command("train", "start a run from a recipe, detached, and watch it"))
+    train.add(command("train", train.SUMMARY))
 
     runs = command("runs", "list the runs, newest last")
     add_look(runs, default=argparse.SUPPRESS)
@@ -81,26 +81,6 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_schema(command("schema", "print the JSON schema of a file that Pegbox reads or writes"))
     return parser
-
-
-def _add_train(train: argparse.ArgumentParser) -> None:
-    train.add_argument(
-        "recipe",
-        metavar="RECIPE",
-        nargs="+",
-        help="a TOML file; `pegbox schema recipe` describes its keys. Several are run one after another",
-    )
-    train.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change one value of each recipe, as in training.epochs=3 (may be repeated)",
-    )
-    view = train.add_mutually_exclusive_group()
-    view.add_argument("--watch", action="store_true", help="watch the run (this is the default)")
-    view.add_argument("--detach", action="store_true", help="start the run, tell its id, and return")
-    add_view(train)
 
 
 def _add_schema(schema: argparse.ArgumentParser) -> None:

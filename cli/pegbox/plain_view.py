@@ -10,6 +10,7 @@ from pegbox_methods.events import (
     Finished,
     Phase,
     Prepared,
+    RankFailed,
     Ranks,
     Sample,
     Started,
@@ -22,6 +23,8 @@ from pegbox_runs.run_state import RunState
 from pegbox_runs.timeline import ending, sentence, what_next
 
 LINES_A_RUN = 20
+LINES_OF_LOST = 8
+"""Processes that failed, of thousands; those that were the cause are all told."""
 
 
 def lines(event: AnyEvent | BadLine, state: RunState) -> Iterator[str]:
@@ -58,6 +61,9 @@ def lines(event: AnyEvent | BadLine, state: RunState) -> Iterator[str]:
             yield f"{ending(state) or sentence(event)}{wasted}"
             if state.started and (then := what_next(state.started.run, state)):
                 yield then
+        case RankFailed(first=False) if state.losses.count > LINES_OF_LOST:
+            if state.losses.count == LINES_OF_LOST + 1:
+                yield "more processes lost the others too; the log names each"
         case _:
             yield from (sentence(event) or "").splitlines()
 
@@ -90,12 +96,13 @@ def _step(event: Step, state: RunState) -> str:
     steps = state.prepared.steps if state.prepared else event.step
     left = state.seconds_left
     memory = event.memory.device_peak if event.memory.device_peak is not None else event.memory.process_peak
+    worst = "" if event.across is None else "worst "
     parts = (
         f"step {event.step:>{len(str(steps))}}/{steps}",
         f"loss {event.loss:.4f}",
         f"rate {event.learning_rate:.2e}",
         f"{event.tokens_per_second:,.0f} tokens/s",
-        f"peak {gib(memory)}",
+        f"{worst}peak {gib(memory)}",
         f"{duration(left)} left" if left else "",
     )
     return "  ".join(part for part in parts if part)

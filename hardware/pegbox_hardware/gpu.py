@@ -44,6 +44,11 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     """Who holds its memory, the largest first."""
     slice_of: int | None = None
     """Index of the card that this is a MIG slice of; None for a whole card."""
+    pcie_generation: int | None = None
+    """The newest that both card and slot serve."""
+    pcie_lanes: int | None = None
+    nvlinks: int | None = None
+    """Links to other cards that are up; None: it isn't known, or it has none."""
     unified: bool = False
     """Whether it shares the machine's RAM: then the two figures of memory are the RAM's."""
 

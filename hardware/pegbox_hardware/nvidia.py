@@ -102,8 +102,22 @@ def _gpu(nvml: Any, handle: Any, index: int, card: Any, common: dict[str, Any]) 
         power_w=None if power is None else power / 1000,
         power_limit_w=None if limit is None else limit / 1000,
         holders=_holders(nvml, handle),
+        pcie_generation=_value(nvml, nvml.nvmlDeviceGetMaxPcieLinkGeneration, card),
+        pcie_lanes=_value(nvml, nvml.nvmlDeviceGetMaxPcieLinkWidth, card),
+        nvlinks=_nvlinks(nvml, card),
         **common,
     )
+
+
+def _nvlinks(nvml: Any, card: Any) -> int | None:
+    """Count the links that are up; the driver knows no more of them than a card has."""
+    states = []
+    for link in range(nvml.NVML_NVLINK_MAX_LINKS):
+        state = _value(nvml, nvml.nvmlDeviceGetNvLinkState, card, link)
+        if state is None:
+            break
+        states.append(bool(state))
+    return sum(states) or None
 
 
 def _memory(nvml: Any, handle: Any) -> tuple[int | None, int | None, bool]:

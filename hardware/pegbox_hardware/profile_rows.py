@@ -122,6 +122,30 @@ class CardRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         )
 
 
+class LinkRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A way from one device to another. GB/s (1e9) one way, as NCCL's bus bandwidth counts; of a link of NVLink, of 16
+    lanes of PCIe, of the whole network of a machine."""
+
+    name: Text
+    kind: Literal["nvlink", "pcie", "network", "memory"]
+    generation: int | None = None
+    """Of PCIe; None: it isn't known."""
+    capability_from: Capability | None = None
+    """NVLink: of the first cards that have it so, until another row begins."""
+    gbs_low: Positive
+    gbs: Positive
+    gbs_high: Positive
+    hop_us: Annotated[float, msgspec.Meta(ge=0)]
+    """Microseconds from a device to the next, beside its bytes."""
+    source: Source
+
+    def times(self, share: float, name: str) -> LinkRow:
+        """Give a link of so many times the speed."""
+        return msgspec.structs.replace(
+            self, name=name, gbs_low=self.gbs_low * share, gbs=self.gbs * share, gbs_high=self.gbs_high * share
+        )
+
+
 NOISE = frozenset(
     ("nvidia", "amd", "apple", "corporation", "geforce", "tesla", "instinct", "radeon", "gpu", "generation", "tm", "r")
 )

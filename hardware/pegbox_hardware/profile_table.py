@@ -11,26 +11,30 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-from pegbox_hardware.profile_rows import Accelerator, CardRow, Policy, plain
+from pegbox_hardware.profile_rows import Accelerator, CardRow, LinkRow, Policy, plain
 
 
 class BadProfiles(ValueError):
     """A profile table that can't be used: which file, row and key, what was found, what is accepted."""
 
 
-def read_tables(paths: Iterable[Path]) -> tuple[dict[str, Policy], dict[str, CardRow]]:
+def read_tables(
+    paths: Iterable[Path],
+) -> tuple[dict[str, Policy], dict[str, CardRow], dict[str, LinkRow]]:
     """Read tables, each over those before it: a row of the same name replaces, another one adds.
 
-    Returns: (policies by name, cards by name).
+    Returns: (policies by name, cards by name, links by name).
     Raises: BadProfiles: a file that isn't such a table.
     """
     policies: dict[str, Policy] = {}
     cards: dict[str, CardRow] = {}
+    links: dict[str, LinkRow] = {}
     for path in paths:
         table = _table(path)
         policies |= _rows(path, table, "policy", Policy)
         cards |= _rows(path, table, "card", CardRow)
-    return policies, cards
+        links |= _rows(path, table, "link", LinkRow)
+    return policies, cards, links
 
 
 def _table(path: Path) -> Mapping[str, Any]:
@@ -39,12 +43,12 @@ def _table(path: Path) -> Mapping[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise BadProfiles(f"{path}: can't be read as TOML: {error}") from None
     for key in table:
-        if key not in ("policy", "card") or not isinstance(table[key], list):
-            raise BadProfiles(f"{path}: key {key!r}: accepted are rows of [[policy]] and of [[card]]")
+        if key not in ("policy", "card", "link") or not isinstance(table[key], list):
+            raise BadProfiles(f"{path}: key {key!r}: accepted are rows of [[policy]], of [[card]] and of [[link]]")
     return table
 
 
-Row = TypeVar("Row", Policy, CardRow)
+Row = TypeVar("Row", Policy, CardRow, LinkRow)
 
 
 def _rows(path: Path, table: Mapping[str, Any], kind: str, record: type[Row]) -> dict[str, Row]:

@@ -9,7 +9,7 @@ from typing import get_args
 
 import msgspec
 
-from pegbox_hardware.profile_rows import GIB, Accelerator, Capability, CardRow, Policy, Source, plain
+from pegbox_hardware.profile_rows import GIB, Accelerator, Capability, CardRow, LinkRow, Policy, Source, plain
 from pegbox_hardware.profile_table import BadProfiles, check_tiling, index_names, read_tables
 
 __all__ = ["BadProfiles", "CardRow", "Policy", "Profiles", "Source", "UnknownCard", "load_profiles"]
@@ -28,6 +28,7 @@ class Profiles(msgspec.Struct, frozen=True, kw_only=True):
     cards: tuple[CardRow, ...]
     by_name: dict[str, tuple[CardRow, ...]]
     """Plain form of a name -> its cards, smallest memory first."""
+    links: dict[str, LinkRow] = {}
 
     def policy(self, accelerator: Accelerator, capability: Capability | None, memory_bytes: int) -> Policy:
         """Find the one policy for a device; an unknown capability counts as the oldest.
@@ -79,6 +80,36 @@ class Profiles(msgspec.Struct, frozen=True, kw_only=True):
             return rows[0] if rows else None
         return min(rows, key=lambda row: abs(row.memory_bytes - memory_bytes))
 
+    def card_link(
+        self, capability: Capability | None, nvlinks: int | None, pcie: tuple[int | None, int | None]
+    ) -> LinkRow:
+        """Find the way between two alike cards of one machine: NVLink where it is up, else PCIe of what is known of it.
+
+        `pcie`: (generation, lanes).
+        """
+        rows = [row for row in self.links.values() if row.kind == "nvlink" and row.capability_from is not None]
+        known = [row for row in rows if (row.capability_from or (0, 0)) <= (capability or (0, 0))]
+        if nvlinks and known:
+            row = max(known, key=lambda row: row.capability_from or (0, 0))
+            return row.times(nvlinks, f"{row.name}, {nvlinks} links")
+        generation, lanes = pcie
+        buses = [row for row in self.links.values() if row.kind == "pcie"]
+        row = next((row for row in buses if row.generation == generation), None) or next(
+            row for row in buses if row.generation is None
+        )
+        return row if row.generation is None or lanes is None else row.times(lanes / 16, f"{row.name} x{lanes}")
+
+    def network(self, gbit: float | None) -> LinkRow:
+        """Find the way between machines; `gbit`: its speed in Gbit/s, None: it isn't known."""
+        rows = [row for row in self.links.values() if row.kind == "network"]
+        row = next(row for row in rows if (row.generation is None) == (gbit is None))
+        return row if gbit is None else row.times(gbit, f"a network of {gbit:g} Gbit/s")
+
+    @property
+    def shared_memory(self) -> LinkRow:
+        """Find the way between processes of one processor."""
+        return next(row for row in self.links.values() if row.kind == "memory")
+
     def _close(self, name: str) -> list[str]:
         from difflib import get_close_matches
 
@@ -107,8 +138,8 @@ def load_profiles(extra: Path | None = None) -> Profiles:
 
 @lru_cache(maxsize=4)
 def _loaded(own: Path | None, _changed: int) -> Profiles:
-    policies, cards = read_tables((PACKAGED, own) if own else (PACKAGED,))
+    policies, cards, links = read_tables((PACKAGED, own) if own else (PACKAGED,))
     blame = own or PACKAGED
     check_tiling(policies.values(), blame)
     by_name = index_names(cards.values(), blame)
-    return Profiles(policies=tuple(policies.values()), cards=tuple(cards.values()), by_name=by_name)
+    return Profiles(policies=tuple(policies.values()), cards=tuple(cards.values()), by_name=by_name, links=links)

@@ -26,6 +26,18 @@ def within_abilities(training: Training, card: Card) -> Training:
     return training
 
 
+def sharding_obstacle(card: Card) -> str | None:
+    """Say why a method can't train where each process holds a part of the base model; None: it can.
+
+    Returns: a whole clause, to be put behind the name of a key or of a plan.
+    """
+    if "processes" in card.cannot:
+        return f'the method "{card.name}" can\'t be shared by several processes: {card.cannot["processes"]}'
+    if card.sharding is None:
+        return None
+    return f'the method "{card.name}" can\'t train on a sharded base model: {card.sharding}'
+
+
 def inabilities(recipe: Recipe, card: Card, *, file: str, processes: int = 1) -> Iterator[Fault]:
     """Find what a complete recipe asks of its method that the card says the method can't, or can't do without."""
 
@@ -46,4 +58,6 @@ def inabilities(recipe: Recipe, card: Card, *, file: str, processes: int = 1) ->
         problem = f'brings its own optimizer: {card.cannot["optimizer"]}; leave training.optimizer at "adamw"'
         yield refused("training.optimizer", repr(training.optimizer), problem)
     if processes > 1 and "processes" in card.cannot:
-        yield refused("processes", str(processes), f"can't be shared by several: {card.cannot['processes']}")
+        yield refused("devices.processes", str(processes), f"can't be shared by several: {card.cannot['processes']}")
+    elif recipe.devices.shards and (why := sharding_obstacle(card)) is not None:
+        yield Fault(file=file, key="devices.engine", value="'fsdp2'", problem=f"{why}; take 'ddp' or 'auto'")

@@ -24,6 +24,9 @@ ABILITIES: dict[Ability, str] = {
 }
 """What most methods can. A card names those its method can't, with the reason; `pegbox certify` tries all of them."""
 
+UNTRIED = "nobody has tried it on a base model of which each process holds a part"
+"""Why a method isn't let near a sharded base model: it might read a part where it takes the whole, without a word."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
@@ -88,6 +91,8 @@ class Card:
     """Abilities that the method lacks -> the reason, as a clause that a recipe asking for it is refused with."""
     least_steps: Callable[[Mapping[str, Any]], int] | None = None
     """Of complete settings: optimizer steps below which no run can be made; None: one is enough."""
+    sharding: str | None = UNTRIED
+    """Why it can't train where each process holds a part of the base model, as a clause; None: it can, was tried."""
 
     def price(self, shape: ModelShape, settings: Mapping[str, Any]) -> Footprint:
         """Ask for the footprint, and see to it that a guest's function gave one.

@@ -42,6 +42,8 @@ def card_faults(card: object) -> Iterator[str]:
     for field in ("recommended", "discouraged"):
         yield from _reasons(f"card.{field}", getattr(card, field))
     yield from _cannot(card.cannot)
+    if card.sharding is not None:
+        yield from line_faults("card.sharding", card.sharding)
 
 
 def line_faults(field: str, value: object) -> Iterator[str]:

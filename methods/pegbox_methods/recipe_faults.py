@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from pegbox_methods.device_faults import device_contradictions
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Fault, did_you_mean
 
@@ -69,6 +70,7 @@ def contradictions(recipe: Recipe, *, file: str) -> Iterator[Fault]:
         yield Fault(file=file, key="split.stratify", value=repr(recipe.split.stratify), problem=problem)
     yield from _mixture_contradictions(recipe, file)
     yield from _judging_contradictions(recipe, file)
+    yield from device_contradictions(recipe, file)
 
 
 def _mixture_contradictions(recipe: Recipe, file: str) -> Iterator[Fault]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pegbox_runs.hints import device, gradients, looks, loss, rows
+from pegbox_runs.hints import device, gradients, looks, loss, processes, rows
 from pegbox_runs.hints.hint import Hint, Rule
 from pegbox_runs.run_state import RunState
 
@@ -28,6 +28,8 @@ RULES: tuple[Rule, ...] = (
     looks.still_falling,
     gradients.clipped,
     rows.waiting,
+    processes.waits,
+    processes.mixed,
     device.slower,
     device.idle,
     rows.padded,

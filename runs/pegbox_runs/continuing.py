@@ -8,14 +8,19 @@ from typing import Any
 
 import msgspec
 
+from pegbox_hardware.machine import probe
+from pegbox_methods.abilities import inabilities
 from pegbox_methods.events import Change, Finished, Replanned
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import read_recipe
-from pegbox_methods.refusal import Refusal
+from pegbox_methods.refusal import Refusal, refuse_faults
+from pegbox_methods.registry import find_card
 from pegbox_runs.arena.comparison_folder import ComparisonFolder, comparison_of
 from pegbox_runs.arena.directing.start import start_director
 from pegbox_runs.changes import Revision, add_revision, current_recipe, overrides, revisions
 from pegbox_runs.checkpoints import newest_good
+from pegbox_runs.crew.lacking import lacking_devices
+from pegbox_runs.crew.nodes.place import read_nodes
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.faults import now
 from pegbox_runs.launch import launch
@@ -26,7 +31,7 @@ from pegbox_runs.supervision.adopting import adopt
 from pegbox_runs.supervision.owner import OwnerRecord, Ownership, owned_already, read_owner
 from pegbox_runs.supervision.telling import tell
 
-CHANGEABLE = ("training", "evaluation", "output", "recovery")
+CHANGEABLE = ("training", "evaluation", "output", "recovery", "devices")
 """Parts of the recipe that a checkpoint can go on under; another model, method, seed or rows make another run."""
 
 KEPT = {
@@ -165,7 +170,20 @@ def _changes(folder: RunFolder, state: RunState, asked: Sequence[str]) -> tuple[
         if _value(before, key) != _value(after, key)
     )
     _refuse_done(folder, state, after, keys)
+    if any(key.startswith("devices.") for key in keys):
+        _refuse_lacking(folder, after)
     return changes
+
+
+def _refuse_lacking(folder: RunFolder, after: Recipe) -> None:
+    """Refuse processes that the method or this machine can't carry. Raises: Refusal."""
+    nodes = read_nodes(folder)
+    count = 1 if nodes is None else nodes.nodes
+    card, file = find_card(after.method.name), "--set"
+    wrong = [*inabilities(after, card, file=file, processes=after.devices.processes)]
+    if after.devices.launched:
+        wrong += lacking_devices(after.devices, probe(), file=file, nodes=count)
+    refuse_faults(fault for fault in wrong if fault.key.startswith("devices."))
 
 
 def _refuse_other_run(override: str) -> None:

@@ -121,7 +121,7 @@ def draft_of(recipe: Recipe) -> Draft:
     tables = msgspec.to_builtins(recipe)
     values = {
         f"{table}.{key}": value
-        for table in ("training", "evaluation", "output", "recovery", "seeds")
+        for table in ("training", "evaluation", "output", "recovery", "seeds", "devices")
         for key, value in tables[table].items()
         if value is not None
     }

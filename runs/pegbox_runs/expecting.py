@@ -142,7 +142,7 @@ def _padding_share(recipe: Recipe, lengths: Sequence[int], rows: int) -> float:
 def _measured_rate(checked: CheckedRecipe, machine: Machine) -> float | None:
     """Give the tokens a second that this very setting was measured at on the run's device, if it was."""
     gpu, torch = gpu_of_run(machine), torch_version()
-    if torch is None:
+    if torch is None or checked.recipe.devices.processes > 1:  # one process alone was measured
         return None
     name, driver = (machine.cpu, None) if gpu is None else (gpu.name, gpu.driver)
     return learned_tokens_per_second(setting_of(checked.recipe, checked.model.sha256()), name, driver, torch)

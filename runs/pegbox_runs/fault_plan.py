@@ -69,6 +69,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Only where this step is in hand."""
     attempt: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Only in this worker of the run, from 1."""
+    rank: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Only in this process of those that carry the run together, from 0."""
     nth: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Only from the n-th passing on that the fields above mean; counted anew in each process."""
     times: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -85,6 +87,7 @@ class FaultPlan:
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         self.attempt = 1
+        self.rank = 0
         self.seconds_back = 0.0
         self._faults = faults
         self._met = [0] * len(faults)
@@ -114,6 +117,8 @@ class FaultPlan:
                 if fault.at != boundary or (fault.do in _LINE_ACTIONS) != of_lines:
                     continue
                 if fault.step not in (None, step) or fault.attempt not in (None, self.attempt):
+                    continue
+                if fault.rank not in (None, self.rank):
                     continue
                 self._met[index] += 1
                 if self._met[index] >= (fault.nth or 1) and self._done[index] < fault.most:

@@ -37,10 +37,10 @@ def now() -> float:
     return time.time() if _plan is None else time.time() - _plan.seconds_back
 
 
-def begin(attempt: int) -> None:
-    """Say which worker of its run this process is, so that a plan can mean one of them."""
+def begin(attempt: int, rank: int = 0) -> None:
+    """Say which worker of its run this process is, and which of its processes, so that a plan can mean one of them."""
     if _plan is not None:
-        _plan.attempt = attempt
+        _plan.attempt, _plan.rank = attempt, rank
 
 
 def arm() -> None:

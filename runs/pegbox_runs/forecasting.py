@@ -55,7 +55,7 @@ def setup_of(recipe: Recipe, *, bf16: bool, processor: bool = False, card: Card 
         targets=targets_of(settings),
         micro_batch=training.micro_batch,
         length=training.length,
-        accumulation=training.accumulation,
+        accumulation=max(1, training.accumulation // recipe.devices.processes),
         checkpointing=checkpointing == "on" or (checkpointing == "auto" and not processor),
         optimizer=training.optimizer,
         dtype=dtype,
@@ -65,6 +65,8 @@ def setup_of(recipe: Recipe, *, bf16: bool, processor: bool = False, card: Card 
         dropout=number_of(settings, "dropout", 0.0),
         padding=training.micro_batch > 1,
         evaluation_batch=recipe.evaluation_batch,
+        processes=recipe.devices.processes,
+        sharded=recipe.devices.shards,
     )
 
 
@@ -73,6 +75,8 @@ def measured_rate(recipe: Recipe) -> float | None:
 
     Raises: Refusal: its model isn't there.
     """
+    if recipe.devices.processes > 1:  # one alone was measured
+        return None
     machine = probe()
     gpu = gpu_of_run(machine)
     name, driver = (machine.cpu, None) if gpu is None else (gpu.name, gpu.driver)
@@ -106,8 +110,13 @@ def measured(
 
     `gpu`: what CUDA_VISIBLE_DEVICES shall name, as `Place.uuid` has it; None: the device that a run would get.
 
-    Raises: Refusal: training would refuse it too, or the worker gave no answer.
+    Raises: Refusal: training would refuse it too, no single device could hold it, or the worker gave no answer.
     """
+    if recipe.devices.shards:
+        raise Refusal(
+            'a measurement takes one device alone, and devices.engine = "fsdp2" parts the base model among '
+            f"{recipe.devices.processes}: --level analytic forecasts what each of them holds."
+        )
     try:
         found = measure(recipe, timeout_seconds=timeout_seconds, file=file, gpu=gpu, left=left)
     except JobFailed as failed:

@@ -186,3 +186,8 @@ def _freest(gpus: Sequence[Gpu]) -> Gpu:
 def worker_command() -> list[str]:
     """Give the command line of a worker; it waits on its standard input for a run's folder."""
     return [sys.executable, "-P", "-m", "pegbox_worker"]
+
+
+def crew_command() -> list[str]:
+    """Give the command line of what takes a worker's place where several processes carry a run together."""
+    return [sys.executable, "-P", "-m", "pegbox_runs.crew"]

@@ -39,6 +39,9 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     rows: str | None = None
     note: str = ""
+    processes: int = 1
+    engine: str | None = None
+    """What binds several processes: `ddp` or `fsdp2`; None: one worker carries the run, as usual."""
     steps: int = 0
     steps_planned: int | None = None
     untrained_loss: float | None = None
@@ -258,6 +261,8 @@ def _by_summary(said: ListedRun, summary: Summary, started: float | None) -> Lis
         status=summary.status,
         method=summary.method or said.method,
         model=summary.model or said.model,
+        processes=summary.processes,
+        engine=summary.engine,
         steps=summary.steps,
         steps_planned=summary.steps_planned,
         untrained_loss=summary.untrained_loss,

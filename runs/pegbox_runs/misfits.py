@@ -27,7 +27,7 @@ def misfits(recipe: Recipe, card: Card, model: FoundModel, given: Conditions, *,
             problem=f"the model was built for {model.positions} tokens; expected at most that",
         )
     yield from _unknown_targets(recipe, model, file)
-    yield from inabilities(recipe, card, file=file)
+    yield from inabilities(recipe, card, file=file, processes=recipe.devices.processes)
     packs = packs_base(recipe, card)
     if (found := obstacle(card, given, packs=packs)) is not None:
         asked = packs and not card.needs.quantized_base

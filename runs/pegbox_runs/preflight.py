@@ -8,12 +8,14 @@ from typing import Any
 
 import msgspec
 
+from pegbox_hardware.machine import probe
 from pegbox_methods.card import Card
 from pegbox_methods.recipe import Recipe, RowSource
 from pegbox_methods.recipe_file import complete_recipe
 from pegbox_methods.refusal import Refusal, refuse_faults
 from pegbox_methods.registry import find_card
 from pegbox_runs.conditions import conditions_here
+from pegbox_runs.crew.lacking import lacking_devices
 from pegbox_runs.environment import Environment, describe, prints_of
 from pegbox_runs.judging.general import refuse_bad_general
 from pegbox_runs.misfits import misfits
@@ -65,26 +67,29 @@ class FittingRecipe:
         return CheckedRecipe(_pinned_rows(self.recipe, rows.found), self.card, model, rows)
 
 
-def check(recipe: Recipe, *, file: str) -> CheckedRecipe:
+def check(recipe: Recipe, *, file: str, nodes: int = 1) -> CheckedRecipe:
     """Find what a recipe names, and see that it fits together.
 
-    `file` is the name that faults are reported under.
+    `file` is the name that faults are reported under; `nodes`: how many machines shall carry it, of which this is one.
     Raises: Refusal.
     """
-    fitting = check_method(recipe, file=file)
+    fitting = check_method(recipe, file=file, nodes=nodes)
     return fitting.with_rows(load_rows(fitting.recipe))
 
 
-def check_method(recipe: Recipe, *, file: str) -> FittingRecipe:
-    """Find a recipe's method and model, and see that they go together.
+def check_method(recipe: Recipe, *, file: str, nodes: int = 1) -> FittingRecipe:
+    """Find a recipe's method and model, and see that they go together, here.
 
-    `file` is the name that faults are reported under.
+    `file`, `nodes`: as for `check`.
     Raises: Refusal.
     """
     card = find_card(recipe.method.name)
     full = complete_recipe(recipe, card, file=file)
     model = find_model(full.model)
-    refuse_faults(misfits(full, card, model, conditions_here(model), file=file))
+    wrong = [*misfits(full, card, model, conditions_here(model), file=file)]
+    if full.devices.launched:
+        wrong += lacking_devices(full.devices, probe(), file=file, nodes=nodes)
+    refuse_faults(wrong)
     _refuse_unreadable_template(full)
     refuse_bad_general(full)
     return FittingRecipe(_pinned(full, model), card, model)

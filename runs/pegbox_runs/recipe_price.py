@@ -13,6 +13,7 @@ from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.data_card import DataCard
 from pegbox_methods.advice.pricing import PER_MILLION, STACKS, method_cost, on_processor
 from pegbox_methods.advice.records import Place
+from pegbox_methods.advice.several import link_for
 from pegbox_methods.card import Card, Footprint
 from pegbox_methods.fence import one_line_of
 from pegbox_methods.recipe import Recipe
@@ -99,6 +100,7 @@ def _time(
         evaluation_tokens=0 if known is None else known.evaluated_tokens,
         step_time_ratio=ratio,
         row_tokens=None if known is None else known.row_tokens,
+        link=link_for(place, setup.processes),
     )
 
 

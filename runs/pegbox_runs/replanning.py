@@ -69,7 +69,8 @@ def work_in_hand(state: RunState) -> Work:
         return "training"
     if place.startswith("preparing"):
         # Questions are answered before the first step; a worker that was killed there could have been at one.
-        return "sample" if trouble is None and not state.samples else "start"
+        wordless = trouble is None or not trouble.doing  # as is one of several that the kernel killed
+        return "sample" if wordless and not state.samples else "start"
     return "other"
 
 

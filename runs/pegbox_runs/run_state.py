@@ -17,6 +17,7 @@ from pegbox_methods.events import (
     Failed,
     Finished,
     Inspected,
+    Joined,
     Load,
     Memory,
     Notice,
@@ -24,6 +25,7 @@ from pegbox_methods.events import (
     Phase,
     Prepared,
     Queued,
+    RankFailed,
     Ranks,
     Replanned,
     Restarting,
@@ -35,8 +37,8 @@ from pegbox_methods.events import (
     WorkerFailed,
 )
 from pegbox_runs.event_log import BadLine, EventReader
+from pegbox_runs.over_processes import OverProcesses
 from pegbox_runs.setbacks import AskedEnd, Setback, asked_end, setback
-from pegbox_runs.step_curves import StepCurves
 from pegbox_runs.step_sums import StepSplit, added, columns_of, highest, once, taken
 from pegbox_runs.time_left import TimeLeft, time_left
 
@@ -46,7 +48,7 @@ KEPT_LOADS = 24
 """Two minutes of them."""
 ENDS: dict[str, Status] = {"completed": "finished", "stopped": "stopped", "aborted": "aborted"}
 NEWEST: dict[type, str] = {Phase: "phase", Prepared: "prepared", Checkpoint: "checkpoint", Inspected: "inspected"}
-NEWEST |= {Ranks: "ranks", WorkerFailed: "trouble", WorkerEnded: "worker_ended"}
+NEWEST |= {Ranks: "ranks", WorkerFailed: "trouble", WorkerEnded: "worker_ended", Joined: "joined"}
 """Events of which the newest is kept, and as what."""
 
 Remark = (
@@ -57,6 +59,7 @@ Remark = (
     | Paused
     | Continued
     | Replanned
+    | RankFailed
     | WorkerFailed
     | WorkerEnded
     | Restarting
@@ -65,7 +68,7 @@ Remark = (
 """What is listed for people in the order in which it happened."""
 
 
-class RunState(StepCurves, frozen=True, kw_only=True):
+class RunState(OverProcesses, frozen=True, kw_only=True):
     """One moment of a run. `after` gives the next; nothing here is ever changed in place."""
 
     status: Status = "new"
@@ -157,6 +160,7 @@ class RunState(StepCurves, frozen=True, kw_only=True):
             padding=sum(told["padding"], self.padding),
             training_seconds=added(self.training_seconds, seconds),
             peak=highest(self.peak, memory),
+            mean_peak=self.mean_peak_after(told["across"]),
             first_time=self.first_time or steps[0].time,
             last_time=last.time,
             last_seq=last.seq,
@@ -164,7 +168,9 @@ class RunState(StepCurves, frozen=True, kw_only=True):
 
     def _changes(self, event: AnyEvent) -> dict[str, object]:
         changes = self._fields(event)
-        return {**changes, "remarks": self._with_remark(event)} if isinstance(event, Remark) else changes
+        if not isinstance(event, Remark) or (isinstance(event, RankFailed) and not event.first):
+            return changes  # of thousands of processes, all lose the one that failed
+        return {**changes, "remarks": self._with_remark(event)}
 
     def _fields(self, event: AnyEvent) -> dict[str, object]:
         if type(event) in NEWEST:
@@ -173,7 +179,9 @@ class RunState(StepCurves, frozen=True, kw_only=True):
             case Queued():
                 return {"status": "queued", "queued": event, "ended": None}
             case Started():
-                return {"status": "running", "started": event, "ended": None, "paused": None}
+                return {"status": "running", "started": event, "ended": None, "paused": None, "joined": None}
+            case RankFailed():
+                return {"losses": self.losses.after(event, self.started.attempt if self.started else 1)}
             case Resumed():
                 return self._back_at(event)
             case Evaluation():

@@ -21,6 +21,8 @@ from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.places import places_of
 from pegbox_methods.advice.pricing import FILLING, STACKS, UNCHECKPOINTED, on_processor
 from pegbox_methods.advice.records import Place
+from pegbox_methods.advice.several import link_for, place_for
+from pegbox_methods.advice.teams import kind_of
 from pegbox_methods.card import Card
 from pegbox_methods.recipe import Recipe, Training
 from pegbox_methods.refusal import Refusal
@@ -68,7 +70,7 @@ class Ground:
         """Look at it. `machine`: as it was probed before; None: now."""
         self.card: Card = find_card(recipe.method.name)
         machine = machine or probe()
-        self.place = _place(machine, device)
+        self.place = place_for(_place(machine, device, recipe.devices.processes), recipe.devices.processes)
         self.processor = device == "cpu" if device is not None else self.place.accelerator == "cpu"
         self._shape = _shape_of(recipe)
         self._learned = None if self.processor else _learned(machine)
@@ -108,12 +110,13 @@ class Ground:
             setup,
             cost.trainable_weights,
             self.place.card,
-            tokens=setup.tokens * setup.accumulation if tokens is None else tokens,
+            tokens=setup.step_tokens if tokens is None else tokens,
             evaluation_tokens=evaluation_tokens,
             padding_share=padding_share,
             step_time_ratio=ratio,
             row_tokens=row_tokens,
             measured_tokens_per_second=measured,
+            link=link_for(self.place, setup.processes),
         )
         return memory, time
 
@@ -196,10 +199,14 @@ def _learned(machine: Machine) -> Learned | None:
     return None if gpu is None or torch is None else learned_for(gpu.name, gpu.driver, torch)
 
 
-def _place(machine: Machine, device: str | None) -> Place:
-    """Find the device of the run among this machine's: the card that its worker was shown, or the processor."""
+def _place(machine: Machine, device: str | None, processes: int) -> Place:
+    """Find the device of the run among this machine's: the card that its worker was shown, one of several alike, or the
+    processor."""
     gpu = None if device == "cpu" else gpu_of_run(machine)
-    alone = msgspec.structs.replace(machine, gpus=() if gpu is None else (gpu,))
+    alike = [] if gpu is None else [gpu]
+    if gpu is not None and processes > 1:
+        alike = [one for one in machine.gpus if kind_of(one) == kind_of(gpu)]
+    alone = msgspec.structs.replace(machine, gpus=tuple(alike))
     try:
         profiles = load_profiles()
     except BadProfiles:  # the user's own table was broken while the run ran

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from pegbox_methods.events import Finished, Resumed, WorkerEnded
+from pegbox_methods.events import Finished, RankFailed, Resumed, WorkerEnded
 
 if TYPE_CHECKING:
     from pegbox_runs.run_state import RunState
@@ -33,6 +33,8 @@ class Setback(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The step after which the next one went on; 0: from the beginning."""
     asked: Literal["completed", "stopped", "aborted"] | None = None
     """How its end was asked for; None: it wasn't."""
+    rank: RankFailed | None = None
+    """Which of its several processes was the cause; None: there was one, or none is known to be."""
 
     @property
     def steps_anew(self) -> int:
@@ -58,4 +60,5 @@ def setback(state: RunState, event: Resumed) -> Setback | None:
     if state.steps_done <= event.step and not died:
         return None
     step = max(state.steps_done, event.step)
-    return Setback(worker=worker, ended=ended, step=step, back_to=event.step, asked=asked)
+    rank = state.losses.cause if state.losses.worker == worker else None
+    return Setback(worker=worker, ended=ended, step=step, back_to=event.step, asked=asked, rank=rank)

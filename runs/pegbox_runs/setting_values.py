@@ -17,6 +17,8 @@ from pegbox_runs.drafts import Draft
 from pegbox_runs.printable import one_line
 
 SETTINGS = "method.settings."
+MICRO = "training.micro_batch"
+PROCESSES = "devices.processes"
 NO_ROWS = "-"
 FILE = "the recipe"
 
@@ -91,6 +93,7 @@ def _table(draft: Draft, advice: Advice, *, rows: bool = True, split: bool = Tru
         "output": {},
         "recovery": {},
         "seeds": {},
+        "devices": dict(own.get("devices", {})),
     }
 
 
@@ -152,19 +155,7 @@ def _following(values: Mapping[str, Any], advice: Advice, card: Card) -> dict[st
 
     Returns: key -> (value, why).
     """
-    found: dict[str, tuple[Any, str]] = {}
-    micro = values.get("training.micro_batch")
-    if _is_count(micro):
-        if "training.accumulation" not in values:
-            steps = max(1, round(advice.effective_batch / micro))
-            rows = micro * steps
-            why = f"follows the micro-batch: {micro} x {steps} = {rows} rows a step"
-            if rows != advice.effective_batch:
-                why += f", as near to {advice.effective_batch} as it goes"
-            found["training.accumulation"] = steps, why
-        if "evaluation.micro_batch" not in values:
-            why = "follows the micro-batch, so that an evaluation never takes more memory than a step"
-            found["evaluation.micro_batch"] = micro, why
+    found = _of_batch(values, advice)
     rank, alpha = values.get(f"{SETTINGS}rank"), f"{SETTINGS}alpha"
     advised: dict[str, Any] = advice.settings["method"]["settings"]
     if _is_count(rank) and alpha not in values and _is_count(advised.get("rank")) and "alpha" in advised:
@@ -173,6 +164,47 @@ def _following(values: Mapping[str, Any], advice: Advice, card: Card) -> dict[st
         if next(one for one in card.settings if one.name == "alpha").accepts(scaled):
             found[alpha] = scaled, f"follows the rank: {ratio:g} times it, or the learning rate would no longer suit"
     return found
+
+
+def _of_batch(values: Mapping[str, Any], advice: Advice) -> dict[str, tuple[Any, str]]:
+    """Keep a step's rows: micro-batch and accumulation move with the number of devices, and with one another."""
+    found: dict[str, tuple[Any, str]] = {}
+    micro, processes = values.get(MICRO), values.get(PROCESSES)
+    advised = advice.settings.get("devices", {}).get("processes", 1)
+    count = processes if _is_count(processes) else advised
+    moved = count != advised
+    if moved and count == 1 and "devices.engine" not in values:
+        found["devices.engine"] = "auto", "follows the number of devices: one needs no engine"
+    if moved and not _is_count(micro):
+        micro = part_of(advice.settings["training"]["micro_batch"], advice.effective_batch, count)
+        if micro != advice.settings["training"]["micro_batch"]:
+            found[MICRO] = micro, f"follows the number of devices: a step's rows part among {count}"
+    if not _is_count(micro):
+        return found
+    what = "number of devices" if moved and MICRO not in values else "micro-batch"
+    if "training.accumulation" not in values:
+        steps = accumulation_for(advice.effective_batch, micro, count)
+        rows = micro * steps
+        why = f"follows the {what}: {micro} x {steps} = {rows} rows a step"
+        if rows != advice.effective_batch:
+            why += f", as near to {advice.effective_batch} as it goes"
+        found["training.accumulation"] = steps, why
+    if "evaluation.micro_batch" not in values:
+        why = "follows the micro-batch, so that an evaluation never takes more memory than a step"
+        found["evaluation.micro_batch"] = micro, why
+    return found
+
+
+def part_of(micro: int, rows: int, processes: int) -> int:
+    """Halve a micro-batch until each process has one of a step's rows."""
+    while micro > 1 and micro * processes > rows:
+        micro //= 2
+    return micro
+
+
+def accumulation_for(rows: int, micro: int, processes: int) -> int:
+    """Give the accumulation that comes nearest to a step's rows, and that processes part alike."""
+    return processes * max(1, round(rows / micro / processes))
 
 
 def _is_count(value: object) -> TypeGuard[int]:

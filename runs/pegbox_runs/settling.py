@@ -17,6 +17,7 @@ from pegbox_methods.advice.data_card import DataCard
 from pegbox_methods.advice.goals import Goal
 from pegbox_methods.advice.ranking import RANKED
 from pegbox_methods.advice.records import Advice, Place
+from pegbox_methods.advice.several import place_for
 from pegbox_methods.card import Card
 from pegbox_methods.fence import one_line_of
 from pegbox_methods.recipe import Recipe
@@ -43,6 +44,8 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """For the draft's machine, model, rows and goal; of the method that the person chose, where one is chosen."""
     card: Card
     """Of the method that is taken."""
+    place: Place
+    """The device, as each of the recipe's processes finds it."""
     recipe: Recipe
     """Complete, with what the person set by hand; of rows that aren't named yet, the file is `-`."""
     memory: Forecast | None
@@ -240,10 +243,12 @@ def settle_with(found: Advised, draft: Draft) -> Settled:
     taken = composed(draft, advice, card, own_settings=not found.faults)
     wrong = misfits(taken.recipe, card, ground.model, ground.given, file=FILE)
     price = price_of(taken.recipe, ground.shape, ground.place, card, ground.data, ground.learned)
-    margin = 0 if price.memory is None else ground.place.usable_bytes - price.memory.safe_bytes
+    place = place_for(ground.place, taken.recipe.devices.processes)
+    margin = 0 if price.memory is None else place.usable_bytes - price.memory.safe_bytes
     return Settled(
         advice=advice,
         card=card,
+        place=place,
         recipe=taken.recipe,
         memory=price.memory,
         time=price.time,

@@ -10,6 +10,7 @@ import msgspec
 
 from pegbox_hardware.machine import Machine
 from pegbox_methods.recipe import Recipe
+from pegbox_runs.crew.nodes.place import Nodes, write_nodes
 from pegbox_runs.expected import Expected
 from pegbox_runs.expecting import expect
 from pegbox_runs.launch import WarmSupervisor, launch
@@ -30,16 +31,24 @@ class Begun:
 
 
 def start_runs(
-    recipes: Sequence[tuple[Recipe, str]], supervisor: WarmSupervisor | None = None, *, gpu: str | None = None
+    recipes: Sequence[tuple[Recipe, str]],
+    supervisor: WarmSupervisor | None = None,
+    *,
+    gpu: str | None = None,
+    nodes: Nodes | None = None,
 ) -> list[RunFolder]:
     """Start runs as `begin_runs` does, and write their forecasts before returning. Raises: Refusal: as there."""
-    begun = begin_runs(recipes, supervisor, gpu=gpu)
+    begun = begin_runs(recipes, supervisor, gpu=gpu, nodes=nodes)
     begun.keep_forecasts()
     return begun.folders
 
 
 def begin_runs(
-    recipes: Sequence[tuple[Recipe, str]], supervisor: WarmSupervisor | None = None, *, gpu: str | None = None
+    recipes: Sequence[tuple[Recipe, str]],
+    supervisor: WarmSupervisor | None = None,
+    *,
+    gpu: str | None = None,
+    nodes: Nodes | None = None,
 ) -> Begun:
     """Check all recipes, and only then make their runs' folders and hand them to one supervisor, which carries them in
     this order.
@@ -47,13 +56,18 @@ def begin_runs(
     Each recipe comes with the name that faults are reported under. `supervisor`: one that was warmed up, which is used
     up by this; None: a new one. `gpu`: what CUDA_VISIBLE_DEVICES shall name for these runs, as `Place.uuid` has it; a
     warm supervisor's worker has chosen its device already, so a new one is started then, and the other left alone.
+    `nodes`: the machines that carry each together; None: this one alone.
     Raises: Refusal: nothing was left behind.
     """
-    checked = [check(recipe, file=file) for recipe, file in recipes]
+    machines = 1 if nodes is None else nodes.nodes
+    checked = [check(recipe, file=file, nodes=machines) for recipe, file in recipes]
     environments = [one.environment() for one in checked]
     folders: list[RunFolder] = []
     try:
         folders.extend(create(one.recipe, there) for one, there in zip(checked, environments, strict=True))
+        if nodes is not None:
+            for folder in folders:
+                write_nodes(folder, nodes)
     except BaseException:
         for folder in folders:
             discard(folder)

@@ -44,6 +44,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     bad_lines: int
     """Lines of the event log that held no event."""
     failure: Failed | None
+    processes: int = 1
+    """How many carried the run together."""
+    engine: str | None = None
+    """Which spanned them: `ddp` or `fsdp2`; None: the run's worker was alone."""
 
 
 def summarise(run: str, state: RunState) -> Summary:
@@ -72,6 +76,8 @@ def summarise(run: str, state: RunState) -> Summary:
         precision=state.prepared.precision if state.prepared else None,
         bad_lines=state.bad_lines,
         failure=state.ended if isinstance(state.ended, Failed) else None,
+        processes=len(state.joined.members) if state.joined else state.prepared.processes if state.prepared else 1,
+        engine=state.joined.engine if state.joined else None,
     )
 
 

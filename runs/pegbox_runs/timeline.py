@@ -13,9 +13,11 @@ from pegbox_methods.events import (
     Failed,
     Finished,
     Inspected,
+    Joined,
     Notice,
     Paused,
     Queued,
+    RankFailed,
     Replanned,
     Restarting,
     Resumed,
@@ -26,6 +28,7 @@ from pegbox_runs.event_log import BadLine
 from pegbox_runs.figures import duration
 from pegbox_runs.run_state import RunState
 from pegbox_runs.setbacks import Setback
+from pegbox_runs.together import failure_sentence, how_it_ended, joined_sentence, process_name
 
 WHY_SAVED = {
     "asked": ", as it was asked for",
@@ -59,6 +62,10 @@ def sentence(event: AnyEvent | BadLine) -> str | None:
             return _worker_ended(event)
         case Finished() | Failed():
             return _end(event)
+        case Joined():
+            return joined_sentence(event)
+        case RankFailed():
+            return failure_sentence(event)
     return _turn(event)
 
 
@@ -75,18 +82,24 @@ def ending(state: RunState) -> str | None:
     return f"{end.reason} after {end.steps} steps: {in_steps}{_kept(end)}"
 
 
-def setback_sentence(lost: Setback) -> str:
-    """Tell what a worker's end cost: it is told as long as the run is, whatever else happens."""
-    how = f"{_how(lost)} at step {lost.step:,}" if lost.step else f"{_how(lost)} before its first step"
+def setback_sentence(lost: Setback, *, names: bool = True) -> str:
+    """Tell what a worker's end cost: it is told as long as the run is, whatever else happens.
+
+    `names`: whether the machine of one of several processes is named.
+    """
+    how = _how(lost, names=names)
+    how += f" at step {lost.step:,}" if lost.step else " before its first step"
     again = "begun again from step 0" if not lost.back_to else f"gone on from the checkpoint of step {lost.back_to:,}"
     anew = f"{lost.steps_anew:,} step{'s are' if lost.steps_anew > 1 else ' is'} taken anew"
     return f"worker {lost.worker} {how}; {again}" + (f": {anew}" if lost.steps_anew else "")
 
 
-def _how(lost: Setback) -> str:
+def _how(lost: Setback, *, names: bool) -> str:
     ended = lost.ended
     if lost.asked is not None:
         return "ended as it should" if lost.asked == "completed" else f"was {lost.asked}"
+    if lost.rank is not None:
+        return f"lost {process_name(lost.rank, names=names)}{how_it_ended(lost.rank)}"
     if ended is None:
         return "was lost"
     if ended.oom_killer:

@@ -3,12 +3,13 @@
 With `--turns FD`, carry the runs whose folders come on standard input, one a line, in turn: after each that was
 completed, a line on the descriptor FD says that the next may come. After any other end the process ends too, and says
 how by its exit code, so that the next run gets a fresh one; so it does where no further line comes.
+
+With `--rank FOLDER ATTEMPT`, be one of several processes that carry that run together; a launcher starts them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import select
 import signal
@@ -18,17 +19,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pegbox_methods.events import Finished, WorkerFailed
+from pegbox_methods.events import Finished
 from pegbox_runs import faults
 from pegbox_runs.event_log import EventReader, EventWriter
-from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState, catch_up
 from pegbox_runs.secrets import CleanStream, clean_streams
+from pegbox_runs.supervision.guard import SupervisorGuard
 from pegbox_runs.supervision.turns import COMPLETED, TURNS
 from pegbox_worker.control import Control
-from pegbox_worker.guard import SupervisorGuard
 from pegbox_worker.last_words import write_last
+from pegbox_worker.own_log import print_into
+from pegbox_worker.ranks.entry import RANK, carry_rank, without_libraries
 from pegbox_worker.stop_flag import StopFlag
 
 if TYPE_CHECKING:
@@ -108,7 +110,7 @@ class Reception:
 
 def take(folder: RunFolder, stop: StopFlag) -> Handed:
     """Begin to carry a run: from now on it is this process that writes its log and answers its commands."""
-    _print_into(folder.log)
+    print_into(folder.log)
     if not isinstance(sys.stdout, CleanStream):
         clean_streams()
     reader = EventReader(folder.events)
@@ -116,7 +118,7 @@ def take(folder: RunFolder, stop: StopFlag) -> Handed:
     faults.arm()
     faults.begin(state.started.attempt if state.started else 1)
     writer = EventWriter(folder.events)
-    guard = SupervisorGuard(folder, writer, state.started.supervisor_pid if state.started else os.getppid())
+    guard = SupervisorGuard(folder, writer.emit, state.started.supervisor_pid if state.started else os.getppid())
     control = Control(folder, writer, stop, answered=state.answered, steps_done=state.steps_done, guard=guard.look)
     control.listen()
     return Handed(folder, reader, writer, control, state)
@@ -128,6 +130,8 @@ def main(arguments: Sequence[str] = ()) -> int:
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.umask(0o077)
+    if list(arguments[:1]) == [RANK]:
+        return carry_rank(RunFolder(Path(arguments[1])), int(arguments[2]))
     stop = StopFlag()
     stop.listen()
     folders = Folders()
@@ -143,7 +147,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     if handed is None:
         return 0
     if broken is not None:
-        handed.writer.emit(_without_libraries(broken))
+        handed.writer.emit(without_libraries(broken))
         _end(handed)
         return 1
     if list(arguments[:1]) == [TURNS]:
@@ -209,28 +213,6 @@ def _completed(handed: Handed) -> bool:
     """Tell whether the run came to its end, by the log alone: what isn't there can't be relied on."""
     ended = catch_up(handed.reader, handed.state).ended
     return isinstance(ended, Finished) and ended.reason == "completed"
-
-
-def _without_libraries(error: Exception) -> WorkerFailed:
-    said = one_line(str(error), 400)
-    return WorkerFailed(
-        kind="error",
-        what=f"the training libraries can't be imported: {type(error).__name__}: {said}",
-        where="starting",
-        remedy="Reinstall Pegbox in a fresh environment; a torch of the wrong build is the usual cause.",
-    )
-
-
-def _print_into(log: Path) -> None:
-    """Send both output streams, of Python and of C libraries, to the run's log. Nothing prints into events."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).fflush(None)  # what C libraries printed belongs where they printed it
-    file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    for stream in (1, 2):
-        os.dup2(file, stream)
-    os.close(file)
 
 
 if __name__ == "__main__":

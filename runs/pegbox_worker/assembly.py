@@ -12,7 +12,7 @@ import msgspec
 import torch
 import transformers
 from torch import nn
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from pegbox_methods.abilities import packs_base
 from pegbox_methods.card import Card
@@ -26,10 +26,13 @@ from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.adapter_care import declare_adapter, keep_float32
 from pegbox_worker.arguments import training_arguments
 from pegbox_worker.base_model import admit_bitsandbytes, fetch, load_model, load_packed_model, load_tokenizer
+from pegbox_worker.engine import leaves_out, shard_on_processors
 from pegbox_worker.labelled_loss import LabelledLoss, labelled_loss_of
 from pegbox_worker.precision import NumberFormat, decide
+from pegbox_worker.ranks.group import Alone, Group
 from pegbox_worker.reporter import Reporter
-from pegbox_worker.token_rows import TokenRows
+from pegbox_worker.row_order import fillers_for, mixed
+from pegbox_worker.token_rows import TokenRows, with_fillers
 from pegbox_worker.trainer import MeasuredTrainer
 
 
@@ -123,31 +126,55 @@ def make_trainer(
     *,
     tell: Callable[[Event], None] = lambda _: None,
     watchers: Sequence[TrainerCallback] = (),
+    group: Group | None = None,
 ) -> MeasuredTrainer:
     """Make the trainer of a run. `rows`: for training and for evaluation; of the latter there may be none.
 
-    `watchers` look on, after the method's own callbacks and before the reporter.
+    `watchers` look on, after the method's own callbacks and before the reporter. `group`: who carries the run; each
+    process makes such a trainer, and they part each step's micro-batches.
     """
-    trained, held_out = (part.table for part in rows)
-    evaluating = len(held_out) > 0
+    group = group or Alone()
     declare_adapter(attached.model)
+    arguments = training_arguments(
+        recipe,
+        steps,
+        number_format,
+        reporter.device,
+        evaluating=len(rows[1]) > 0,
+        folder=folder.checkpoints,
+        processes=group.processes,
+        find_unused=leaves_out(attached.model),
+    )
+    sizes = (arguments.per_device_train_batch_size, arguments.per_device_eval_batch_size)
+    fillers = tuple(
+        fillers_for(len(part), micro_batch=size, processes=group.processes)
+        for part, size in zip(rows, sizes, strict=True)
+    )
+    trained, held_out = (
+        with_fillers(part.table, count, tokenizer.pad_token_id) for part, count in zip(rows, fillers, strict=True)
+    )
+    shards = bool(arguments.fsdp)
+    if shards and reporter.device.type == "cpu":
+        shard_on_processors()
     trainer = MeasuredTrainer(
         model=attached.model,
-        args=training_arguments(
-            recipe, steps, number_format, reporter.device, evaluating=evaluating, folder=folder.checkpoints
-        ),
+        args=arguments,
         train_dataset=trained,
-        eval_dataset=held_out if evaluating else None,
+        eval_dataset=held_out if len(held_out) else None,
         processing_class=tokenizer,
         callbacks=[*attached.callbacks, *watchers, reporter],
         optimizers=(attached.optimizer, None),
-        labelled_loss=labelled_loss,
+        labelled_loss=None if shards else labelled_loss,  # ours holds the head's weights, which go to all processes
         added_loss=attached.added_loss,
+        fillers=(fillers[0], fillers[1]),
         state=attached.state,
         reports=reporter,
         tell=tell,
+        group=group,
     )
     keep_float32(trainer.model)
+    if not group.leads:
+        set_seed(mixed(recipe.seeds.training, group.rank) % 2**32)  # dropout is another one in each process
     trainer.remove_callback(PrinterCallback)
     reporter.trainer, reporter.tell = trainer, attached.tell
     return trainer

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pegbox_methods.torch_half import Stateful
+from pegbox_worker.sharded import is_sharded, parted_as, plain_name
 
 TRAINED = "trained.safetensors"
 """Every trained weight by its name in the model. PEFT's own file may leave some out: ranks that AdaLoRA took."""
@@ -22,12 +23,13 @@ class LacksWeights(Exception):
 
 def trained_weights(model: nn.Module) -> dict[str, nn.Parameter]:
     """Name what trains; a weight that is used in two places counts once."""
-    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    return {plain_name(name): weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 def save_method(model: nn.Module, state: Stateful | None, folder: Path) -> None:
-    """Write a method's part of a checkpoint into its folder."""
-    save_file(_plain(trained_weights(model)), folder / TRAINED)
+    """Write a method's part of a checkpoint into its folder. A sharded model is `shown_whole` meanwhile."""
+    weights: Mapping[str, Tensor] = model.state_dict() if is_sharded(model) else trained_weights(model)
+    save_file(_plain(weights), folder / TRAINED)
     if state is not None:
         save_file(_plain(state.state_dict()), folder / STATE)
 
@@ -37,13 +39,21 @@ def load_weights(model: nn.Module, folder: Path) -> None:
 
     Raises: LacksWeights; OSError: there is no such file.
     """
-    trained, found = trained_weights(model), load_file(folder / TRAINED)
+    fill_weights(model, load_file(folder / TRAINED), folder.name)
+
+
+def fill_weights(model: nn.Module, found: Mapping[str, Tensor], place: str) -> None:
+    """Give a model trained weights. `place`: where they come from, for people.
+
+    Raises: LacksWeights.
+    """
+    trained = trained_weights(model)
     both = trained.keys() & found.keys()
     other = (trained.keys() ^ found.keys()) | {name for name in both if trained[name].shape != found[name].shape}
     if other:
-        raise LacksWeights(f"{folder.name} holds other weights than train now: {', '.join(sorted(other)[:3])}")
+        raise LacksWeights(f"{place} holds other weights than train now: {', '.join(sorted(other)[:3])}")
     for name, weight in trained.items():
-        weight.data.copy_(found[name])
+        weight.data.copy_(parted_as(found[name], weight))
 
 
 def load_state(state: Stateful, folder: Path) -> None:

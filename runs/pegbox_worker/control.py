@@ -5,6 +5,7 @@ Nothing here imports torch: it listens before that is loaded.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -79,6 +80,17 @@ class Control:
     def stopping(self) -> bool:
         """Whether the run shall end after the current step."""
         return self._wishes.stop.raised
+
+    @property
+    def stopping_here(self) -> bool:
+        """The same: there is no other process to agree with."""
+        return self.stopping
+
+    @property
+    def wished(self) -> bool:
+        """Whether there is anything to do at a step's end."""
+        wishes = self._wishes
+        return wishes.stop.raised or wishes.pausing or wishes.releasing or wishes.checkpoint or self.resting
 
     @property
     def releasing(self) -> bool:
@@ -163,17 +175,33 @@ class Control:
         Comes back also when a checkpoint is wanted; whoever wrote it waits again. `tell` is given `paused` when a pause
         begins and `continued` when it is over.
         """
-        if self._wishes.pausing and not self.stopping:
-            if not self._paused_at:
-                self._paused_at = time.monotonic()
-                with self._lock:
-                    self._wishes.waiting = True
-                tell(Paused(step=step, memory="kept"))
-            while self._wishes.pausing and not self.stopping and not self._wishes.checkpoint:
-                self._changed.wait(POLL_SECONDS)
-                self._changed.clear()
-                if self._thread is None or not self._thread.is_alive():
-                    self.poll()
+        self.pause_begins(step, tell)
+        while self.held_up(math.inf):
+            pass
+        self.pause_ends(step, tell)
+
+    def pause_begins(self, step: int, tell: Callable[[Event], None]) -> None:
+        """Tell `paused` where a pause was asked for, and isn't told yet."""
+        if self._wishes.pausing and not self.stopping and not self._paused_at:
+            self._paused_at = time.monotonic()
+            with self._lock:
+                self._wishes.waiting = True
+            tell(Paused(step=step, memory="kept"))
+
+    def held_up(self, seconds: float) -> bool:
+        """Wait for so long where a pause was told. Returns: whether it goes on, and nothing else is to be done."""
+        until = time.monotonic() + seconds
+        while self._paused_at and self._wishes.pausing and not self.stopping and not self._wishes.checkpoint:
+            if time.monotonic() >= until:
+                return True
+            self._changed.wait(POLL_SECONDS)
+            self._changed.clear()
+            if self._thread is None or not self._thread.is_alive():
+                self.poll()
+        return False
+
+    def pause_ends(self, step: int, tell: Callable[[Event], None]) -> None:
+        """Tell `continued` where the pause is over."""
         if self._paused_at and not (self._wishes.pausing and not self.stopping):
             seconds, self._paused_at = time.monotonic() - self._paused_at, 0.0
             with self._lock:

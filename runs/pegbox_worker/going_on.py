@@ -54,13 +54,14 @@ def checkpoint_to_go_on_from(folder: RunFolder, state: RunState, writer: EventWr
     return found
 
 
-def device_to_go_on_with(state: RunState) -> torch.device:
+def device_to_go_on_with(state: RunState, here: torch.device | None = None) -> torch.device:
     """Give the device of this worker: of the same kind as that of the workers before it.
 
+    `here`: where this process would train by itself; None: it is the only one.
     Raises: DeviceGone: they had a GPU, and there is none. A run never moves to a CPU by itself: it would take days
     where it took hours, and give other numbers.
     """
-    here = this_device()
+    here = here or this_device()
     before = None if state.prepared is None else torch.device(state.prepared.device)
     if before is None or before.type == here.type:
         return here

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+from transformers import TrainerCallback
 
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.run_folder import RunFolder
 from pegbox_worker.base_shelf import BaseShelf
-from pegbox_worker.control import Control
+from pegbox_worker.heard import Heard
+from pegbox_worker.ranks.group import Alone, Group
 from pegbox_worker.reporter import Reporter
 
 
@@ -19,7 +21,11 @@ class Hands:
 
     folder: RunFolder
     writer: EventWriter
-    control: Control
+    control: Heard
     reporter: Reporter
     device: torch.device
     shelf: BaseShelf
+    group: Group = field(default_factory=Alone)
+    """The processes that do all this alike; what is written, `group.leads` alone writes."""
+    watchers: tuple[TrainerCallback, ...] = ()
+    """Who looks on beside the sentinel."""

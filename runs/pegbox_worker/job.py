@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from transformers import TrainerCallback
 
-from pegbox_methods.events import Finished, Prepared, Trouble
+from pegbox_methods.events import Finished, Prepared, Trouble, WorkerFailed
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import portable
 from pegbox_runs.changes import current_recipe
@@ -60,24 +60,30 @@ def carry(
         checkpoint = checkpoint_to_go_on_from(folder, state, writer)
         device = device_to_go_on_with(state)
         reporter = Reporter(writer, control, device)
-        _train(Hands(folder, writer, control, reporter, device, shelf or BaseShelf()), checkpoint, state)
+        train(Hands(folder, writer, control, reporter, device, shelf or BaseShelf()), checkpoint, state)
     except Exception as error:  # noqa: BLE001  # every end is told
         traceback.print_exc()
-        where, doing, step = ("starting", "", 0) if reporter is None else _place(reporter)
-        failed = explain(error, where, doing, step)
-        if reporter is not None and reporter.trainer is not None and failed.kind not in NOT_RESCUED:
-            _rescue(reporter.trainer, error)
+        failed = failed_by(error, reporter)
+        rescue(reporter, failed, error)
         writer.emit(failed)
         return 1
     return 0
 
 
-def _place(reporter: Reporter) -> tuple[str, str, int]:
-    return reporter.where, reporter.doing, reporter.steps_done
+def failed_by(error: BaseException, reporter: Reporter | None) -> WorkerFailed:
+    """Say what an exception ended. `reporter`: None where there was none yet."""
+    if reporter is None:
+        return explain(error, "starting")
+    return explain(error, reporter.where, reporter.doing, reporter.steps_done)
 
 
-def _rescue(trainer: MeasuredTrainer, error: BaseException | None) -> None:
-    """Save what was done, after letting go of what the failed step held: its frames keep the activations alive."""
+def rescue(reporter: Reporter | None, failed: WorkerFailed, error: BaseException | None) -> None:
+    """Save what was done, where that helps, after letting go of what the failed step held: its frames keep the
+    activations alive.
+    """
+    trainer = None if reporter is None else reporter.trainer
+    if trainer is None or failed.kind in NOT_RESCUED:
+        return
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
@@ -91,17 +97,19 @@ def _rescue(trainer: MeasuredTrainer, error: BaseException | None) -> None:
         traceback.print_exc()
 
 
-def _train(hands: Hands, checkpoint: GoodCheckpoint | None, state: RunState) -> None:
+def train(hands: Hands, checkpoint: GoodCheckpoint | None, state: RunState) -> None:
     """Load, prepare, train and save."""
     recipe = current_recipe(hands.folder)
     if checkpoint is not None:
         recipe = recipe_to_go_on_with(recipe, state, hands.device)
-    mend_adapter(hands.folder)
+    if hands.group.leads:
+        mend_adapter(hands.folder)
     refuse_other_model(recipe, hands.folder)
     hands.reporter.phase("loading", portable(recipe.model.name))
     strike("loading")
     base = hands.shelf.base(recipe, hands.device)
-    note_weights(recipe, hands.folder)
+    if hands.group.leads:
+        note_weights(recipe, hands.folder)
 
     hands.reporter.phase("preparing", portable(recipe.rows.file))
     strike("preparing")
@@ -118,7 +126,8 @@ def _train(hands: Hands, checkpoint: GoodCheckpoint | None, state: RunState) -> 
     if checkpoint is None:
         sampler.ask(base.model, 0, hands.writer)
     start, trainer = _begin(hands, recipe, base, rows, checkpoint)
-    if state.started is None or state.started.attempt == 1:  # a later worker does with what there is
+    first = state.started is None or state.started.attempt == 1
+    if first and hands.group.leads:  # a later worker does with what there is
         kept = recipe.output.checkpoints
         refuse_little_room(hands.folder.path, trainer.model, trainer.checkpoint_bytes, kept, hands.writer.emit)
     if recipe.evaluation.sample_at == "evaluations":
@@ -161,7 +170,7 @@ def _begin(
     show_rows(attached, rows.trained, recipe.training.micro_batch, tokenizer.pad_token_id, device)
     labelled_loss = loss_on_labels(attached.model, rows.trained, number_format, device)
     sentinel = Sentinel(attached, start.recipe, rows.trained.facts, writer.emit, device)
-    watchers: list[TrainerCallback] = [sentinel]
+    watchers: list[TrainerCallback] = [sentinel, *hands.watchers]
     trainer = make_trainer(
         hands.folder,
         start.recipe,
@@ -174,10 +183,11 @@ def _begin(
         (start.sequences, rows.held_out),
         tell=writer.emit,
         watchers=watchers,
+        group=hands.group,
     )
     sentinel.trainer = trainer
     refuse_eaten_labels(trainer, start.sequences, rows.held_out)
-    writer.emit(_prepared(start, rows, trainer, labelled_loss))
+    writer.emit(_prepared(hands, start, rows, trainer, labelled_loss))
     if checkpoint is not None:
         hands.reporter.go_on_from(progress_with_late(checkpoint.progress, checkpoint.path))
     return start, trainer
@@ -196,11 +206,13 @@ def _finish(hands: Hands, start: Start, trainer: MeasuredTrainer, sampler: Sampl
     if judge is not None and not stopped:
         stopped = not judge.record(trainer.model, trainer.labelled_loss, kept, hands.folder.path)
     hands.reporter.phase("saving")
-    when_there_is_room(
-        lambda: write_adapter(hands.folder, lambda place: start.half.save(start.attached, place)),
-        hands.writer.emit,
-        lambda: hands.control.stopping,
-    )
+    if hands.group.leads:
+        when_there_is_room(
+            lambda: write_adapter(hands.folder, lambda place: start.half.save(start.attached, place)),
+            hands.writer.emit,
+            lambda: hands.control.stopping_here,
+        )
+    hands.group.wait()
     hands.writer.emit(
         Finished(
             reason="stopped" if stopped else "completed",
@@ -213,7 +225,7 @@ def _finish(hands: Hands, start: Start, trainer: MeasuredTrainer, sampler: Sampl
 
 
 def _prepared(
-    start: Start, rows: PreparedRows, trainer: MeasuredTrainer, labelled_loss: LabelledLoss | None
+    hands: Hands, start: Start, rows: PreparedRows, trainer: MeasuredTrainer, labelled_loss: LabelledLoss | None
 ) -> Prepared:
     weights = [(weights_in(weight), weight.requires_grad) for weight in trainer.model.parameters()]
     packed = start.recipe.training.order == "packed"
@@ -225,7 +237,7 @@ def _prepared(
         tokens_trained=rows.trained.facts.tokens_trained,
         trainable_weights=sum(count for count, trains in weights if trains),
         model_weights=sum(count for count, _ in weights),
-        device=str(trainer.args.device),
+        device=str(hands.device),
         precision=start.base.number_format.name,
         activation_checkpointing=bool(trainer.args.gradient_checkpointing),
         loss_path="trl-fused" if labelled_loss is None else "labelled-positions",
@@ -238,4 +250,5 @@ def _prepared(
         accumulation=start.recipe.training.accumulation,
         max_gradient_norm=start.recipe.training.max_gradient_norm,
         vocabulary=vocabulary_of(trainer.model),
+        processes=hands.group.processes,
     )

@@ -46,13 +46,18 @@ class _FrozenHeadLoss(torch.autograd.Function):
         return gradient * outer[0].to(gradient.dtype), None, None
 
 
+LABELLED_SUM = "pegbox_labelled_sum"
+"""Keyword by which a model's own forward is asked for our loss."""
+
+
 class LabelledLoss:
-    """The loss of one causal language model, single process, that skips positions without a label.
+    """The loss of one causal language model that skips positions without a label.
 
     `causal` is transformers' own model, with an adapter's layers inside it if there are any.
     """
 
     def __init__(self, causal: nn.Module, compute: torch.dtype) -> None:
+        self.causal = causal
         self._backbone: nn.Module = causal.base_model
         self._head: Tensor = causal.get_output_embeddings().weight
         self._compute = compute
@@ -96,6 +101,22 @@ class LabelledLoss:
         if self._cast is None:
             self._cast = self._head.detach().to(self._compute)
         return self._cast
+
+
+def let_through(loss: LabelledLoss) -> None:
+    """Let its model's forward give the loss where it is asked by LABELLED_SUM, as TRL does with its fused head.
+
+    What wraps a model for several processes brings gradients together only of what went through its forward.
+    """
+    causal: Any = loss.causal
+    plain = causal.forward
+
+    def forward(*arguments: Any, **named: Any) -> Any:
+        if not named.pop(LABELLED_SUM, False):
+            return plain(*arguments, **named)
+        return loss.sum({name: value for name, value in named.items() if value is not None})
+
+    causal.forward = forward
 
 
 def labelled_loss_of(model: nn.Module, input_ids: Tensor, labels: Tensor, compute: torch.dtype) -> LabelledLoss | None:

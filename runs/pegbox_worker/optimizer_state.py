@@ -7,7 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.optim.lr_scheduler import LRScheduler
+
+from pegbox_worker.sharded import parted_as, whole_tree
 
 PAGED_NUMBERS = 100_000
 """bitsandbytes pages states of as many numbers and more. Source: Optimizer8bit.get_state_buffer."""
@@ -29,11 +32,12 @@ def optimizer_kind(optimizer: Any) -> str:
 
 
 def read_optimizer(optimizer: Any) -> dict[str, Any]:
-    """Give its whole state, once the device has done what it was told."""
+    """Give its whole state, once the device has done what it was told; of sharded weights all processes ask at once."""
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()  # paged states are read by the CPU, past CUDA's own order
-    state: dict[str, Any] = bare(optimizer).state_dict()
-    return state
+    inner = bare(optimizer)
+    state: dict[str, Any] = inner.state_dict()
+    return whole_tree(state) if _lies_beside_parts(inner) else state
 
 
 def fill_optimizer(optimizer: Any, state: dict[str, Any]) -> None:
@@ -48,9 +52,29 @@ def fill_optimizer(optimizer: Any, state: dict[str, Any]) -> None:
         if inner.is_paged:
             _page(inner)
     else:
-        inner.load_state_dict(state)
+        inner.load_state_dict(_parted(inner, state) if _lies_beside_parts(inner) else state)
     for group, own in zip(inner.param_groups, named, strict=True):
         group.update(own)
+
+
+def _parted(optimizer: Any, state: dict[str, Any]) -> dict[str, Any]:
+    """Take this process' part of what lies beside sharded weights; the numbers in a state follow the groups' order."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    numbers = [number for group in state["param_groups"] for number in group["params"]]
+    beside = dict(zip(numbers, weights, strict=True))
+    parted = {
+        number: {
+            name: parted_as(value, beside[number]) if isinstance(value, Tensor) else value
+            for name, value in held.items()
+        }
+        for number, held in state["state"].items()
+    }
+    return {**state, "state": parted}
+
+
+def _lies_beside_parts(optimizer: Any) -> bool:
+    """Tell whether each process holds a part of the weights, and of the state."""
+    return any(isinstance(weight, DTensor) for group in optimizer.param_groups for weight in group["params"])
 
 
 def _page(optimizer: Any) -> None:

@@ -25,9 +25,9 @@ class NumberFormat:
     weights: torch.dtype
 
 
-def this_device() -> torch.device:
-    """Give the device a single process trains on."""
-    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+def this_device(local_rank: int = 0) -> torch.device:
+    """Give the device a process trains on. `local_rank`: its number on this machine."""
+    return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def computing_in(compute: torch.dtype, device: torch.device) -> AbstractContextManager[Any]:

@@ -10,14 +10,17 @@ from typing import Any, Literal
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from pegbox_methods.events import Checkpoint, Evaluation, Event, Phase, PhaseName, Step
+from pegbox_methods.events import AcrossRanks, Checkpoint, Evaluation, Event, Memory, Phase, PhaseName, Step
 from pegbox_runs.checkpoints import Progress
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.faults import strike
 from pegbox_worker import report_notices
-from pegbox_worker.control import Control
 from pegbox_worker.failure import Diverged
+from pegbox_worker.heard import Heard
 from pegbox_worker.memory import memory
+from pegbox_worker.ranks.across import Own, gather
+from pegbox_worker.ranks.beating import Beat
+from pegbox_worker.ranks.group import Alone, Group
 from pegbox_worker.running_figures import RunningFigures
 from pegbox_worker.trainer import MeasuredTrainer
 
@@ -36,13 +39,26 @@ class Reporter(TrainerCallback):
     tell: Callable[[int], Iterable[Event]] | None = None
     ask: Callable[[int], None] | None = None
 
-    def __init__(self, writer: EventWriter, control: Control, device: torch.device) -> None:
+    def __init__(
+        self,
+        writer: EventWriter,
+        control: Heard,
+        device: torch.device,
+        group: Group | None = None,
+        beat: Beat | None = None,
+    ) -> None:
+        """Make it. `group` and `beat`: the processes that carry the run together, and what this one says of itself."""
         self._writer = writer
         self._control = control
         self.device = device
+        self._group: Group = Alone() if group is None else group
+        self._beat = beat
+        self._seen_tokens = 0
         self._figures = RunningFigures()
         self._mark = 0.0
         """When the current step began, or the last evaluation or checkpoint ended; monotonic seconds."""
+        self._began = 0.0
+        """When the current step's first forward pass did."""
         self._step_seconds = 0.0
         self._evaluation_began = 0.0
         self._phase = "starting"
@@ -89,6 +105,8 @@ class Reporter(TrainerCallback):
         """Tell the beginning of a phase, unless it is the current one."""
         if name != self._phase:
             self._phase = name
+            if self._beat is not None:
+                self._beat.doing(name)
             self._writer.emit(Phase(phase=name, detail=detail))
 
     def checkpoint_written(self, event: Checkpoint) -> None:
@@ -121,6 +139,17 @@ class Reporter(TrainerCallback):
         strike("step-begin", step=state.global_step + 1)
         self._between_steps = False
         self._reason = "planned"
+        self._began = time.monotonic()
+
+    def on_substep_end(self, *_: Any, **__: Any) -> None:
+        """Take that a micro-batch is done."""
+        if self._beat is not None:
+            self._beat.advance()
+
+    def on_prediction_step(self, *_: Any, **__: Any) -> None:
+        """Take that a batch of held-out rows is done."""
+        if self._beat is not None:
+            self._beat.advance()
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
         """Time the update from here on."""
@@ -163,6 +192,7 @@ class Reporter(TrainerCallback):
         self._figures.tokens += taken.tokens
         self._figures.padding += taken.padding
         norm = float(logs["grad_norm"])
+        held, across, wished = self._over_all(self.trainer, rows_seconds)
         self._writer.emit(
             Step(
                 step=state.global_step,
@@ -176,14 +206,28 @@ class Reporter(TrainerCallback):
                 step_seconds=self._step_seconds,
                 rows_seconds=rows_seconds,
                 optimizer_seconds=optimizer_seconds,
-                memory=memory(self.device),
+                memory=held,
+                across=across,
             )
         )
         for event in self.tell(state.global_step) if self.tell else ():
             self._writer.emit(event)
         self._between_steps = True
-        self._heed(state, control)
+        if wished or state.global_step >= state.max_steps:
+            self._heed(state, control)
+        else:
+            self._tell_reason()
         self._mark = time.monotonic()
+
+    def _over_all(self, trainer: MeasuredTrainer, rows_seconds: float) -> tuple[Memory, AcrossRanks | None, bool]:
+        """Give the memory of all processes, how they differ, and whether there is anything to do at this step's end."""
+        mine = memory(self.device)
+        if self._group.processes == 1:
+            return mine, None, True
+        seconds = rows_seconds + trainer.clock.forward_ended - self._began
+        own = Own(trainer.seen_tokens - self._seen_tokens, seconds, mine, self._control.wished)
+        self._seen_tokens = trainer.seen_tokens
+        return gather(self._group, own, self._step_seconds)
 
     def evaluation_begins(self, step: int) -> None:
         """Tell it, so that what goes wrong in it isn't taken for training's."""

@@ -6,17 +6,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from transformers import TrainerState
 from transformers.trainer_utils import TrainOutput
 
 from pegbox_methods.events import Notice
 from pegbox_runs.checkpoints import Unfit, folder_of, verify
-from pegbox_worker.checkpoint import load_state, load_weights
+from pegbox_worker.checkpoint import TRAINED, fill_weights, load_state, load_weights
 from pegbox_worker.late_evaluation import with_late, write_late
 from pegbox_worker.optimizer_state import fill_optimizer, fill_schedule, optimizer_kind
-from pegbox_worker.random_state import RandomState
-from pegbox_worker.saving import OPTIMIZER, RANDOM, STATE_JSON, SavingTrainer
+from pegbox_worker.random_state import RandomState, chance_in
+from pegbox_worker.saving import OPTIMIZER, RANDOM, RANDOM_OF, STATE_JSON, SavingTrainer
 from pegbox_worker.state_tree import from_tree
 from pegbox_worker.training_record import TrainingRecord, read_record
 
@@ -31,7 +31,8 @@ class ResumableTrainer(SavingTrainer):
 
     def train(self, resume_from_checkpoint: Any = None, *arguments: Any, **named: Any) -> TrainOutput:
         """Train from the beginning or from a checkpoint's folder; all steps may have been taken already."""
-        self._shelf.clear_leftovers()
+        if self.group.leads:
+            self._shelf.clear_leftovers()
         if not resume_from_checkpoint:
             return super().train(None, *arguments, **named)
         checkpoint = Path(resume_from_checkpoint)
@@ -68,16 +69,32 @@ class ResumableTrainer(SavingTrainer):
         best = None if last else self._best
         if best is None or self._evaluated is None or best.step == step or self._evaluated.loss < best.loss:
             return step
-        try:
-            load_weights(self.model, verify(folder_of(self._shelf.place, best.step)).path)
-        except Unfit as fault:
+        return best.step if self._take_back(best.step) else step
+
+    def _take_back(self, best: int) -> bool:
+        """Take the weights of the best evaluation, which all processes get of the leading one: only it need see them.
+
+        Returns: whether they are there; that they aren't was told.
+        """
+        place = fault = None
+        if self.group.leads:
+            try:
+                place = verify(folder_of(self._shelf.place, best)).path
+            except Unfit as unfit:
+                fault = unfit
+        alone = self.group.processes == 1
+        content = b"" if alone else self.group.agree(b"" if place is None else (place / TRAINED).read_bytes())
+        if place is not None:
+            load_weights(self.model, place)
+        elif content:
+            fill_weights(self.model, load(content), folder_of(self._shelf.place, best).name)
+        else:
             text = (
-                f"the best evaluation was after step {best.step}, and its checkpoint can't be read back ({fault}); the "
-                f"adapter is that of step {step}."
+                f"the best evaluation was after step {best}, and its checkpoint can't be read back ({fault}); the "
+                f"adapter is that of step {self.state.global_step}."
             )
             self._tell(Notice(text=text, about="best-lost"))
-            return step
-        return best.step
+        return place is not None or bool(content)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, *_: Any) -> None:
         """Take the trained weights and the method's memory back."""
@@ -112,8 +129,9 @@ class ResumableTrainer(SavingTrainer):
             return
         if self._best is None or here.loss < self._best.loss:
             self._best = here
-        with suppress(OSError):  # it is done once more then, by a worker that begins here again
-            write_late(folder_of(self._shelf.place, here.step), here)
+        if self.group.leads:
+            with suppress(OSError):  # it is done once more then, by a worker that begins here again
+                write_late(folder_of(self._shelf.place, here.step), here)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Take both up. A checkpoint that lacks them raises; an optimizer of another kind begins anew, and says so."""
@@ -150,7 +168,25 @@ class ResumableTrainer(SavingTrainer):
         if checkpoint is None:
             return
         path = Path(checkpoint)
+        own = path / RANDOM_OF.format(self.group.rank)
+        if not self.group.leads and not own.is_file():
+            return  # it begins by the seed and the process' number; all are told by the leading one
+        before = 1 + len(list(path.glob(RANDOM_OF.format("*"))))
+        if self.group.leads and before != self.group.processes:
+            self._tell(Notice(text=_other_number(before, self.group.processes), about="other-processes"))
+        if not self.group.leads:
+            chance_in(own).put_back()
+            return
         saved = RandomState.of(from_tree(read_record(path).chance, {}), load_file(path / RANDOM))
         if self.args.device.type == "cuda" and len(saved.cuda) != len(RandomState.now().cuda):
             raise Unfit(f"the checkpoint is of a run that saw {len(saved.cuda)} GPUs, and this one sees another number")
         saved.put_back()
+
+
+def _other_number(before: int, now: int) -> str:
+    """Say what a run loses that goes on with another number of processes."""
+    counted = "1 process" if before == 1 else f"{before} processes"
+    return (
+        f"chance stood in {counted} when the checkpoint was written, and {now} go on from it: rows and steps are the "
+        "same, but dropout isn't what it would have been."
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import torch
 from torch.utils.data import Sampler
@@ -18,9 +19,15 @@ class RowOrder(Sampler[int]):
     where it is. It gives the same rows to the same steps whatever part of a step is a micro-batch.
     """
 
-    def __init__(self, rows: int, *, seed: int, lengths: Sequence[int] | None = None, step_rows: int = 1) -> None:
-        """Take the number of rows; with `lengths`, rows of like length come together in steps of `step_rows`."""
+    def __init__(
+        self, rows: int, *, seed: int, lengths: Sequence[int] | None = None, step_rows: int = 1, fillers: int = 0
+    ) -> None:
+        """Take the number of rows; with `lengths`, rows of like length come together in steps of `step_rows`.
+
+        `fillers`: how many more lie behind them, to come last in each epoch; `lengths` doesn't count them.
+        """
         self._rows = rows
+        self._fillers = range(rows, rows + fillers)
         self._seed = seed
         self._lengths = lengths
         self._step_rows = step_rows
@@ -31,13 +38,15 @@ class RowOrder(Sampler[int]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return self._rows
+        return self._rows + len(self._fillers)
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(_mixed(self._seed, self._epoch))
+        generator = torch.Generator().manual_seed(mixed(self._seed, self._epoch))
         if self._lengths is None:
-            return iter(torch.randperm(self._rows, generator=generator).tolist())
-        return iter(get_length_grouped_indices(self._lengths, self._step_rows, generator=generator))
+            order = torch.randperm(self._rows, generator=generator).tolist()
+        else:
+            order = get_length_grouped_indices(self._lengths, self._step_rows, generator=generator)
+        return chain(order, self._fillers)
 
 
 class LongestFirst(Sampler[int]):
@@ -47,8 +56,10 @@ class LongestFirst(Sampler[int]):
     rounding makes of a row in company is then the same each time. If memory doesn't suffice, the first batch says so.
     """
 
-    def __init__(self, lengths: Sequence[int]) -> None:
-        self._places = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    def __init__(self, lengths: Sequence[int], *, fillers: int = 0) -> None:
+        """Take the rows' lengths. `fillers`: how many more lie behind them, to come last."""
+        places = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+        self._places = [*places, *range(len(lengths), len(lengths) + fillers)]
 
     def __len__(self) -> int:
         return len(self._places)
@@ -57,6 +68,14 @@ class LongestFirst(Sampler[int]):
         return iter(self._places)
 
 
-def _mixed(seed: int, epoch: int) -> int:
+def fillers_for(rows: int, *, micro_batch: int, processes: int) -> int:
+    """Count the rows to lay behind the real ones so that each process gets as many whole micro-batches as the others.
+
+    Accelerate deals micro-batches out in turn, and where they don't come out even it begins again with the first rows.
+    """
+    return -rows % (micro_batch * processes) if processes > 1 else 0
+
+
+def mixed(seed: int, number: int) -> int:
     """Make one number of the two; their sum would give one seed's second epoch to the next seed's first."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {epoch}".encode()).digest()[:7])
+    return int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:7])

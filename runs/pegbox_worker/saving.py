@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 from accelerate.utils import is_peft_model
 from safetensors.torch import save_file
 from transformers import TrainerCallback, TrainerState
@@ -25,6 +26,8 @@ from pegbox_worker.optimizer_state import (
     read_schedule,
 )
 from pegbox_worker.random_state import RandomState, chance_put_aside
+from pegbox_worker.ranks.group import Alone, Group
+from pegbox_worker.sharded import is_sharded, shown_whole
 from pegbox_worker.state_tree import to_tree
 from pegbox_worker.training_record import Evaluated, TrainingRecord
 
@@ -32,6 +35,8 @@ OPTIMIZER = "optimizer.safetensors"
 RANDOM = "random.safetensors"
 STATE_JSON = "trainer_state.json"
 """transformers' own: where in the run it is."""
+RANDOM_OF = "random.{}.safetensors"
+"""Where chance stood in each of the other processes, by its number."""
 CARD = "README.md"
 """PEFT writes one beside its adapter; a checkpoint is nobody's model."""
 
@@ -64,8 +69,11 @@ class SavingTrainer(SFTTrainer):
         state: Stateful | None,
         reports: Reports,
         tell: Callable[[Event], None],
+        group: Group | None = None,
         **named: Any,
     ) -> None:
+        self.group: Group = group or Alone()
+        """The processes that carry the run; what lies on the disk the leading one writes."""
         self._method_state = state
         self._reports = reports
         self._tell = tell
@@ -112,23 +120,60 @@ class SavingTrainer(SFTTrainer):
     def rescue(self) -> int | None:
         """After an exception, write the checkpoint of the last step that was done.
 
-        Returns: its step; None: the weights were being updated, or there was no step, or the disk refused it.
+        Only the leading process does; the others may be gone, so it asks them for nothing, and chance begins anew in
+        them.
+        Returns: its step; None: the weights were being updated, or the others hold parts of them, or there was no step,
+        or the disk refused it.
         """
         step = self.state.global_step
         if step and self.saved_step == step:
             return step
         if self._updating or self._step_end is None or self._step_end[0] != step:
             return None
+        if is_sharded(self.model) or not self.group.leads:
+            return None
         return step if self._write_checkpoint("rescue", self._step_end[1]) else None
 
     def _save_checkpoint(self, *_: Any) -> None:
         """Write one as asked; transformers calls this at the end of a step, after an evaluation that was due."""
         reason, self.checkpoint_reason = self.checkpoint_reason, "planned"
-        if self.args.should_save:
-            self._write_checkpoint(reason, RandomState.now())
+        chance = RandomState.now()
+        if self.group.processes == 1:
+            if self.args.should_save:
+                self._write_checkpoint(reason, chance)
+            return
+        chances = self.group.collect(chance.packed())
+        with shown_whole(self.model):
+            state = read_optimizer(self.optimizer) if is_sharded(self.model) else None
+            written = self.group.leads and self._write_checkpoint(reason, chance, chances[1:], state)
+        self._hear(written)
 
-    def _write_checkpoint(self, reason: Reason, chance: RandomState) -> bool:
-        """Write one whole, tell it, and rotate. Returns: whether it is there; that it isn't was told."""
+    def _hear(self, written: bool) -> None:
+        """Let all processes know what became of the leading one's checkpoint, and count it as that one does."""
+        step = self.state.global_step
+        said = _Written(there=written, best=self._best, bytes=self._shelf.largest)
+        heard = msgspec.json.decode(self.group.agree(msgspec.json.encode(said)), type=_Written)
+        if self.group.leads:
+            return
+        self._best = heard.best
+        if not heard.there:
+            self._reports.checkpoint_failed(step, OSError("the leading process couldn't write it"))
+        elif self.saved_step != step:
+            self.saved_step = self._shelf.newest = step
+            self._shelf.largest = heard.bytes
+            self._reports.checkpoint_written(self._told(step, "planned", heard.bytes, 0.0))
+
+    def _write_checkpoint(
+        self,
+        reason: Reason,
+        chance: RandomState,
+        others: Sequence[bytes] = (),
+        optimizer: dict[str, Any] | None = None,
+    ) -> bool:
+        """Write one whole, tell it, and rotate. Returns: whether it is there; that it isn't was told.
+
+        `others`: where chance stands in the other processes; `optimizer`: its state, if that was brought together.
+        """
         step, began = self.state.global_step, time.monotonic()
         here = self._evaluated if self._evaluated is not None and self._evaluated.step == step else None
         better = here is not None and (self._best is None or here.loss < self._best.loss)
@@ -138,33 +183,37 @@ class SavingTrainer(SFTTrainer):
                 former = None if self._best is None else self._best.step
                 wanted = None if best is None else best.step
                 self._shelf.make_room(step, self.checkpoint_bytes, wanted, former=former)
-                parts = self._parts(chance, best)
+                parts = self._parts(chance, best, others, optimizer)
                 taken = self._shelf.write(step, parts, reason, self._reports.progress(step))
             except Exception as error:  # noqa: BLE001  # a full disk comes as OSError, SafetensorError or plain Exception
                 self._reports.checkpoint_failed(step, error)
                 return False
             self.saved_step = step
-            name = f"{self._shelf.place.name}/{folder_of(self._shelf.place, step).name}"
-            seconds = time.monotonic() - began
-            self._reports.checkpoint_written(
-                Checkpoint(step=step, folder=name, reason=reason, bytes=taken, seconds=seconds)
-            )
+            self._reports.checkpoint_written(self._told(step, reason, taken, time.monotonic() - began))
         self._best = best
         self._shelf.rotate(None if best is None else best.step)
         return True
 
-    def _parts(self, chance: RandomState, best: Evaluated | None) -> Iterator[Part]:
+    def _told(self, step: int, reason: Reason, taken: int, seconds: float) -> Checkpoint:
+        name = f"{self._shelf.place.name}/{folder_of(self._shelf.place, step).name}"
+        return Checkpoint(step=step, folder=name, reason=reason, bytes=taken, seconds=seconds)
+
+    def _parts(
+        self, chance: RandomState, best: Evaluated | None, others: Sequence[bytes], state: dict[str, Any] | None
+    ) -> Iterator[Part]:
         """Give what a checkpoint is written from, one part at a time: no more than one is copied in memory at once."""
         yield lambda folder: save_method(self.model, self._method_state, folder)
         record = self._record(chance, best)
 
         def optimizer(folder: Path) -> None:
             tensors: dict[str, Any] = {}
-            record.optimizer = to_tree(read_optimizer(self.optimizer), tensors)
+            record.optimizer = to_tree(read_optimizer(self.optimizer) if state is None else state, tensors)
             save_file(tensors, folder / OPTIMIZER)
 
         yield optimizer
         yield lambda folder: save_file(chance.tensors(), folder / RANDOM)
+        if others:
+            yield lambda folder: _write_others(others, folder)
         yield record.write
         yield lambda folder: self.state.save_to_json(str(folder / STATE_JSON))
         if is_peft_model(self.model):
@@ -194,6 +243,21 @@ class SavingTrainer(SFTTrainer):
     def step_rows(self) -> int:
         """Rows that an optimizer step takes, on all devices together."""
         return int(self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size)
+
+
+class _Written(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a checkpoint."""
+
+    there: bool
+    best: Evaluated | None
+    """The lowest evaluation whose weights are on the disk now."""
+    bytes: int
+    """What a checkpoint takes."""
+
+
+def _write_others(chances: Sequence[bytes], folder: Path) -> None:
+    for rank, chance in enumerate(chances, start=1):
+        (folder / RANDOM_OF.format(rank)).write_bytes(chance)
 
 
 class _UpdateWatch(TrainerCallback):

@@ -28,6 +28,8 @@ class StepClock:
         self._wait = wait
         self._rows = self._optimizer = 0.0
         self._update_began: float | None = None
+        self.forward_ended = 0.0
+        """When the newest forward pass was through, by the host's clock; monotonic seconds."""
 
     @contextmanager
     def rows(self) -> Iterator[None]:
@@ -47,6 +49,10 @@ class StepClock:
             yield
         finally:
             self._optimizer += time.monotonic() - began
+
+    def forward_ends(self) -> None:
+        """Take that a micro-batch has its loss."""
+        self.forward_ended = time.monotonic()
 
     def update_begins(self) -> None:
         """Count as the optimizer's until the step's end; what looks at the gradients before is left out."""

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pyarrow
 import pyarrow.compute
-from datasets import Dataset, disable_progress_bars
+from datasets import Dataset, concatenate_datasets, disable_progress_bars
 
 from pegbox_runs.rows.masking import IGNORED, MaskedRow
 
@@ -25,6 +25,8 @@ SCHEMA = pyarrow.schema(
     }
 )
 """`length` is the number of tokens, so that nobody must read a row to sort by it."""
+FILLER_TOKENS = 2
+"""Of a filler row: the fewest of which a model makes a shifted label, even if it is none."""
 
 
 class RowFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +117,20 @@ class TokenRows:
                 for column in (pyarrow.compute.list_value_length(part[name]), pyarrow.compute.list_flatten(part[name])):
                     digest.update(column.to_numpy().astype("int64").tobytes())
         return digest.hexdigest()
+
+
+def with_fillers(table: Dataset, count: int, padding: int) -> Dataset:
+    """Lay rows without a label behind a table's own: they go through the model as padding does, and teach nothing."""
+    if not count:
+        return table
+    row: dict[str, Any] = {
+        "input_ids": [padding] * FILLER_TOKENS,
+        "labels": [IGNORED] * FILLER_TOKENS,
+        "length": FILLER_TOKENS,
+        "seq_lengths": [FILLER_TOKENS],  # of packed rows alone
+    }
+    columns = {name: [row[name]] * count for name in table.column_names}
+    return concatenate_datasets([table, Dataset.from_dict(columns, features=table.features)])
 
 
 def read_token_rows(path: Path, facts: RowFacts) -> TokenRows:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 from transformers.trainer_utils import EvalLoopOutput
 
 from pegbox_runs.rows.masking import IGNORED
-from pegbox_worker.labelled_loss import LabelledLoss
+from pegbox_worker.labelled_loss import LABELLED_SUM, LabelledLoss, let_through
 from pegbox_worker.resuming import ResumableTrainer
 from pegbox_worker.row_order import LongestFirst, RowOrder
 from pegbox_worker.step_clock import StepClock, wait_of
@@ -36,33 +37,40 @@ class MeasuredTrainer(ResumableTrainer):
         *arguments: Any,
         labelled_loss: LabelledLoss | None,
         added_loss: Callable[[], Tensor] | None,
+        fillers: tuple[int, int] = (0, 0),
         **named: Any,
     ) -> None:
+        """Make it. `fillers`: how many rows without a label lie behind the training rows and the held-out ones."""
         self.labelled_loss = labelled_loss
         """What computes the loss; None: TRL's fused head does."""
+        self._fillers = fillers
         self._added_loss = added_loss
         self._step_loss: list[Tensor] = []
         self._step_tokens = 0
         self._step_padding = 0
         self._evaluated_loss = 0.0
+        self._evaluated_labels = 0
         self.evaluated_tokens = 0
-        """Labelled tokens of the last evaluation."""
+        """Labelled tokens of the last evaluation, of all processes together."""
         self.batch_shape: tuple[int, int] | None = None
         """Rows and positions of the micro-batch in hand."""
         self.seen_tokens = self.seen_padding = 0
-        """What this worker has trained on, without padding; and the padding."""
+        """What this process has trained on, without padding; and the padding."""
         self.seen_labels: Tensor | int = 0
         """Those of the tokens that carry a label; on the device, so that nobody waits for the count."""
         super().__init__(*arguments, **named)
         # Some models say they take no count of items; TRL's loss and ours both do, whatever the model.
         self.model_accepts_loss_kwargs = True
+        if self.labelled_loss is not None and self.accelerator.num_processes > 1:
+            let_through(self.labelled_loss)
         self.clock = StepClock(wait_of(self.args.device))
 
     def take_step(self) -> TakenStep:
-        """Give what was done since the last call, and begin anew."""
-        taken = TakenStep(sum(float(part) for part in self._step_loss), self._step_tokens, self._step_padding)
+        """Give what all processes did since the last call, and begin anew. Each of them calls it."""
+        loss = sum(float(part) for part in self._step_loss)
+        loss, tokens, padding = self.group.total([loss, self._step_tokens, self._step_padding])
         self._step_loss, self._step_tokens, self._step_padding = [], 0, 0
-        return taken
+        return TakenStep(loss, int(tokens), int(padding))
 
     def get_batch_samples(self, *arguments: Any, **named: Any) -> Any:
         """Time the fetching of a step's rows."""
@@ -77,7 +85,11 @@ class MeasuredTrainer(ResumableTrainer):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Give the task's loss of a micro-batch, plus the method's own term while training."""
+        """Give the task's loss of a micro-batch, plus the method's own term while training.
+
+        Of several processes each gives its part of the step's loss times their number, as their gradients' mean is
+        taken.
+        """
         self.batch_shape = _shape(inputs)
         if self.labelled_loss is None or return_outputs:
             result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
@@ -85,14 +97,15 @@ class MeasuredTrainer(ResumableTrainer):
                 return result
             loss = result
         else:
-            with self.accelerator.autocast():  # the backbone is called past the wrapped forward
-                total = self.labelled_loss.sum(inputs)
-            loss = total / (_labelled_tokens(inputs) if num_items_in_batch is None else num_items_in_batch)
+            loss = self._labelled_sum(self.labelled_loss, model, inputs)
+            if num_items_in_batch is None:
+                loss = loss / max(_labelled_tokens(inputs), 1)
+            else:
+                loss = loss / num_items_in_batch * self.accelerator.num_processes
         if self.model.training:
-            self._step_loss.append(loss.detach())
+            self._step_loss.append(loss.detach() / self.accelerator.num_processes)
             positions = inputs["input_ids"].numel()
-            mask = inputs.get("attention_mask")  # there is none where packed rows leave no padding
-            tokens = positions if mask is None else int(mask.sum())
+            tokens = _tokens(inputs) if self._fillers == (0, 0) else _tokens_of_rows(inputs)
             self._step_tokens += tokens
             self._step_padding += positions - tokens
             self.seen_tokens += tokens
@@ -100,7 +113,16 @@ class MeasuredTrainer(ResumableTrainer):
             self.seen_labels = self.seen_labels + (inputs["labels"][:, 1:] != IGNORED).sum()
             if self._added_loss is not None:
                 loss = loss + self._added_loss() / self.current_gradient_accumulation_steps
+            self.clock.forward_ends()
         return loss
+
+    def _labelled_sum(self, loss: LabelledLoss, model: Any, inputs: Any) -> Tensor:
+        """Add up by our own loss: past what wraps the model, or through it where it brings gradients together."""
+        with self.accelerator.autocast():
+            if self.accelerator.num_processes == 1:
+                return loss.sum(inputs)
+            total: Tensor = model(**inputs, **{LABELLED_SUM: True})
+            return total
 
     def prediction_step(self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None) -> Any:
         """Add a batch's loss up, weighted by its labelled tokens."""
@@ -108,15 +130,17 @@ class MeasuredTrainer(ResumableTrainer):
         count = _labelled_tokens(inputs)
         loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         self._evaluated_loss += float(loss) * count
-        self.evaluated_tokens += count
+        self._evaluated_labels += count
         return loss, logits, labels
 
     def evaluation_loop(self, *arguments: Any, **named: Any) -> EvalLoopOutput:
         """Report the mean over tokens, where Trainer would report a mean over batches."""
-        self._evaluated_loss, self.evaluated_tokens = 0.0, 0
+        self._evaluated_loss, self._evaluated_labels = 0.0, 0
         output = super().evaluation_loop(*arguments, **named)
         prefix = named.get("metric_key_prefix", "eval")
-        output.metrics[f"{prefix}_loss"] = self._evaluated_loss / max(self.evaluated_tokens, 1)
+        loss, labels = self.group.total([self._evaluated_loss, self._evaluated_labels])
+        self.evaluated_tokens = int(labels)
+        output.metrics[f"{prefix}_loss"] = loss / max(labels, 1)
         return output
 
     def _set_signature_columns_if_needed(self) -> None:
@@ -131,12 +155,14 @@ class MeasuredTrainer(ResumableTrainer):
         strategy = self.args.train_sampling_strategy
         if strategy not in ("random", "group_by_length"):
             return super()._get_train_sampler(train_dataset)
-        lengths = lengths_of(rows) if strategy == "group_by_length" else None
-        return RowOrder(len(rows), seed=self.args.data_seed, lengths=lengths, step_rows=self.step_rows)
+        fillers, count = self._fillers[0], len(rows) - self._fillers[0]
+        lengths = lengths_of(rows)[:count] if strategy == "group_by_length" else None
+        return RowOrder(count, seed=self.args.data_seed, lengths=lengths, step_rows=self.step_rows, fillers=fillers)
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Any:
         """Look at the held-out rows in the same batches each time, drawing nothing."""
-        return LongestFirst(lengths_of(eval_dataset))
+        fillers, lengths = self._fillers[1], lengths_of(eval_dataset)
+        return LongestFirst(lengths[: len(lengths) - fillers], fillers=fillers)
 
 
 def lengths_of(rows: Any) -> list[int]:
@@ -150,6 +176,21 @@ def lengths_of(rows: Any) -> list[int]:
 def _shape(inputs: Any) -> tuple[int, int]:
     rows, positions = inputs["input_ids"].shape
     return int(rows), int(positions)
+
+
+def _tokens(inputs: Any) -> int:
+    """Count what isn't padding."""
+    mask = inputs.get("attention_mask")  # there is none where packed rows leave no padding
+    return inputs["input_ids"].numel() if mask is None else int(mask.sum())
+
+
+def _tokens_of_rows(inputs: Any) -> int:
+    """Count what is neither padding nor a filler row, which is told by its having no label at all."""
+    labelled, mask = inputs["labels"] != IGNORED, inputs.get("attention_mask")
+    if mask is not None:
+        return int(mask[labelled.any(1)].sum())
+    row = (inputs["position_ids"] == 0).cumsum(1).flatten() - 1
+    return int(torch.isin(row, row[labelled.flatten()]).sum())
 
 
 def _labelled_tokens(inputs: Any) -> int:

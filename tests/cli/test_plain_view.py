@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pegbox.plain_view import lines
+from pegbox.plain_view import LINES_OF_LOST, lines
 from pegbox_methods.events import AnyEvent, Finished, Load, Sample
 from pegbox_runs.run_state import RunState
 from tests.stories import STORY, evaluation, prepared, started, step
+from tests.together import failed, joined, told_together
 
 DONE = Finished(reason="completed", steps=10, kept_step=10, adapter="adapter", seconds=20.0)
 
@@ -59,3 +60,19 @@ def test_the_device_s_load_gives_no_line() -> None:
     load = Load(step=1, device_use=0.5, temperature_c=50.0, power_w=None, power_limit_w=None)
     assert list(lines(load, RunState())) == []
     assert list(lines(evaluation(2, 2.5), RunState())) == ["step 2: evaluation loss 2.5000, perplexity 1"]
+
+
+def test_the_processes_that_carry_a_run_are_told_once_and_a_step_has_their_worst_peak() -> None:
+    told = said([*told_together(), DONE])
+    carried = [line for line in told if line.startswith("carried by")]
+    assert carried == ["carried by 2 processes, DDP on node-a (cuda:0, cuda:1); all were there after 3.2 s"]
+    assert ["worst peak" in line for line in told if "tokens/s" in line] == [True] * 3
+    assert not [line for line in said([*STORY, DONE]) if "worst" in line or "carried by" in line]
+
+
+def test_of_thousands_of_processes_that_failed_the_cause_and_a_few_others_are_told() -> None:
+    events: list[AnyEvent] = [started(), joined(), *(failed(rank) for rank in range(2, 4000)), failed(1, first=True)]
+    told = [line for line in said(events) if "process" in line and not line.startswith("carried")]
+    assert len(told) == LINES_OF_LOST + 2
+    assert told[-2] == "more processes lost the others too; the log names each"
+    assert told[-1].startswith("process 1 on node-a failed at step 3 (SIGKILL)")

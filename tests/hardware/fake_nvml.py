@@ -25,6 +25,9 @@ class Card:
     capability: tuple[int, int] = (8, 9)
     computing: Sequence[tuple[int, int | None]] = ()
     drawing: Sequence[tuple[int, int | None]] = ()
+    pcie: tuple[int, int] = (4, 16)
+    """Generation and lanes."""
+    nvlinks: int = 0
     use: int = 87
     """Per cent."""
     slices: dict[int, Card] | None = None
@@ -121,6 +124,17 @@ class FakeNvml(ModuleType):
 
     def _nvmlDeviceGetEnforcedPowerLimit(self, card: Card) -> int:  # noqa: N802
         return 450_000
+
+    def _nvmlDeviceGetMaxPcieLinkGeneration(self, card: Card) -> int:  # noqa: N802
+        return card.pcie[0]
+
+    def _nvmlDeviceGetMaxPcieLinkWidth(self, card: Card) -> int:  # noqa: N802
+        return card.pcie[1]
+
+    def _nvmlDeviceGetNvLinkState(self, card: Card, link: int) -> int:  # noqa: N802
+        if link >= card.nvlinks:
+            raise pynvml.NVMLError_InvalidArgument()
+        return 1
 
     def _nvmlDeviceGetComputeRunningProcesses(self, card: Card) -> list[SimpleNamespace]:  # noqa: N802
         return [SimpleNamespace(pid=pid, usedGpuMemory=memory) for pid, memory in card.computing]

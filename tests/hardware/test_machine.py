@@ -51,6 +51,8 @@ def test_one_gpu_is_described_whole(monkeypatch: pytest.MonkeyPatch) -> None:
                 memory_total=24 * GIB,
                 memory_free=20 * GIB,
                 compute_capability="8.9",
+                pcie_generation=4,
+                pcie_lanes=16,
                 driver="570.86.15",
                 cuda="12.8",
                 temperature_c=41,
@@ -74,6 +76,12 @@ def test_eight_gpus_and_mixed_ones_keep_their_order(monkeypatch: pytest.MonkeyPa
         ("Tesla T4", "7.5"),
     ]
     assert troubles == ()
+
+
+def test_the_links_of_a_card_are_counted_as_far_as_the_driver_knows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, Card(nvlinks=12, pcie=(5, 16)))
+    (card,), _ = nvidia_gpus()
+    assert (card.nvlinks, card.pcie_generation, card.pcie_lanes) == (12, 5, 16)
 
 
 def test_mig_slices_are_devices_and_the_card_they_are_cut_from_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

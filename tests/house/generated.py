@@ -16,7 +16,7 @@ import msgspec
 
 from pegbox.methods_view import certified_in_words, needs_in_words, ratio
 from pegbox.parser import build_parser
-from pegbox_methods import event, events, job_events, life_events, recipe, side_events
+from pegbox_methods import event, events, job_events, life_events, rank_events, recipe, side_events
 from pegbox_methods.card import Card
 from pegbox_methods.certificate import read_certificates
 from pegbox_methods.recipe import Model
@@ -72,10 +72,18 @@ def _attribute_docs(module: Any) -> dict[str, list[tuple[str, str, str]]]:
 def _events() -> Iterator[str]:
     docs = {
         name: fields
-        for module in (event, life_events, side_events, job_events, events)
+        for module in (event, life_events, rank_events, side_events, job_events, events)
         for name, fields in _attribute_docs(module).items()
     }
-    for kind in (events.Event, *events.KINDS, events.Memory, events.Check, events.Change):
+    for kind in (
+        events.Event,
+        *events.KINDS,
+        events.Memory,
+        events.AcrossRanks,
+        events.Member,
+        events.Check,
+        events.Change,
+    ):
         tag = kind.__struct_config__.tag
         title = f"`{tag}`" if isinstance(tag, str) and kind is not events.Event else kind.__name__
         yield f"### {title}\n"

@@ -11,11 +11,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pegbox_methods.events import AnyEvent, Evaluation, Finished, Load, Memory, Prepared, Ranks, Resumed, Step
+from pegbox_methods.events import (
+    AcrossRanks,
+    AnyEvent,
+    Evaluation,
+    Finished,
+    Load,
+    Memory,
+    Prepared,
+    Ranks,
+    Resumed,
+    Step,
+)
 from pegbox_runs.advisor import LEVELS, RULES, Hint, hints
 from pegbox_runs.printable import printable
 from pegbox_runs.run_state import RunState, fold
 from tests.stories import evaluation, prepared, started, step
+from tests.together import joined, member
 
 GIB = 2**30
 CURVE = [2.0 * 0.9 ** (n / 20) + 0.5 + 0.05 * (n % 3) for n in range(400)]
@@ -84,6 +96,21 @@ def told(
     return fold([*story, *loads, *more])
 
 
+def across(waited: float, worst: float = 1.7) -> dict[str, AcrossRanks]:
+    """Change a step of 2 s with 3.5 tokens a second: two processes take it."""
+    both = AcrossRanks(
+        tokens_per_second_worst=worst,
+        tokens_per_second_mean=1.75,
+        device_peak_mean=None,
+        process_peak_mean=None,
+        waited_seconds=waited,
+    )
+    return {"across": both}
+
+
+ON_A10_AND_L4 = joined(member(0), member(1), member(2, device="cuda:2 (NVIDIA L4)"))
+
+
 def names(state: RunState) -> set[str]:
     return {hint.name for hint in hints(state)}
 
@@ -132,6 +159,8 @@ SPEAKING: list[tuple[str, RunState]] = [
     ("ranks-not-moved", told(HALF, method="adalora")),
     ("ranks-not-moved", told(HALF, method="adalora", more=[Ranks(step=9, ranks={"q": 12}, before=12)])),
     ("waiting-for-rows", told(HALF, changed={"rows_seconds": 0.5, "optimizer_seconds": 0.1})),
+    ("waiting-for-process", told(HALF, changed=across(waited=0.6))),
+    ("mixed-devices", told(HALF, more=[ON_A10_AND_L4])),
     ("padding", told(HALF, changed={"padding": 7})),
     ("hot", told(HALF, loads=[load(temperature_c=91.0)])),
     ("memory-nearly-full", told(HALF, loads=[load(memory_used=int(23.9 * GIB))])),
@@ -210,12 +239,19 @@ SILENT: list[tuple[str, RunState]] = [
     ("ranks-not-moved", told(HALF, method="adalora", more=[Ranks(step=9, ranks={"q": 8}, before=12)])),
     ("waiting-for-rows", told(HALF, changed={"rows_seconds": 0.01, "optimizer_seconds": 0.1})),
     ("waiting-for-rows", told(HALF)),
+    ("waiting-for-process", told(HALF, changed=across(waited=0.1))),
+    ("waiting-for-process", told(HALF[:5], changed=across(waited=0.6))),
+    ("waiting-for-process", told(HALF, changed={**across(waited=0.6), "step_seconds": 0.0})),
+    ("waiting-for-process", told(CURVE, changed=across(waited=0.6), more=[DONE])),
+    ("mixed-devices", told(HALF, more=[joined()])),
+    ("mixed-devices", told(HALF, more=[joined(member(0, device="cpu"), member(1, "node-b", device="cpu"))])),
     ("padding", told(HALF, changed={"padding": 2})),
     ("padding", told(HALF, changed={"padding": 7}, order="packed")),
     ("hot", told(HALF, loads=[load(temperature_c=91.0, temperature_limit_c=None)])),
     ("hot", told(CURVE, loads=[load(temperature_c=92.0)], more=[DONE])),
     ("memory-nearly-full", told(HALF, loads=[load(memory_total=None)])),
     ("memory-to-spare", told(HALF, loads=[load(memory_used=6 * GIB)], accumulation=1)),
+    ("memory-to-spare", told(HALF, loads=[load(memory_used=6 * GIB)], processes=4)),  # they can't part 2 among them
     ("memory-to-spare", told(CURVE[:5], loads=[load(memory_used=6 * GIB)])),
     ("memory-to-spare", told(HALF, changed={"memory": Memory(device_peak=14 * GIB)}, loads=[load(memory_used=GIB)])),
     ("at-power-limit", told(HALF, loads=[load(power_w=448.0)] * 2)),
@@ -242,6 +278,15 @@ def test_it_names_the_checkpoint_and_the_figures() -> None:
     assert "has risen for 3 evaluations (1.900 to 2.200) while the training loss falls" in hint.text
     assert "best checkpoint is step 50" in hint.text
     assert "training.micro_batch 8 with training.accumulation 2" in named(SPEAKING[-3][1], "memory-to-spare").text
+
+
+def test_of_processes_that_wait_the_likely_cause_is_told() -> None:
+    as_many = named(told(HALF, changed=across(waited=0.6)), "waiting-for-process").text
+    assert as_many.startswith("30 % of a step the processes wait for the slowest of them. They have about as many")
+    fewer = named(told(HALF, changed=across(waited=0.6, worst=0.7)), "waiting-for-process").text
+    assert "One has 40 % of the mean's tokens" in fewer
+    assert "training.order" in fewer
+    assert "2 on NVIDIA A10, 1 on NVIDIA L4" in named(told(HALF, more=[ON_A10_AND_L4]), "mixed-devices").text
 
 
 def test_an_overfitted_run_that_is_over_is_not_told_to_stop() -> None:
@@ -285,7 +330,9 @@ EVENTS: list[Callable[[st.DrawFn], AnyEvent]] = [
         step_seconds=draw(FIGURE),
         rows_seconds=draw(st.none() | FIGURE),
         memory=Memory(device_peak=draw(st.none() | st.integers(0, 2**40))),
+        **draw(st.just({}) | st.builds(across, FIGURE, FIGURE)),
     ),
+    lambda draw: joined(*(member(rank, device=draw(st.text())) for rank in range(draw(st.integers(1, 3))))),
     lambda draw: evaluation(draw(NUMBER), draw(FIGURE)),
     lambda draw: ready(
         steps=draw(NUMBER),
@@ -296,6 +343,7 @@ EVENTS: list[Callable[[st.DrawFn], AnyEvent]] = [
         micro_batch=draw(st.none() | NUMBER),
         accumulation=draw(st.none() | NUMBER),
         rows_evaluated=draw(NUMBER),
+        processes=draw(NUMBER),
     ),
     lambda draw: load(
         device_use=draw(st.none() | FIGURE),

@@ -17,6 +17,7 @@ from pegbox_methods.events import (
     Notice,
     Paused,
     Queued,
+    RankFailed,
     Replanned,
     Restarting,
     Resumed,
@@ -80,6 +81,14 @@ UNSURE = Check(name="throughput", verdict="unsure", text="half of the forecast")
             WorkerFailed(kind="error", what="it broke", where="loading", remedy="Mend it."),
             "the worker couldn't go on while loading: it broke",
         ),
+        (
+            RankFailed(rank=1, host="node-b", pid=7, what="it ran out of memory", first=True, step=3, exit_code=1),
+            "process 1 on node-b failed at step 3 (exit code 1): it ran out of memory",
+        ),
+        (
+            RankFailed(rank=0, host="node-a", pid=6, what="a connection broke", first=False, signal="SIGTERM"),
+            "process 0 on node-a lost the others before its first step (SIGTERM): a connection broke",
+        ),
         (ended(None, "SIGKILL"), "the worker was killed by SIGKILL"),
         (ended(None, "SIGKILL", oom=True), "the kernel killed the worker for memory (oom_kill rose from 1 to 2)"),
         (ended(0), None),
@@ -102,7 +111,7 @@ def test_events_are_told_in_sentences(event: AnyEvent | BadLine, said: str | Non
 
 def test_every_kind_of_remark_has_a_sentence_of_its_own() -> None:
     told = {Notice, CommandAnswer, BadLine, Resumed, Paused, Continued, Replanned, WorkerFailed, WorkerEnded}
-    assert set(Remark.__args__) == told | {Restarting, Inspected}  # a new one needs a row above
+    assert set(Remark.__args__) == told | {Restarting, Inspected, RankFailed}  # a new one needs a row above
 
 
 CHECKPOINT = Checkpoint(step=4, folder="f")

@@ -20,7 +20,6 @@ from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.supervision import adopting
 from pegbox_worker import control as controlling
 from pegbox_worker.control import Control
-from pegbox_worker.guard import SupervisorGuard
 from pegbox_worker.stop_flag import StopFlag
 
 
@@ -155,7 +154,7 @@ def test_a_later_worker_promises_nothing_that_counts_from_the_beginning(folder: 
 def test_a_run_whose_folder_was_removed_ends(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
-    guard = SupervisorGuard(folder, EventWriter(folder.events), os.getppid())
+    guard = SupervisorGuard(folder, EventWriter(folder.events).emit, os.getppid())
     guard.look()
     assert codes == []
     folder.path.rename(folder.path.with_name("removed"))
@@ -292,7 +291,7 @@ def test_an_idle_ear_costs_next_to_nothing(folder: RunFolder) -> None:
 
 
 def guard(folder: RunFolder, parent: int) -> SupervisorGuard:
-    return SupervisorGuard(folder, EventWriter(folder.events), parent)
+    return SupervisorGuard(folder, EventWriter(folder.events).emit, parent)
 
 
 def test_a_worker_with_its_supervisor_starts_no_other(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ class Turns:
         lines, self.give = os.pipe()
         self.read, self.write = os.pipe()
         monkeypatch.setattr(worker_main, "STDIN", lines)
-        monkeypatch.setattr(worker_main, "_print_into", lambda _: None)
+        monkeypatch.setattr(worker_main, "print_into", lambda _: None)
         monkeypatch.setattr(worker_main, "clean_streams", lambda: None)
         self.stop = StopFlag()
         self.folders = worker_main.Folders()

@@ -23,6 +23,8 @@ START_ONLY = {
     "budget": "--budget",
     "no_search": "--no-search",
     "gpus": "--gpus",
+    "on": "--on",
+    "at_once": "--at-once",
     "dry_run": "--dry-run",
 }
 """Options of a comparison that isn't there yet, by their names in the parsed command."""

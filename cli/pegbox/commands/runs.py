@@ -17,6 +17,7 @@ from pegbox_runs.arena.comparison_folder import all_comparisons
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import all_runs, runs_root
 from pegbox_runs.summary import Summary
+from pegbox_runs.together import processes
 from pegbox_runs.viewing import summary_of
 
 STYLES = {
@@ -92,8 +93,10 @@ def _table(summaries: list[Summary]) -> Table:
 
 
 def _events(summary: Summary) -> str | None:
-    """Say what went otherwise than straight on: workers that were started again, values that were changed."""
+    """Say what is not as usual: several processes, workers that were started again, values that were changed."""
     said = []
+    if summary.engine:
+        said.append(f"carried by {processes(summary.processes, summary.engine)}")
     if summary.attempts > 1:
         said.append(f"{summary.attempts} workers carried it, one after another")
     said += [f"{change.key} became {change.after}" for change in summary.changes]

@@ -14,6 +14,7 @@ from pegbox_hardware.forecast.adapters import MethodCost
 from pegbox_hardware.forecast.layer import layer
 from pegbox_hardware.forecast.operations import Operations
 from pegbox_hardware.forecast.setup import WIDTH, TrainingSetup
+from pegbox_hardware.forecast.shares import shares_of
 from pegbox_hardware.forecast.simulated import Stack
 from pegbox_hardware.forecast.static import Static, static_of
 from pegbox_hardware.forecast.tape import Tape
@@ -44,6 +45,10 @@ class Peaks:
     workspace: float
     """Scratch that torch gives cuBLAS."""
     phases: dict[str, Phase]
+    gathered: float = 0.0
+    """Parts of a sharded model that are whole at once."""
+    buckets: float = 0.0
+    """Copies of the gradients, of which processes make one sum."""
 
     @property
     def name(self) -> str:
@@ -53,7 +58,7 @@ class Peaks:
     @property
     def standing(self) -> float:
         """Give what is held in every phase."""
-        return self.static.standing + self.workspace
+        return self.static.standing + self.workspace + self.gathered + self.buckets
 
     @property
     def allocated(self) -> float:
@@ -74,7 +79,8 @@ class _Piece:
 
 def peaks(shape: ModelShape, setup: TrainingSetup, cost: MethodCost, stack: Stack) -> Peaks:
     """Price one training step, phase by phase."""
-    static = static_of(shape, setup, cost)
+    shares = shares_of(shape, setup, static_of(shape, setup, cost))
+    static = shares.static
     ops = Operations(Tape(), shape, setup, cost.traits, cost.adapted, stack=stack)
     stream = _stream(ops)
     layers = [(block.count, _layer(ops, block, stream)) for block in shape.blocks]
@@ -86,7 +92,13 @@ def peaks(shape: ModelShape, setup: TrainingSetup, cost: MethodCost, stack: Stac
     if stack.evaluates:
         phases["evaluation"] = Phase(0.0, 0.0, _evaluation(shape, setup, cost, stack))
         phases["generation"] = Phase(0.0, 0.0, _generation(shape, setup, cost, stack))
-    return Peaks(static=static, workspace=float(stack.cublas_workspace_bytes), phases=phases)
+    return Peaks(
+        static=static,
+        workspace=float(stack.cublas_workspace_bytes),
+        phases=phases,
+        gathered=shares.gathered,
+        buckets=shares.buckets,
+    )
 
 
 def _saved(layers: list[tuple[int, _Piece]], setup: TrainingSetup, stream: float) -> float:

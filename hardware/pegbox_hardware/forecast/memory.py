@@ -18,6 +18,8 @@ KNOWN_DOUBT = 0.05
 """Share by which a known model and method may be off; measured rows and the simulation stay well inside."""
 SIMULATED_DOUBT = 0.05
 """The same for a simulation."""
+SHARDED_DOUBT = 0.10
+"""Of a base that is sharded: how much is gathered ahead depends on how far the device lags behind the host."""
 SAFE_EXTRA = 0.5 * GIB
 """On top of a safe figure: a context may be that much larger than the usual one (on A100 it was 0.4 to 1.2 GiB)."""
 LEARNED_EXTRA = 0.2 * GIB
@@ -112,9 +114,10 @@ def card_bytes(
     checkpoints, and the logits' are the largest; without it, activations are laid down and taken up in order.
     Shares fitted on the fms-acceleration rows (A100, nvidia-smi) and PEFT's own rows (L40S, reserved) of 2024 to 2026.
     """
-    context = stack.context_bytes
+    collectives = stack.collectives_bytes if setup.processes > 1 else 0
+    context = stack.context_bytes + collectives
     if learned is not None:
-        context = learned.context_bytes
+        context = learned.context_bytes + collectives
         if setup.loss == "fused":  # the path that was measured; others leave other holes
             return found.allocated * learned.reserved_ratio + context + found.static.paged
     moving = found.phases[found.name].total
@@ -151,6 +154,8 @@ def doubt(shape: ModelShape, setup: TrainingSetup, cost: MethodCost, stack: Stac
         reasons.append((0.25, "kernels that replace a model's own have been measured on one model only"))
     if setup.quantized and not shape.quantizable:
         reasons.append((0.05, f"transformers doesn't quantize {shape.architecture}'s linear maps: priced as 16 bit"))
+    if setup.sharded:
+        reasons.append((SHARDED_DOUBT, "nobody has held forecasts of a sharded base against a measurement here"))
     notes = [why for _, why in reasons if why]
     return max(share for share, _ in reasons), (*notes, *shape.assumed)
 
@@ -167,6 +172,8 @@ def _items(found: Peaks, setup: TrainingSetup) -> dict[str, int]:
         "adapter": found.static.adapter,
         "optimizer states": found.static.optimizer,
         "cuBLAS workspace": found.workspace,
+        "gathered from the others": found.gathered,
+        "gradients' buckets": found.buckets,
         "gradients": phase.gradients,
         "checkpoints" if setup.checkpointing else "activations": phase.saved,
         working[found.name]: phase.working,

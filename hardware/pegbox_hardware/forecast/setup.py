@@ -40,7 +40,7 @@ class TrainingSetup(msgspec.Struct, frozen=True, kw_only=True):
     length: Annotated[int, Meta(ge=8, le=4_194_304)] = 1024
     """Tokens of the longest sequence; a micro-batch is priced as if all its rows were that long."""
     accumulation: Annotated[int, Meta(ge=1, le=4096)] = 4
-    """Micro-batches in a step; above one, gradients live through the forward passes too."""
+    """Micro-batches of a process in a step; above one, gradients live through the forward passes too."""
     checkpointing: bool = True
     optimizer: Optimizer = "adamw"
     dtype: NumberFormat = "bf16"
@@ -60,11 +60,21 @@ class TrainingSetup(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of unequal length in a batch, so that attention gets a mask."""
     evaluation_batch: Annotated[int, Meta(ge=1, le=4096)] | None = None
     """Rows evaluated at once; None: as many as `micro_batch`."""
+    processes: Annotated[int, Meta(ge=1, le=4096)] = 1
+    """How many carry the run together; micro-batch and accumulation are those of one of them."""
+    sharded: bool = False
+    """FSDP2: each process holds a part of the model, and gathers the rest layer by layer; else DDP, where each holds
+    all of it."""
 
     @property
     def tokens(self) -> int:
         """Count the positions of a micro-batch, padding included."""
         return self.micro_batch * self.length
+
+    @property
+    def step_tokens(self) -> int:
+        """Count the positions of an optimizer step, over all processes."""
+        return self.tokens * self.accumulation * self.processes
 
     @property
     def quantized(self) -> bool:

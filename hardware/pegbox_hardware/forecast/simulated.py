@@ -24,6 +24,14 @@ on the card replaces it.
 """
 
 
+COLLECTIVES_BYTES = 700 * MIB
+"""Memory that NCCL holds on the card for the collectives of a run over several processes.
+
+Range: 544 MB for two and 688 MB for more A100 with NVLink (github.com/NVIDIA/nccl/issues/964); less over PCIe, whose
+speed needs fewer channels (nccl#986).
+"""
+
+
 class Stack(msgspec.Struct, frozen=True, kw_only=True):
     """How the libraries of a run behave where that moves the peak. Defaults: what Pegbox trains with today."""
 
@@ -49,6 +57,8 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     cublas_workspace_bytes: int = CUBLAS_WORKSPACE_BYTES
     context_bytes: int = CONTEXT_BYTES
     """On the card outside torch's allocator; a measured value is better."""
+    collectives_bytes: int = COLLECTIVES_BYTES
+    """On the card outside torch's allocator, where several processes carry the run."""
     card_limit_bytes: int | None = None
     """Bytes the allocator may reserve before it gives unused segments back. None: as many as it wants."""
 

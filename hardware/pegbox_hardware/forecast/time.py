@@ -6,11 +6,14 @@ from typing import Literal
 
 import msgspec
 
+from pegbox_hardware.forecast.communication import Communication, communication_of, exchange_of, step_seconds
 from pegbox_hardware.forecast.setup import TrainingSetup
 from pegbox_hardware.forecast.work import Work, work_of
-from pegbox_hardware.profile_rows import Accelerator, CardRow
+from pegbox_hardware.profile_rows import Accelerator, CardRow, LinkRow
 from pegbox_hardware.shape import ModelShape
 
+ENDS = ("low", "likely", "high")
+"""Of a range of speeds."""
 Bound = Literal["compute", "bandwidth", "launch"]
 TimeLevel = Literal["estimated", "measured"]
 
@@ -77,6 +80,17 @@ class TimeForecast(msgspec.Struct, frozen=True, kw_only=True):
     flops_per_token: float
     """Arithmetic of one padded token, forward, backward and recomputed."""
     source: str
+    communication: Communication | None = None
+    """Of a step that several processes take together; the speeds and seconds above count what of it isn't hidden."""
+
+
+class SpeedUp(msgspec.Struct, frozen=True, kw_only=True):
+    """How many times as fast several devices are as one."""
+
+    likely: float
+    low: float
+    """A fast device that waits for a slow link."""
+    high: float
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,22 +118,27 @@ def forecast_time(
     evaluation_tokens: int = 0,
     measured_tokens_per_second: float | None = None,
     row_tokens: float | None = None,
+    link: LinkRow | None = None,
 ) -> TimeForecast:
     """Forecast speed and duration.
 
     `tokens` counts all real tokens of all epochs, `padding_share` the part of the computed tokens that is padding,
     `row_tokens` the mean length of a padded row (by default every row is as long as `setup.length`);
-    `step_time_ratio` is the method's step time against LoRA's; `measured_tokens_per_second` replaces the estimate.
+    `step_time_ratio` is the method's step time against LoRA's; `measured_tokens_per_second` replaces the estimate;
+    `link` lies between the processes of the set-up: without it, what they tell one another takes no time.
     Raises: ValueError: a count, share or ratio out of its range; KeyError: the model has no such target.
     """
     _check(tokens, padding_share, step_time_ratio, evaluation_tokens, measured_tokens_per_second, row_tokens)
     work = work_of(shape, setup, trainable_weights)
     rows = setup.micro_batch * (row_tokens or setup.length)
-    steps = [_step_seconds(work, setup, card, rows, reach) for reach in ("low", "likely", "high")]
+    steps = [_step_seconds(work, setup, card, rows, reach) for reach in ENDS]
     if measured_tokens_per_second is None:
         # The ratio's own range isn't known, so it only shifts ours.
-        real = rows * (1 - padding_share) / step_time_ratio
-        slow, likely, fast = (real / step.seconds for step in steps)
+        lane = _Lane(shape, setup, trainable_weights, card, link, step_time_ratio)
+        slow, likely, fast = (
+            rows * (1 - padding_share) * lane.speed(step.seconds, end, end)
+            for step, end in zip(steps, ENDS, strict=True)
+        )
         level: TimeLevel = "estimated"
         told = card.source
         source = f"{card.name}: {told.kind}, {told.where} ({told.when}); training reaches a part of that"
@@ -139,7 +158,70 @@ def forecast_time(
         level=level,
         flops_per_token=work.flops_per_token,
         source=source,
+        communication=None if link is None else told_over(shape, setup, trainable_weights, link),
     )
+
+
+def told_over(shape: ModelShape, setup: TrainingSetup, trainable_weights: int, link: LinkRow) -> Communication | None:
+    """Say what a step's communication takes over a link; None: one process has nobody to tell anything."""
+    if setup.processes == 1:
+        return None
+    return communication_of(exchange_of(shape, setup, trainable_weights), setup, link)
+
+
+def speed_up(
+    shape: ModelShape,
+    alone: TrainingSetup,
+    together: TrainingSetup,
+    trainable_weights: int,
+    card: CardRow,
+    link: LinkRow,
+    *,
+    row_tokens: float | None = None,
+    step_time_ratio: float = 1.0,
+) -> SpeedUp:
+    """Forecast how many times as fast several processes are as one, in rows a second.
+
+    The ends pair a fast device with a slow link, and the other way round.
+    """
+    rates: list[float] = []
+    works = [(setup, work_of(shape, setup, trainable_weights)) for setup in (alone, together)]
+    for device, wire in (("high", "low"), ("likely", "likely"), ("low", "high")):
+        one, many = (
+            setup.micro_batch
+            * _Lane(shape, setup, trainable_weights, card, link, step_time_ratio).speed(
+                _step_seconds(work, setup, card, setup.micro_batch * (row_tokens or setup.length), device).seconds,
+                device,
+                wire,
+            )
+            for setup, work in works
+        )
+        rates.append(many / one)
+    return SpeedUp(low=min(rates), likely=rates[1], high=max(rates))
+
+
+class _Lane(msgspec.Struct, frozen=True):
+    """What turns the seconds of one device's micro-batch into the speed of all of them."""
+
+    shape: ModelShape
+    setup: TrainingSetup
+    trainable_weights: int
+    card: CardRow
+    link: LinkRow | None
+    step_time_ratio: float
+
+    def speed(self, micro_batch: float, device: str, wire: str) -> float:
+        """Give micro-batches a second, over all processes; those of a processor share its cores."""
+        setup, seconds = self.setup, micro_batch * self.step_time_ratio
+        if setup.processes == 1:
+            return 1 / seconds
+        if self.card.accelerator == "cpu":
+            seconds *= setup.processes
+        whole = setup.accumulation * seconds
+        if self.link is not None:
+            exchange = exchange_of(self.shape, setup, self.trainable_weights)
+            whole = step_seconds(seconds, exchange, setup, self.link, device=device, wire=wire)
+        return setup.processes * setup.accumulation / whole
 
 
 def rate_tflops(card: CardRow, dtype: str, autocast: bool = False) -> float:
@@ -154,9 +236,14 @@ def rate_tflops(card: CardRow, dtype: str, autocast: bool = False) -> float:
 
 
 def running_cost(
-    time: TimeForecast, card: CardRow, *, price_per_hour: float | None = None, price_per_kwh: float | None = None
+    time: TimeForecast,
+    card: CardRow,
+    *,
+    price_per_hour: float | None = None,
+    price_per_kwh: float | None = None,
+    devices: int = 1,
 ) -> Cost:
-    """Price a run: rent by the hour, or electricity, or both.
+    """Price a run: rent by the hour of all that is rented, or electricity, or both.
 
     The high end is the card at its power limit all the time, which is a bound for the card but leaves out the machine
     around it (processor, fans, power supply: often another third); the low end is half the limit.
@@ -165,7 +252,8 @@ def running_cost(
     for name, price in (("price_per_hour", price_per_hour), ("price_per_kwh", price_per_kwh)):
         if price is not None and price < 0:
             raise ValueError(f"{name} = {price:g}: a price is 0 or more")
-    kilowatts, middle = card.board_watts / 1000, (1 + LEAST_POWER_SHARE) / 2
+    kilowatts, middle = devices * card.board_watts / 1000, (1 + LEAST_POWER_SHARE) / 2
+    cards = "the card" if devices == 1 else f"{devices} cards"
     hours = time.seconds_low / 3600, time.seconds / 3600, time.seconds_high / 3600
     energy = [span * kilowatts * share for span, share in zip(hours, (LEAST_POWER_SHARE, middle, 1.0), strict=True)]
     money: list[float | None] = [None, None, None]
@@ -179,7 +267,7 @@ def running_cost(
         money=money[1],
         money_low=money[0],
         money_high=money[2],
-        note=f"the card alone, at {LEAST_POWER_SHARE:.0%} to 100 % of {card.board_watts:g} W "
+        note=f"{cards} alone, at {LEAST_POWER_SHARE:.0%} to 100 % of {card.board_watts:g} W "
         f"({card.source.kind}: {card.source.where}); the machine around it comes on top",
     )
 

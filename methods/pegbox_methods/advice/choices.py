@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pegbox_hardware.forecast.setup import Optimizer
+from pegbox_hardware.forecast.setup import Optimizer, TrainingSetup
 from pegbox_methods.advice.method_settings import learning_rate
 from pegbox_methods.advice.pricing import Pricing
-from pegbox_methods.advice.records import Choice
+from pegbox_methods.advice.records import Choice, DevicePlan
 from pegbox_methods.advice.search import Found
 from pegbox_methods.advice.situation import HELD_OUT, Situation
 from pegbox_methods.card import Card
@@ -47,8 +47,8 @@ def all_choices(winner: Found, method: Choice, settings: Sequence[Choice], optim
     rows = "row" if rule.value == 1 else "rows"
     accumulation = Choice(
         key="training.accumulation",
-        value=setup.accumulation,
-        why=f"{setup.micro_batch} x {setup.accumulation} = {rule.value} {rows} a step: {rule.why}",
+        value=setup.accumulation * setup.processes,
+        why=_step(setup, rows) + f": {rule.why}",
         source=rule.source,
     )
     passes = Choice(key="training.epochs", value=float(now.epochs.value), why=now.epochs.why, source=now.epochs.source)
@@ -70,6 +70,25 @@ def all_choices(winner: Found, method: Choice, settings: Sequence[Choice], optim
     )
 
 
+def _step(setup: TrainingSetup, rows: str) -> str:
+    whole = setup.accumulation * setup.processes
+    said = f"{setup.micro_batch} x {whole} = {setup.micro_batch * whole} {rows} a step"
+    return said if setup.processes == 1 else f"{said}, {setup.accumulation} such micro-batches on each device"
+
+
+def device_choices(plan: DevicePlan) -> tuple[Choice, ...]:
+    """Choose how many devices carry the run, and by which engine."""
+    source = "memory and time forecasts"
+    held = {
+        "ddp": "the base model fits on each, so nothing but the adapter's gradients goes over the link",
+        "fsdp2": "no device holds the whole base model: each gets the others' parts layer by layer",
+    }[plan.engine]
+    return (
+        Choice(key="devices.processes", value=plan.processes, why=plan.why, source=source),
+        Choice(key="devices.engine", value=plan.engine, why=held, source="torch's DistributedDataParallel, FSDP2"),
+    )
+
+
 def recipe_tables(choices: Sequence[Choice]) -> dict[str, dict[str, Any]]:
     """Put the values into a recipe's tables; what has no key there is left out."""
     tables: dict[str, dict[str, Any]] = {"method": {"settings": {}}, "training": {}, "evaluation": {}, "split": {}}
@@ -79,7 +98,7 @@ def recipe_tables(choices: Sequence[Choice]) -> dict[str, dict[str, Any]]:
             continue
         inner: dict[str, Any] = tables
         for part in path:
-            inner = inner[part]
+            inner = inner.setdefault(part, {})
         inner[name] = choice.value
     return tables
 

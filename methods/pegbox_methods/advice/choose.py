@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -14,18 +14,19 @@ from pegbox_hardware.profiles import Profiles
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.alternatives import other_methods, other_settings
 from pegbox_methods.advice.changes import changes
-from pegbox_methods.advice.choices import all_choices, optimizer_for, recipe_tables
+from pegbox_methods.advice.choices import all_choices, device_choices, optimizer_for, recipe_tables
 from pegbox_methods.advice.data_card import KEPT, DataCard
-from pegbox_methods.advice.goals import LEAST_RANK, Goal, overfitting
-from pegbox_methods.advice.method_settings import ranks_to_try
+from pegbox_methods.advice.deciding import Decision, decide, merit, settled
+from pegbox_methods.advice.goals import Goal, overfitting
 from pegbox_methods.advice.places import places_of
-from pegbox_methods.advice.ranking import RANKED, best_of, ordered, unusable
+from pegbox_methods.advice.ranking import RANKED, not_together
 from pegbox_methods.advice.records import Advice, Alternative, Change, Choice, Place
-from pegbox_methods.advice.search import Found, adapter_decides, alike, fastest, highest_rank, lean
+from pegbox_methods.advice.search import Found, highest_rank
+from pegbox_methods.advice.several import together
 from pegbox_methods.advice.situation import Situation, situation
 from pegbox_methods.card import Card
 from pegbox_methods.refusal import Refusal
-from pegbox_methods.suitability import Conditions, Obstacle
+from pegbox_methods.suitability import Conditions
 
 NOTHING_KNOWN = Conditions()
 GEMMA_IN_FP16 = (
@@ -36,18 +37,6 @@ GEMMA_IN_FP16 = (
 
 ROWS_CUT = 0.01
 """Share of the rows from which it is told that they lose their end: they don't teach the model to stop."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What was found out for one device."""
-
-    now: Situation
-    found: tuple[Found, ...]
-    refused: tuple[tuple[Card, Obstacle], ...]
-    unranked: tuple[str, ...]
-    """Names of the other methods, which weren't priced."""
-    winner: Found | None
 
 
 def advise(
@@ -75,8 +64,9 @@ def advise(
     asked = [situation(shape, place, goal, data, (learned or {}).get(place.name)) for place in places]
     names = [card.name for card in zoo] + [*others]
     known = [card for card in zoo if card.name in RANKED]
-    decisions = [_decide(now, known, names, given) for now in asked]
-    best = max(decisions, key=_merit)
+    deciding = partial(decide, known=known, names=names, given=given)
+    decisions = [together(deciding(now), deciding) for now in asked]
+    best = max(decisions, key=merit)
     if best.winner is not None:
         return _advice(best, best.winner, price_per_hour, ())
     leanest = min(best.found, key=lambda one: one.best.memory.safe_bytes)
@@ -137,78 +127,25 @@ def advise_alone(
 def _of_card(
     card: Card, now: Situation, unranked: tuple[str, ...], instead: str, profiles: Profiles, given: Conditions
 ) -> Advice:
-    found, winner = _settled([highest_rank(card, now, optimizer_for(now, card).value)], now)
-    decision = Decision(now, tuple(found), (), unranked, winner)
-    helping = () if winner else changes(found[0], [card], profiles, given)
-    advice = _advice(decision, winner or found[0], None, helping)
+    def deciding(here: Situation) -> Decision:
+        why = not_together(card, processes=here.processes, sharded=here.sharded)
+        if why is not None:
+            raise Refusal(why)
+        found, winner = settled([highest_rank(card, here, optimizer_for(here, card).value)], here)
+        return Decision(here, tuple(found), (), unranked, winner)
+
+    decision = together(deciding(now), deciding)
+    first = decision.winner or decision.found[0]
+    helping = () if decision.winner else changes(first, [card], profiles, given)
+    advice = _advice(decision, first, None, helping)
     method = Choice(key="method.name", value=card.name, why=f"you chose it; {instead}", source="you")
     return msgspec.structs.replace(advice, choices=(method, *advice.choices[1:]))
-
-
-def _decide(now: Situation, known: Sequence[Card], names: Sequence[str], given: Conditions) -> Decision:
-    """Price what the profile ranks and can be used. Raises: Refusal: that is nothing."""
-    refused = [(card, why) for card in known if (why := unusable(card, now, given)) is not None]
-    out = {card.name for card, _ in refused}
-    usable = [card for card in ordered(known, now) if card.name not in out]
-    if not usable:
-        raise Refusal(_nothing_usable(refused))
-    optimizer = optimizer_for(now)
-    found, winner = _settled([highest_rank(card, now, optimizer.value) for card in usable], now)
-    told = out | {card.name for card in usable}
-    unranked = tuple(sorted(name for name in names if name not in told))
-    return Decision(now, tuple(found), tuple(refused), unranked, winner)
-
-
-def _nothing_usable(refused: Sequence[tuple[Card, Obstacle]]) -> str:
-    """Say why no method can be used, each reason once, with the methods that it holds for."""
-    if not refused:
-        return "no method can be used here: none is installed that the profile table ranks."
-    reasons: dict[Obstacle, list[str]] = {}
-    for card, why in refused:
-        reasons.setdefault(why, []).append(card.name)
-    told = (f"{', '.join(names)}: {found.why}. {found.remedy}" for found, names in reasons.items())
-    return f"no method can be used here. {' '.join(told)}"
-
-
-def _settled(found: list[Found], now: Situation) -> tuple[list[Found], Found | None]:
-    """Choose among methods priced with their leanest batch. Returns: (them, each priced anew; the winner)."""
-    if not any(one.fits for one in found):
-        found = [_at_lower_rank(one) for one in found]
-    if now.goal.priority == "speed":
-        found = [fastest(one) for one in found]
-    chosen = best_of(found, now)
-    if chosen is None:
-        return found, None
-    if now.goal.priority == "speed":
-        return found, chosen
-    winner = fastest(chosen)
-    return [winner if one is chosen else alike(one, winner) for one in found], winner
-
-
-def _at_lower_rank(one: Found) -> Found:
-    """Halve a method's rank, below the one that the goal asks for, where that makes it fit; else leave it."""
-    card, now, optimizer = one.pricing.card, one.pricing.now, one.pricing.optimizer
-    ranks = ranks_to_try(card, now)
-    limit = ranks[-1] // 2 if ranks else 0
-    while limit >= LEAST_RANK.value and adapter_decides(one.best):
-        lower = lean(card, now, optimizer, limit)
-        if lower.fits:
-            return lower
-        limit //= 2
-    return one
-
-
-def _merit(decision: Decision) -> tuple[bool, bool, float]:
-    """Prefer the device on which something fits, then one that holds the base in 16 bits, then the faster one."""
-    winner = decision.winner
-    if winner is None:
-        return False, False, float(decision.now.place.usable_bytes)
-    return True, not winner.best.setup.quantized, winner.best.speed
 
 
 def _advice(decision: Decision, winner: Found, price_per_hour: float | None, helping: tuple[Change, ...]) -> Advice:
     now, best, card = decision.now, winner.best, winner.pricing.card
     choices = all_choices(winner, _method(winner, decision), winner.choices, optimizer_for(now, card))
+    choices += () if decision.plan is None else device_choices(decision.plan)
     others = (*other_methods(decision.found, winner, decision.refused, now), *other_settings(winner, now))
     return Advice(
         fits=best.fits,
@@ -222,7 +159,7 @@ def _advice(decision: Decision, winner: Found, price_per_hour: float | None, hel
         choices=choices,
         memory=best.memory,
         margin_bytes=best.margin_bytes,
-        effective_batch=best.setup.micro_batch * best.setup.accumulation,
+        effective_batch=best.setup.micro_batch * best.setup.accumulation * best.setup.processes,
         steps=None if now.walk is None else now.walk.steps,
         time=best.time,
         time_unknown=None if best.time else _time_unknown(now.place),
@@ -230,7 +167,8 @@ def _advice(decision: Decision, winner: Found, price_per_hour: float | None, hel
         alternatives=others,
         unranked=decision.unranked,
         changes=helping,
-        warnings=tuple(_warnings(now, winner)),
+        warnings=(*decision.told, *_warnings(now, winner)),
+        devices=decision.plan,
     )
 
 
@@ -254,7 +192,7 @@ def _method(winner: Found, decision: Decision) -> Choice:
 def _cost(winner: Found, now: Situation, price_per_hour: float | None) -> Cost | None:
     if winner.best.time is None or now.place.card is None:
         return None
-    return running_cost(winner.best.time, now.place.card, price_per_hour=price_per_hour)
+    return running_cost(winner.best.time, now.place.card, price_per_hour=price_per_hour, devices=now.processes)
 
 
 def _time_unknown(place: Place) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from pegbox_hardware.gpu import Gpu
@@ -9,6 +11,7 @@ from pegbox_hardware.machine import Machine
 from pegbox_hardware.profile_rows import Accelerator, CardRow
 from pegbox_hardware.profiles import Profiles, UnknownCard
 from pegbox_methods.advice.records import Place
+from pegbox_methods.advice.teams import Alike, Seat, alike, left_out, team_of
 from pegbox_methods.refusal import Refusal
 
 GIB = 2**30
@@ -22,19 +25,23 @@ CPU_BF16 = frozenset(("amx_bf16", "avx512_bf16"))
 
 
 def places_of(machine: Machine, profiles: Profiles) -> tuple[Place, ...]:
-    """List this machine's devices worth advising for: of several GPUs the roomiest and the fastest; else the processor.
+    """List this machine's devices worth advising for: of several GPUs the roomiest, the fastest, and one of the most
+    that are alike; else the processor.
 
-    Memory of several GPUs is never added up: one process trains on one of them.
+    Memory of several GPUs is never added up. Each place names the team that it belongs to.
     """
     gpus = [
         (number, gpu) for number, gpu in enumerate(machine.gpus) if gpu.memory_total and gpu.memory_free is not None
     ]
-    found = [_gpu_place(gpu, number, machine, profiles) for number, gpu in gpus]
+    groups = alike(Seat("", gpu) for _, gpu in gpus)
+    found = [_in_team(_gpu_place(gpu, number, machine, profiles), gpu, groups, profiles) for number, gpu in gpus]
     if not found:
         return (_processor(machine, profiles),)
     roomiest = max(found, key=lambda place: place.usable_bytes)
     fastest = max(found, key=lambda place: (_rate(place.card), place.usable_bytes))
-    return (roomiest,) if fastest is roomiest or fastest.name == roomiest.name else (roomiest, fastest)
+    worth = [roomiest] if fastest is roomiest or fastest.name == roomiest.name else [roomiest, fastest]
+    largest = max(found, key=lambda place: (place.team.devices if place.team else 1, place.usable_bytes))
+    return (*worth, *([largest] if all(largest.name != place.name for place in worth) else []))
 
 
 def planned_card(name: str, profiles: Profiles) -> Place:
@@ -103,7 +110,7 @@ def _gpu_place(gpu: Gpu, number: int, machine: Machine, profiles: Profiles) -> P
     if gpu.kind == "mps":
         notes.append(MAC)
     if len(machine.gpus) > 1:
-        notes.append(f"the best single one of {len(machine.gpus)} devices: their memory doesn't add up")
+        notes.append(f"one of {len(machine.gpus)} devices: their memory doesn't add up")
     return Place(
         name=gpu.name,
         accelerator=gpu.kind,
@@ -118,6 +125,18 @@ def _gpu_place(gpu: Gpu, number: int, machine: Machine, profiles: Profiles) -> P
         held_by=_holders(gpu),
         notes=tuple(notes),
     )
+
+
+def _in_team(place: Place, gpu: Gpu, groups: Sequence[Alike], profiles: Profiles) -> Place:
+    """Name the devices that could carry a run together with one, and those that can't."""
+    own = next((group for group in groups if any(seat.gpu is gpu for seat in group.seats)), None)
+    if own is None:
+        return place
+    team = team_of(own, profiles)
+    others = [group for group in groups if group is not own]
+    if team is None:
+        return place if not own.busy else msgspec.structs.replace(place, left_out=left_out(own, ()))
+    return msgspec.structs.replace(place, team=team, left_out=left_out(own, others))
 
 
 def _processor(machine: Machine, profiles: Profiles) -> Place:

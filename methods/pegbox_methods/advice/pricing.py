@@ -23,7 +23,7 @@ STACKS: dict[Accelerator, Stack] = {
     "cuda": Stack(),
     "rocm": Stack(),
     "mps": Stack(cublas_workspace_bytes=0),
-    "cpu": Stack(cublas_workspace_bytes=0),
+    "cpu": Stack(cublas_workspace_bytes=0, collectives_bytes=0),
 }
 """Only NVIDIA's and AMD's libraries take a workspace. On a processor the context stands for Python itself."""
 PROCESSOR = 1.7
@@ -104,7 +104,7 @@ class Pricing:
             targets=targets_of(self.settings),
             micro_batch=micro_batch,
             length=length,
-            accumulation=max(1, now.batch.value // micro_batch),
+            accumulation=max(1, now.batch.value // now.processes // micro_batch),
             checkpointing=checkpointing,
             optimizer=self.optimizer,
             dtype="fp32" if self.card.name == "full" or now.place.accelerator == "cpu" else self.compute,
@@ -115,14 +115,25 @@ class Pricing:
             attention="eager" if now.shape.attention_cap else "sdpa",
             padding=micro_batch > 1,
             evaluation_batch=micro_batch,
+            processes=now.processes,
+            sharded=now.sharded,
         )
+
+    @property
+    def step_time_ratio(self) -> float:
+        """Give the method's step time against LoRA's; the forecast counts itself what unpacking a 4-bit base and
+        training all weights take."""
+        alike = self.card.needs.quantized_base or self.card.name == "full"
+        return 1.0 if alike else self.footprint.step_time_ratio or 1.0
+
+    def row_tokens(self, length: int) -> float | None:
+        """Give the mean length of a row; None: nothing is known of the rows."""
+        return max(1.0, self.now.data.at(length).mean_tokens) if self.now.data else None
 
     def _time(self, setup: TrainingSetup) -> TimeForecast | None:
         now = self.now
         if now.place.card is None:
             return None
-        # The forecast counts the unpacking of a 4-bit base itself, and what training all weights takes.
-        ratio = 1.0 if setup.quantized or setup.full else self.footprint.step_time_ratio or 1.0
         return forecast_time(
             now.shape,
             setup,
@@ -130,8 +141,9 @@ class Pricing:
             now.place.card,
             tokens=PER_MILLION if now.tokens is None else now.tokens,
             evaluation_tokens=now.evaluated_tokens,
-            step_time_ratio=ratio,
-            row_tokens=max(1.0, now.data.at(setup.length).mean_tokens) if now.data else None,
+            step_time_ratio=self.step_time_ratio,
+            row_tokens=self.row_tokens(setup.length),
+            link=now.link,
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import get_args
 
 from pegbox_hardware.profile_rows import Method
+from pegbox_methods.abilities import sharding_obstacle
 from pegbox_methods.advice.goals import FEW_ROWS, RANK_FLOOR
 from pegbox_methods.advice.pricing import Trial
 from pegbox_methods.advice.search import Found
@@ -37,6 +38,9 @@ def unusable(card: Card, now: Situation, given: Conditions) -> Obstacle | None:
     found = obstacle(card, here)
     if found is not None:
         return found
+    why = not_together(card, processes=now.processes, sharded=now.sharded)
+    if why is not None:
+        return Obstacle(why=why, source=f"the card of {card.title}", remedy="Take another method, or one device.")
     if card.needs.quantized_base and card.name not in place.policy.methods:
         policy = place.policy
         return Obstacle(
@@ -45,6 +49,16 @@ def unusable(card: Card, now: Situation, given: Conditions) -> Obstacle | None:
             remedy="Take a method that needs none.",
         )
     return None
+
+
+def not_together(card: Card, *, processes: int, sharded: bool) -> str | None:
+    """Say in a clause why several processes can't train with a method; None: they can, or there is one."""
+    if processes == 1:
+        return None
+    if sharded:
+        return sharding_obstacle(card)
+    why = card.cannot.get("processes")
+    return None if why is None else f"several processes can't share it: {why}"
 
 
 def ordered(cards: Sequence[Card], now: Situation) -> list[Card]:

@@ -6,15 +6,45 @@ from typing import Any, Literal
 
 import msgspec
 
+from pegbox_hardware.forecast.communication import Communication
 from pegbox_hardware.forecast.memory import Forecast
-from pegbox_hardware.forecast.time import Cost, TimeForecast
-from pegbox_hardware.profile_rows import Accelerator, CardRow, Policy
+from pegbox_hardware.forecast.time import Cost, SpeedUp, TimeForecast
+from pegbox_hardware.profile_rows import Accelerator, CardRow, LinkRow, Policy
 from pegbox_methods.advice.data_card import DataCard
 from pegbox_methods.advice.goals import Goal
 
 
+class Team(msgspec.Struct, frozen=True, kw_only=True):
+    """Devices like one, that could carry a run together with it. Their memory never adds up."""
+
+    devices: int
+    """In all, itself among them."""
+    nodes: int = 1
+    """Machines, each with as many of them."""
+    memory_free: int
+    """Bytes, of the one that has least."""
+    link: LinkRow
+    """Between two of one machine."""
+    network: LinkRow | None = None
+    """Between machines."""
+    uuids: tuple[str, ...] = ()
+    """What CUDA_VISIBLE_DEVICES must name, those with the most room first; empty where they aren't in this machine."""
+    asked: bool = False
+    """The person named the number: then it is that, or one."""
+
+    def nodes_for(self, processes: int) -> int | None:
+        """Give the fewest machines that so many processes part alike; None: they can't."""
+        each = self.devices // self.nodes
+        return next((n for n in range(1, self.nodes + 1) if processes % n == 0 and processes // n <= each), None)
+
+    def between(self, processes: int) -> LinkRow:
+        """Give the slowest link that such a run goes over."""
+        spread = (self.nodes_for(processes) or self.nodes) > 1
+        return self.network if spread and self.network is not None else self.link
+
+
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """The one device that is advised for, and what the profile table says of it. Memory in bytes."""
+    """The device that is advised for, or each of several, and what the profile table says of it. Memory in bytes."""
 
     name: str
     accelerator: Accelerator
@@ -36,6 +66,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     held_by: str | None = None
     """Who holds the rest of its memory, in words."""
     notes: tuple[str, ...] = ()
+    team: Team | None = None
+    """None: there is no other like it, or none that may be used with it."""
+    left_out: tuple[str, ...] = ()
+    """Devices that can't be used together with it, and why, a sentence each."""
 
     @property
     def usable_bytes(self) -> int:
@@ -77,8 +111,26 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """As `--set` takes them, where it is a matter of the recipe."""
 
 
+class DevicePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Several devices that carry one run. Each must hold the memory forecast by itself."""
+
+    engine: Literal["ddp", "fsdp2"]
+    processes: int
+    """One a device."""
+    nodes: int
+    uuids: tuple[str, ...]
+    """As a team's; those that are taken."""
+    why: str
+    speed_up: SpeedUp | None
+    """Against one of them. None: none can carry it alone, or their speed isn't known."""
+    communication: Communication | None
+    """Of an optimizer step; None: the devices' speed isn't known."""
+    stops_paying: str = ""
+    """Why more of them, or these, are hardly worth it; empty: they are."""
+
+
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """The recommendation for one model, one device, one goal."""
+    """The recommendation for one model, one kind of device, one goal."""
 
     fits: bool
     """False: nothing does; what follows is the leanest setting there is, and `changes` says what would help."""
@@ -89,7 +141,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     data: DataCard | None
     method: str
     settings: dict[str, dict[str, Any]]
-    """Tables of a recipe: method, training, evaluation, split."""
+    """Tables of a recipe: method, training, evaluation, split; devices where there are several."""
     choices: tuple[Choice, ...]
     memory: Forecast
     margin_bytes: int
@@ -107,3 +159,5 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """Methods that are installed too, and that the device's profile doesn't rank: they weren't priced."""
     changes: tuple[Change, ...]
     warnings: tuple[str, ...]
+    devices: DevicePlan | None = None
+    """None: one device."""

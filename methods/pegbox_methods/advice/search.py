@@ -78,12 +78,14 @@ def adapter_decides(trial: Trial) -> bool:
 def fastest(found: Found) -> Found:
     """Find the fastest batch that fits with its margin; with least memory as the goal, the leanest one.
 
-    Sizes are powers of two that divide the effective batch, so the experiment stays the same for each of them.
+    Sizes are powers of two that divide a process' part of the effective batch, so the experiment stays the same for
+    each of them.
     """
     pricing, leanest = found.pricing, found.best
     if pricing.now.goal.priority == "memory" or not found.fits:
         return found
-    sizes = [1 << power for power in range(pricing.now.batch.value.bit_length())]
+    rows = pricing.now.batch.value // pricing.now.processes
+    sizes = [1 << power for power in range(rows.bit_length()) if rows % (1 << power) == 0]
     tried = [leanest]
     best = leanest
     for checkpointing in (True, False) if pricing.checkpoints else (False,):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pegbox_hardware.forecast.memory import Learned
 from pegbox_hardware.forecast.setup import NumberFormat
+from pegbox_hardware.profile_rows import LinkRow
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.data_card import KEPT, DataCard
 from pegbox_methods.advice.goals import Goal, Rule, effective_batch, epochs, wanted_rank
@@ -30,6 +31,12 @@ class Situation:
     epochs: Rule
     learned: Learned | None = None
     """What probes of this very device taught."""
+    processes: int = 1
+    """That carry the run together, each on a device like the place's."""
+    sharded: bool = False
+    """Each holds a part of the base model alone."""
+    link: LinkRow | None = None
+    """Between them."""
 
     @property
     def rows(self) -> int | None:

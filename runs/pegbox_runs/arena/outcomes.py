@@ -48,12 +48,14 @@ class OutcomeReader:
     def __init__(self, folder: ComparisonFolder) -> None:
         self._folder = folder
         self._known: dict[str, _Known] = {}
+        self._comparison: Comparison | None = None
+        self._possible: dict[str, Entry] = {}
         self.remarks: tuple[str, ...] = ()
         """What was found and belongs to no entry, for people."""
 
     def read(self, comparison: Comparison) -> dict[str, Outcome]:
         """Give what became of every entry that has a folder, by the entry's id."""
-        possible = possible_entries(comparison)
+        possible = self._possible_of(comparison)
         known: dict[str, _Known] = {}
         remarks = []
         for name in sorted(_names(self._folder.entries)):
@@ -64,20 +66,35 @@ class OutcomeReader:
         self._known, self.remarks = known, tuple(remarks)
         return {name: one.outcome for name, one in known.items()}
 
-    def state(self, id_: str) -> RunState | None:
-        """Give an entry's state as it was read last; None: it has no folder, or none that can be read."""
+    def read_one(self, entry: Entry, comparison: Comparison) -> Outcome | None:
+        """Give what became of one entry, and keep what is known of all others; None: it has no folder."""
+        known = self._known.pop(entry.id, None)
+        possible = self._possible_of(comparison)
+        if entry.id not in possible or not self._folder.entry(entry.id).path.is_dir():
+            return None
+        self._known[entry.id] = self._look_at(possible[entry.id], known, comparison)
+        return self._known[entry.id].outcome
+
+    def failed(self, id_: str) -> Failed | None:
+        """Give how an entry failed, as it was read last; None: it didn't, or it can't be read."""
         known = self._known.get(id_)
-        return None if known is None or known.log is None else known.log.state
+        return None if known is None else known.failed
 
     @property
     def device(self) -> str | None:
         """Where the entries are trained, as torch names it; None: it isn't known yet."""
-        states = [known.log.state for known in self._known.values() if known.log is not None]
-        return next((state.prepared.device for state in states if state.prepared is not None), None)
+        return next((known.device for known in self._known.values() if known.device is not None), None)
+
+    def _possible_of(self, comparison: Comparison) -> dict[str, Entry]:
+        if comparison is not self._comparison:
+            self._comparison, self._possible = comparison, possible_entries(comparison)
+        return self._possible
 
     def _look_at(self, expected: Entry, known: _Known | None, comparison: Comparison) -> _Known:
         folder = self._folder.entry(expected.id)
-        mark = _Mark(*(_changed(file) for file in (folder.recipe, folder.events, folder.path / JUDGED)))
+        # Strings: of ten thousand entries the making of their paths takes longer than the looks themselves.
+        place = os.fspath(folder.path)
+        mark = _Mark(*(_changed(f"{place}/{name}") for name in (folder.recipe.name, folder.events.name, JUDGED)))
         if known is not None and known.settled and known.mark == mark:
             return known
         log = known.log if known is not None and _grew(known.mark, mark) else None
@@ -97,7 +114,16 @@ class OutcomeReader:
             return _damaged(mark, expected, refusal.sentence)
         if entry.id != expected.id:
             return _damaged(mark, expected, f"its recipe.toml is that of {entry.id}")
-        return _Known(mark, outcome_of(entry, folder, log), log, entry, settled=log.state.over)
+        state, over = log.state, log.state.over
+        return _Known(
+            mark,
+            outcome_of(entry, folder, log),
+            None if over else log,  # many that are over take less room without; one that goes on is read anew
+            entry,
+            settled=over,
+            device=state.prepared.device if state.prepared else None,
+            failed=state.ended if isinstance(state.ended, Failed) else None,
+        )
 
 
 class _File(NamedTuple):
@@ -126,6 +152,9 @@ class _Known(NamedTuple):
     """As its own recipe has it; None: it wasn't read."""
     settled: bool = True
     """Whether only its files can change what became of it."""
+    device: str | None = None
+    """Where it is trained, as torch names it."""
+    failed: Failed | None = None
 
 
 def possible_entries(comparison: Comparison) -> dict[str, Entry]:
@@ -243,9 +272,9 @@ def _names(entries: Path) -> Iterator[str]:
         return
 
 
-def _changed(file: Path) -> _File | None:
+def _changed(file: str) -> _File | None:
     try:
-        found = file.stat()
+        found = os.stat(file)  # noqa: PTH116  # see above
     except OSError:
         return None
     return _File(found.st_ino, found.st_mtime_ns, found.st_size)

@@ -25,6 +25,10 @@ LEAST_ROWS_TO_PART = 40
 
 Outcomes = Mapping[str, Outcome]
 """Entry's id -> what became of it."""
+Turn = tuple[int, int, int, int]
+"""Where an entry stands among those that are due: its phase, its seed's place, its contestant's place, and its number
+among the tries of one rung.
+"""
 
 
 def due(comparison: Comparison, outcomes: Outcomes) -> list[Entry]:
@@ -140,22 +144,35 @@ def _is_over(entry: Entry, outcomes: Outcomes) -> bool:
     return entry.id in outcomes and outcomes[entry.id].over
 
 
-def _wanted(comparison: Comparison, outcomes: Outcomes) -> Iterable[tuple[tuple[int, int, int], Entry]]:
-    """Give every entry that is known, with its place: the phase, the seed's place, the contestant's place."""
-    asked = comparison.asked
-    for place, name in enumerate(asked.contestants):
-        if out_of(name, comparison, outcomes) is not None:
-            continue
-        for entry in _trials(name, comparison, outcomes):
-            yield (entry.rung or 0, 0, place), entry
-        rate = chosen_rate(name, comparison, outcomes)
-        if rate is None or comparison.steps is None:
-            continue
-        ends = failed_final(name, comparison, outcomes) is not None
-        for round_, seed in enumerate(comparison.seeds):
-            entry = Entry(contestant=name, seed=seed, steps=comparison.steps, rate=rate)
-            if not ends or _is_over(entry, outcomes):
-                yield (2, round_, place), entry
+def _wanted(comparison: Comparison, outcomes: Outcomes) -> Iterable[tuple[Turn, Entry]]:
+    """Give every entry that is known, with its turn."""
+    own = by_contestant(outcomes)
+    for place, name in enumerate(comparison.asked.contestants):
+        yield from wanted_of(name, place, comparison, own.get(name, {}))
+
+
+def by_contestant(outcomes: Outcomes) -> dict[str, dict[str, Outcome]]:
+    """Part outcomes by whose they are."""
+    found: dict[str, dict[str, Outcome]] = {}
+    for id_, one in outcomes.items():
+        found.setdefault(one.entry.contestant, {})[id_] = one
+    return found
+
+
+def wanted_of(name: str, place: int, comparison: Comparison, own: Outcomes) -> Iterable[tuple[Turn, Entry]]:
+    """Give every entry of a contestant that is known, with its turn. `own`: its own outcomes, at least."""
+    if out_of(name, comparison, own) is not None:
+        return
+    for number, entry in enumerate(_trials(name, comparison, own)):
+        yield (entry.rung or 0, 0, place, number), entry
+    rate = chosen_rate(name, comparison, own)
+    if rate is None or comparison.steps is None:
+        return
+    ends = failed_final(name, comparison, own) is not None
+    for round_, seed in enumerate(comparison.seeds):
+        entry = Entry(contestant=name, seed=seed, steps=comparison.steps, rate=rate)
+        if not ends or _is_over(entry, own):
+            yield (2, round_, place, 0), entry
 
 
 def _trials(name: str, comparison: Comparison, outcomes: Outcomes) -> Iterable[Entry]:

@@ -24,6 +24,7 @@ from pegbox_runs.whole_file import write_whole
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 """What a contestant may be called: a method's name, or one of the person's own."""
 MOST_CONTESTANTS, MOST_SEEDS = 50, 20
+MOST_AT_ONCE = 10_000
 
 
 class Asked(Part, frozen=True):
@@ -62,6 +63,23 @@ class Asked(Part, frozen=True):
         tuple[Text, ...],
         Meta(description="GPUs that work side by side, as CUDA_VISIBLE_DEVICES names them. Empty: one, in turn."),
     ] = ()
+    on: Annotated[
+        Text | None,
+        Meta(description="A cluster that carries the entries, as --on names it. None: this machine does."),
+    ] = None
+    at_once: Annotated[
+        Annotated[int, Meta(ge=1, le=MOST_AT_ONCE)] | None,
+        Meta(description="Entries that a cluster carries at once."),
+    ] = None
+    entry_bytes: Annotated[
+        Annotated[int, Meta(ge=1, extra_json_schema={"unit": "B"})] | None,
+        Meta(description="Memory of a node that each entry is given, as forecast. None: none is asked for."),
+    ] = None
+
+    @property
+    def places(self) -> tuple[str | None, ...]:
+        """Give where entries work side by side: each GPU's name; None for a device that is chosen elsewhere."""
+        return (None,) * (self.at_once or 1) if self.on is not None else self.gpus or (None,)
 
 
 class Paced(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import msgspec
 
 from pegbox_methods.events import UNDECODABLE, Trouble
 from pegbox_runs.run_folder import RunFolder
-from pegbox_runs.whole_file import write_whole
+from pegbox_runs.whole_file import begun_aside
 
 RANKS = "ranks"
 """Folder in a run's folder: a file for each process of the newest worker."""
@@ -60,10 +60,22 @@ def rank_file(folder: RunFolder, rank: int) -> Path:
 
 
 def write_rank(folder: RunFolder, record: RankRecord) -> None:
-    """Write what one process says, whole. Raises: OSError."""
-    place = rank_file(folder, record.rank)
-    place.parent.mkdir(mode=0o700, exist_ok=True)
-    write_whole(place, msgspec.json.encode(record))
+    """Write what one process says, whole; nobody reads it behind a power cut, so nothing is forced to the disk.
+
+    Where a full disk takes no new file, the one that is there is written over: its process lives, whatever the disk.
+    Raises: OSError.
+    """
+    place, content = rank_file(folder, record.rank), msgspec.json.encode(record)
+    try:
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+        with begun_aside(place) as file:
+            file.write(content)
+            file.flush()
+            Path(file.name).replace(place)
+    except OSError:
+        with place.open("r+b") as file:
+            file.write(content)
+            file.truncate()
 
 
 def read_ranks(folder: RunFolder, attempt: int) -> dict[int, RankRecord]:

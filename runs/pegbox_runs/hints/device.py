@@ -54,7 +54,7 @@ def memory_to_spare(state: RunState) -> Hint | None:
     if load is None or prepared is None or not load.memory_total or load.memory_used is None:
         return None
     rows, times = prepared.micro_batch, prepared.accumulation
-    if not rows or not times or times % 2 or state.steps_done < LEAST:
+    if not rows or not times or times % (2 * max(prepared.processes, 1)) or state.steps_done < LEAST:
         return None
     used = max(load.memory_used, state.peak.device_peak or 0)
     if used > HALF * load.memory_total:

@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pegbox_methods.events import AnyEvent, Evaluation, Prepared, Started, Step
+from pegbox_methods.events import AnyEvent, Evaluation, Joined, Prepared, RankFailed, Started, Step
 from pegbox_runs.advisor import Hint, hints
 from pegbox_runs.event_log import BadLine, EventReader
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState, fold
 from pegbox_runs.timeline import sentence
+from pegbox_runs.together import failure_sentence, joined_sentence
 from pegbox_runs.viewing import mark_lost
 
 FIRST_KEPT, LAST_KEPT = 60, 240
@@ -138,6 +139,10 @@ def _said(event: AnyEvent | BadLine) -> str | None:
             return f"worker {event.attempt} began, of Pegbox {event.version}"
         case Prepared():
             return f"all is loaded and counted: {event.steps:,} steps on {event.device} in {event.precision}"
+        case Joined():
+            return joined_sentence(event, names=False)
+        case RankFailed():
+            return failure_sentence(event, names=False)
     return sentence(event)
 
 

@@ -14,6 +14,7 @@ from pegbox_methods.events import (
     Finished,
     Paused,
     Queued,
+    RankFailed,
     Restarting,
     Resumed,
     Started,
@@ -46,6 +47,8 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
     """Steps done by the newest worker, those before its checkpoint too."""
     trouble: WorkerFailed | None = None
     """What the newest worker told of its failure."""
+    culprit: RankFailed | None = None
+    """The one of its several processes that went wrong."""
     ended: WorkerEnded | None = None
     """What a supervisor told of its end."""
     paused: Paused | None = None
@@ -82,6 +85,8 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
                 return {"steps": event.step}
             case WorkerFailed():
                 return {"trouble": event}
+            case RankFailed(first=True):
+                return {"culprit": event}
             case WorkerEnded():
                 return {"ended": event}
             case Restarting():
@@ -100,7 +105,8 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
         """Name why the newest worker ended: by its own word, else by how its process did."""
         if self.trouble is not None:
             steps = max(self.trouble.step, self.steps)
-            return Fault(kind=self.trouble.kind, what=self.trouble.what, step=steps)
+            killed = self.trouble.kind == "crash" and self.culprit is not None and self.culprit.signal in BY_HAND
+            return Fault(kind=self.trouble.kind, what=self.trouble.what, step=steps, by_hand=killed)
         if ended is not None and ended.oom_killer:
             what = f"the kernel killed the worker for memory ({ended.evidence})"
             return Fault(kind="host-memory", what=what, step=self.steps)
@@ -111,6 +117,8 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
             )
         if ended is None or ended.exit_code is None:
             what = "the worker ended while no supervisor watched it, and told no reason"
+            if ended is not None and ended.evidence:
+                what = f"the worker was lost: {ended.evidence}"  # with its node, as a rule
             return Fault(kind="crash", what=what, step=self.steps, by_hand=True)
         what = f"the worker ended with exit code {ended.exit_code} and told no reason"
         if ended.exit_code == 0:

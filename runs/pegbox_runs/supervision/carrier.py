@@ -26,7 +26,7 @@ from pegbox_runs.supervision.mailbox import ABORT_SECONDS, Mailbox
 from pegbox_runs.supervision.owner import Ownership
 from pegbox_runs.supervision.policy import RestartPolicy
 from pegbox_runs.supervision.telling import conclude, finished, started, where
-from pegbox_runs.supervision.worker import Supply, Worker
+from pegbox_runs.supervision.worker import FarSupply, Supply, Worker
 from pegbox_runs.supervision.worker_process import WorkerProcess
 
 WAKE_SECONDS = 0.5
@@ -117,6 +117,8 @@ class Carrier:
 
     def _living_worker(self) -> Worker | None:
         """Find the worker that a dead supervisor left: owner.json knew it first, the log still has it."""
+        if isinstance(self._supply, FarSupply):
+            return self._supply.left_behind(self._folder)
         former, told = self._ownership.former, self._ledger.state.started
         for pid, mark in (
             (former.worker_pid, former.worker_mark) if former else (None, None),

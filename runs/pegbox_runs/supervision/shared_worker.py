@@ -17,6 +17,7 @@ from pegbox_runs.supervision.oom_killer import kill_counts, killed_for_memory
 from pegbox_runs.supervision.turns import COMPLETED, TURNS
 from pegbox_runs.supervision.worker import Worker
 from pegbox_runs.supervision.worker_process import Exit, WorkerProcess
+from pegbox_runs.supervision.workers import is_launched, start_crew
 
 
 class TurnsProcess(WorkerProcess):
@@ -167,11 +168,13 @@ class SharedWorkerSupply:
         """
         self._idle = TurnsProcess.begin(self._command(), self._environment(), self._early.open())
 
-    def next(self, folder: RunFolder) -> Turn:
-        """Give a run its turn.
+    def next(self, folder: RunFolder) -> Worker:
+        """Give a run its turn, or a crew of its own where several processes carry it.
 
         Raises: OSError: no process can be started.
         """
+        if is_launched(folder):
+            return start_crew(folder)
         process, self._idle = self._idle, None
         if process is not None:
             if not process.told() and process.turns is not None and not process.gone:

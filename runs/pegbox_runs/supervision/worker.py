@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.supervision.worker_process import Exit
@@ -56,3 +56,11 @@ class Supply(Protocol):
 
     def finish(self, worker: Worker, folder: RunFolder) -> None:
         """Let go of a worker that is gone: one of its own, or one that another supervisor left behind."""
+
+
+@runtime_checkable
+class FarSupply(Protocol):
+    """Workers that aren't processes of this machine, so that no process id tells which of them lives."""
+
+    def left_behind(self, folder: RunFolder) -> Worker | None:
+        """Hold the worker of a run that another supervisor left; None: it is gone."""

@@ -63,7 +63,7 @@ class WorkerProcess:
         code = self._child.returncode if self._child else None
         if code is None:
             return Exit(None, None)
-        return Exit(None, _signal_name(-code)) if code < 0 else Exit(code, None)
+        return Exit(None, signal_name(-code)) if code < 0 else Exit(code, None)
 
     def killed_for_memory(self) -> tuple[bool | None, str]:
         """Tell whether the kernel killed it for memory, as far as the system says, and what says so."""
@@ -115,7 +115,8 @@ def _pidfd(pid: int) -> int | None:
         return None
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """Name a signal."""
     try:
         return signal.Signals(number).name
     except ValueError:

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from collections.abc import Callable, Mapping, Sequence
 
-from pegbox_runs.launch import worker_command, worker_environment
+from pegbox_methods.refusal import Refusal
+from pegbox_runs.changes import current_recipe
+from pegbox_runs.launch import crew_command, worker_command, worker_environment
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.supervision.early_output import EarlyOutput
 from pegbox_runs.supervision.worker import Worker
 from pegbox_runs.supervision.worker_process import WorkerProcess
+
+
+def is_launched(folder: RunFolder) -> bool:
+    """Tell whether a launcher starts the run's processes, by its recipe as it is now."""
+    with contextlib.suppress(Refusal):  # told by whoever reads it next
+        return current_recipe(folder).devices.launched
+    return False
+
+
+def start_crew(folder: RunFolder, command: Callable[[], Sequence[str]] = crew_command) -> WorkerProcess:
+    """Start what takes a worker's place: it starts the run's processes, and ends when they have.
+
+    Raises: OSError.
+    """
+    with folder.log.open("ab") as log:
+        return WorkerProcess.start(command(), worker_environment(one_gpu=False), log)
 
 
 class WorkerSupply:
@@ -36,6 +56,9 @@ class WorkerSupply:
 
         Raises: OSError: no process can be started.
         """
+        if is_launched(folder):
+            self._let_go()
+            return start_crew(folder)
         if self._warm is not None:
             worker, self._warm = self._warm, None
             return worker
@@ -53,3 +76,9 @@ class WorkerSupply:
         if self._warm is not None:
             self._warm.dismiss()
             self._warm = None
+
+    def _let_go(self) -> None:
+        """End a warm worker at once: the run's own processes need its memory, and its core."""
+        if self._warm is not None:
+            self._warm.send(signal.SIGKILL)
+            self.close()

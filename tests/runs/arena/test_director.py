@@ -17,6 +17,7 @@ from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.asking.adding import retry_failed
 from pegbox_runs.arena.directing import carrying, director, entry_folder, purse, records
+from pegbox_runs.arena.due_line import DueLine
 from pegbox_runs.arena.schedule import all_entries_count
 from pegbox_runs.arena.spec import read_comparison, read_paced, write_comparison
 from pegbox_runs.event_log import EventReader
@@ -363,7 +364,7 @@ def test_a_director_that_breaks_says_so_where_nothing_runs(tmp_path: Path, monke
         raise RuntimeError("a fault of Pegbox's own")
 
     with monkeypatch.context() as patched:
-        patched.setattr(carrying, "due", broken)
+        patched.setattr(DueLine, "take", broken)
         assert not carry(folder, plan_of(tmp_path))
     assert "a fault of Pegbox's own" in told(folder, Failed)[0].what
     assert state_of(folder).status == "failed"

@@ -73,7 +73,9 @@ PANELS = {
         "second is the speed; beside it stands what was forecast before the start. rows/model/opt tells where a step's "
         "time goes: waiting for data, the model's arithmetic forward and backward, changing the weights. A "
         "large share of rows means the data are the brake, not the GPU. Padding is arithmetic wasted on making rows "
-        "equally long; packing or sorting by length avoids it.",
+        "equally long; packing or sorting by length avoids it.\n"
+        "Where several processes carry the run, tokens/s are those of all together, a process names their mean and the "
+        "fewest that one has, and lost waiting is the share of a step in which the others wait for the slowest.",
         "measured by the run itself; forecast.json in its folder holds the forecast",
     ),
     "memory": Explanation(
@@ -81,7 +83,8 @@ PANELS = {
         "What the run takes, against what was forecast before its start. The bar shows by letters what holds the "
         "memory at the peak; M marks the peak that was measured: what the card holds more than before the start where "
         "its driver tells that, else what torch has reserved. A peak above the range is worth a look: the forecast "
-        "learns from `pegbox forecast --level measured`.",
+        "learns from `pegbox forecast --level measured`. Of several processes it is the one that takes most, and the "
+        "forecast is of one device.",
         "the forecast's ranges were held against published measurements; `pegbox forecast` tells them for any set-up",
     ),
     "evaluations": Explanation(

@@ -10,7 +10,9 @@ from rich.text import Text
 
 from pegbox_methods.events import Load, Step
 from pegbox_runs.figures import count, size
+from pegbox_runs.hints.processes import waited_share
 from pegbox_runs.printable import one_line
+from pegbox_runs.together import carried_by
 from pegbox_tui.dashboard.view import View
 
 COLUMN = 38
@@ -69,6 +71,7 @@ def _of_steps(view: View) -> Iterator[Figure]:
     yield "learning rate", f"{step.learning_rate:.2e}"
     yield "gradient norm", "not finite" if step.gradient_norm is None else f"{step.gradient_norm:.3f}"
     yield from _speed(view, step)
+    yield from _over_processes(view, step)
     yield "step", f"{step.step_seconds:.2f} s"
     split = _split(view)
     if split:
@@ -83,6 +86,9 @@ def _of_device(view: View) -> Iterator[Figure]:
         peak = state.peak.device_peak if state.peak.device_peak is not None else state.peak.process_peak
         name = "torch reserved" if step.memory.device_now is not None else "memory"
         yield name, f"{_size(now)}, peak {_size(peak)}"
+        mean = state.mean_peak.device_peak if step.memory.device_now is not None else state.mean_peak.process_peak
+        if mean is not None:
+            yield "mean peak", f"{_size(mean)} a process"
         memory = view.expected.memory if view.expected else None
         if memory is not None:
             yield "mem. forecast", f"{size(memory.low_bytes)} to {size(memory.high_bytes)}"
@@ -113,6 +119,19 @@ def _speed(view: View, step: Step) -> Iterator[Figure]:
     low, high = time.tokens_per_second_low, time.tokens_per_second_high
     where = "it is in" if low <= mean <= high else "below" if mean < low else "above"
     yield "its forecast", f"{count(low)}-{count(high)}, {where}"
+
+
+def _over_processes(view: View, step: Step) -> Iterator[Figure]:
+    """Tell who carries the run, and how its processes differ; nothing where there is one."""
+    together = carried_by(view.state)
+    if together is not None:
+        yield "carried by", together
+    if step.across is not None:
+        worst, mean = step.across.tokens_per_second_worst, step.across.tokens_per_second_mean
+        yield "a process", f"{mean:,.0f} tokens/s, worst {worst:,.0f}"
+    waited = waited_share(view.state)
+    if waited is not None:
+        yield "lost waiting", f"{100 * waited:.0f} % of a step"
 
 
 def _split(view: View) -> str:

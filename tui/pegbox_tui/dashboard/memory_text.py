@@ -32,6 +32,10 @@ def _taken(view: View) -> Iterator[Text]:
         now = step.memory.device_now if on_device else step.memory.process_now
         peak = state.peak.device_peak if on_device else state.peak.process_peak
         yield Text(f"{what} {_size(now)}, peak {_size(peak)}")
+        mean = state.mean_peak.device_peak if on_device else state.mean_peak.process_peak
+        if mean is not None:
+            number = f"{len(state.joined.members):,}" if state.joined else "all"
+            yield Text(f"worst of {number}, their mean peak is {_size(mean)}", "dim")
         if on_device:
             yield Text(
                 f"the process itself {_size(step.memory.process_now)}, peak {_size(state.peak.process_peak)}", "dim"

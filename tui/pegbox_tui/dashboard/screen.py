@@ -276,7 +276,8 @@ class DashboardScreen(Screen[RunState]):
             self._later.stop()
             self._later = None
         view = View(self._folder.id, self.state, now(), self._beside.expected, self._beside.recipe)
-        self.query_one("#headline", OneLine).say(headline(view))
+        top = self.query_one("#headline", OneLine)
+        top.say(headline(view, top.text_width))
         done = self.query_one("#progress", OneLine)
         done.say(progress(view, done.text_width) if self._read == 1.0 else reading(self._read))
         self.query_one("#keys", ChoiceLine).offer(

@@ -7,6 +7,7 @@ from rich.cells import cell_len
 from pegbox_runs.figures import duration
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_state import RunState
+from pegbox_runs.together import carried_by
 from pegbox_tui.dashboard.view import View
 from pegbox_tui.shell.clock import clock
 from pegbox_tui.shell.progress_bar import BAR_CELLS, bar
@@ -21,8 +22,16 @@ SILENT_STEPS = 5.0
 """The same in steps, where they are long."""
 
 
-def headline(view: View) -> str:
-    """Name what the run is doing, by which worker, and which run it is."""
+def headline(view: View, width: int | None = None) -> str:
+    """Name what the run is doing, by which worker and processes, and which run it is.
+
+    Where all of it has no room, processes are only counted.
+    """
+    whole = _headline(view)
+    return whole if width is None or cell_len(whole) <= width else _headline(view, brief=True)
+
+
+def _headline(view: View, *, brief: bool = False) -> str:
     state = view.state
     said = [doing(state)]
     silent = silence(view)
@@ -33,6 +42,9 @@ def headline(view: View) -> str:
             said.append(f"worker {state.started.attempt}")
         model = state.started.model.rstrip("/").rpartition("/")[2]
         said.append(one_line(f"{state.started.method} on {model}", 32))
+    together = carried_by(state, brief=brief)
+    if together is not None:
+        said.append(together)
     said.append(one_line(view.run, 60))
     if view.recipe is not None and view.recipe.output.note:
         said.append(one_line(view.recipe.output.note, 200))

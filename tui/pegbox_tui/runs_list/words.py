@@ -8,6 +8,7 @@ from pegbox_runs.figures import duration, size
 from pegbox_runs.listing import ListedRun
 from pegbox_runs.printable import one_line
 from pegbox_runs.removing import Holdings
+from pegbox_runs.together import processes
 from pegbox_tui.runs_list.columns import COLUMNS, loss, moment, state_in_words, steps
 from pegbox_tui.runs_list.order import IN_WORDS, View
 from pegbox_tui.runs_list.states import STATES
@@ -47,7 +48,8 @@ def details(run: ListedRun) -> Text:
         said.append(f"{one_line(run.trouble, MOST_OF_TROUBLE)}\n", "red")
     if run.status == "damaged" and run.model is None:
         return said.append(one_line(str(run.folder.path), 300))
-    said.append(f"{one_line(run.method or '-', 60)} on {one_line(run.model or '-', 90)}\n")
+    together = f", {processes(run.processes, run.engine)}" if run.engine else ""
+    said.append(f"{one_line(run.method or '-', 60)} on {one_line(run.model or '-', 90)}{together}\n")
     said.append(f"rows {one_line(run.rows or '-', 150)}\n")
     said.append(f"{' · '.join(figures)}\n")
     if run.note:

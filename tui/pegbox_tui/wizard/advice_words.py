@@ -22,10 +22,24 @@ def verdict(settled: Settled) -> str:
         return "NOT PRICED"
     if settled.fits:
         return f"FITS, {size(settled.margin_bytes)} to spare"
-    usable = settled.advice.place.usable_bytes
+    usable = settled.place.usable_bytes
     if settled.memory.card_bytes <= usable:
         return f"MAY NOT FIT, {size(-settled.margin_bytes)} short to be safe"
     return f"DOESN'T FIT, {size(settled.memory.card_bytes - usable)} short"
+
+
+def devices_in_words(settled: Settled) -> str:
+    """Say how many devices carry the run and by which engine, with what each of them is forecast; empty: one does."""
+    devices = settled.recipe.devices
+    if devices.processes == 1:
+        return ""
+    engine = "FSDP2, the base parted among them" if devices.shards else "DDP, the whole base on each"
+    count = f"{devices.processes} devices by {engine}"
+    plan = settled.advice.devices
+    if plan is None or plan.speed_up is None or plan.processes != devices.processes:
+        return count
+    gain = plan.speed_up
+    return f"{count}: about {gain.likely:.1f} times as fast as one ({gain.low:.1f} to {gain.high:.1f})"
 
 
 def time_in_words(time: TimeForecast | None, unknown: str | None, *, rows_known: bool) -> str:

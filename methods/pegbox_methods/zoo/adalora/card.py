@@ -119,6 +119,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.adalora.half_torch:half",
+    sharding="it prunes ranks by sums over whole matrices, and each process would see its own part of them alone",
     least_steps=least_steps,
 )
 

@@ -80,6 +80,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.eva.half_torch:half",
+    sharding="it begins with a singular value decomposition of what goes through the whole model, before it is sharded",
 )
 
 

@@ -71,6 +71,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.loftq.half_torch:half",
+    sharding="it begins with a singular value decomposition of the rounding error of whole weights",
     cannot={"start": "it begins between the packed model's output and the full-precision model's"},
 )
 

@@ -55,6 +55,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.lora.half_torch:half",
+    sharding=None,
 )
 
 

@@ -75,6 +75,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.lora_fa.half_torch:half",
+    sharding="it brings its own optimizer, made before the weights are sharded, which the trainer refuses",
     cannot={"optimizer": "its AdamW corrects the gradient for the matrix that stands still, which no other one does"},
 )
 

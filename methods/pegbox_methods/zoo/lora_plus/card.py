@@ -60,6 +60,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.lora_plus.half_torch:half",
+    sharding="it brings its own optimizer, made before the weights are sharded, which the trainer refuses",
 )
 
 

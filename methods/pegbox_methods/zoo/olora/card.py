@@ -64,6 +64,8 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.olora.half_torch:half",
+    sharding="it begins with a QR decomposition of whole weights, which it changes for good before "
+    "they could be sharded",
     cannot={"base": TAKEN_OUT, "4-bit": ROUNDED_ANEW},
 )
 

@@ -90,6 +90,8 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.pissa.half_torch:half",
+    sharding="it begins with a singular value decomposition of whole weights, which it changes "
+    "for good before they could be sharded",
     cannot={"base": TAKEN_OUT, "4-bit": ROUNDED_ANEW},
 )
 

@@ -78,6 +78,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.qlora.half_torch:half",
+    sharding=None,
 )
 
 

@@ -79,6 +79,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.rslora.half_torch:half",
+    sharding=None,
 )
 
 

@@ -232,7 +232,7 @@ def short_of_memory(costs: Mapping[str, Cost]) -> list[str]:
 
 
 def _lanes(asked: Asked) -> int:
-    return max(1, min(len(asked.gpus), len(asked.contestants) * len(asked.seeds)))
+    return max(1, min(len(asked.places), len(asked.contestants) * len(asked.seeds)))
 
 
 def _on_processor(machine: Machine) -> bool:

@@ -36,6 +36,7 @@ from pegbox_runs.arena.asking.costs import (
     walked,
 )
 from pegbox_runs.arena.asking.fairness import refuse_unlike
+from pegbox_runs.arena.asking.fleet import find_fleet, refuse_bad_fleet
 from pegbox_runs.arena.comparison_folder import ComparisonFolder, comparisons_root
 from pegbox_runs.arena.schedule import all_entries_count
 from pegbox_runs.arena.spec import MOST_SEEDS, Asked, Comparison, write_comparison
@@ -69,6 +70,10 @@ class Wanted:
     """Trainable weights that each contestant's rank is chosen for."""
     gpus: tuple[str, ...] = ()
     """As CUDA_VISIBLE_DEVICES names them. Empty: one, in turn."""
+    on: str | None = None
+    """A cluster that carries the entries, as `--on` names it; None: this machine does."""
+    at_once: int | None = None
+    """Entries that run at once on a cluster; None: as many as it has room for."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Under what a contestant's recipe is told to people, where that isn't its name."""
 
@@ -106,6 +111,7 @@ def check_comparison(wanted: Wanted) -> CheckedComparison:
     """
     refuse_names(wanted.contestants)
     _refuse_twice(wanted)
+    refuse_bad_fleet(wanted.on, wanted.at_once, wanted.gpus)
     recipes = {name: judged_recipe(recipe) for name, recipe in wanted.contestants.items()}
     refuse_unlike([(wanted.files.get(name, name), recipe) for name, recipe in recipes.items()])
     checked, remarks = sized_recipes(checked_recipes(recipes, search=wanted.search), wanted.rank_budget)
@@ -125,8 +131,12 @@ def check_comparison(wanted: Wanted) -> CheckedComparison:
         budget_seconds=wanted.budget.seconds if wanted.budget else None,
         rank_budget=wanted.rank_budget,
         gpus=wanted.gpus,
+        on=wanted.on,
+        at_once=wanted.at_once,
     )
     costs = {name: cost_of(one, rows, machine) for name, one in checked.items()}
+    fleet = None if wanted.on is None else find_fleet(asked, checked, costs)
+    asked = asked if fleet is None else fleet.asked
     refuse_short_of_time(costs, asked, max(min(LEAST_STEPS, own), *least.values()))
     disk_bytes = refuse_short_of_disk(costs, asked)
     held_out = len(first.rows.held_out)
@@ -136,6 +146,7 @@ def check_comparison(wanted: Wanted) -> CheckedComparison:
         shared=_shared(recipes[asked.contestants[0]], first),
         held_out=held_out,
         remarks=(
+            *([] if fleet is None else [fleet.remark]),
             *steps.remarks,
             *rows_remarks(held_out, search=steps.search),
             *remarks,

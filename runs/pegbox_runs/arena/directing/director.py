@@ -50,7 +50,8 @@ def direct(intake: Intake, supply_for: SupplyFor, restarts: RestartPolicy, *, ad
                 intake.answer(folder, refusal.sentence)
             return 1  # behind the first time: who added something was quicker to start another
         try:
-            director = Director(folder, supply_for, restarts, lambda: bool(terminated), adopting=adopting)
+            supply = _supply_for(folder, supply_for)
+            director = Director(folder, supply, restarts, lambda: bool(terminated), adopting=adopting)
         except (Refusal, OSError) as error:
             ownership.release()
             if not answered:
@@ -85,6 +86,19 @@ def shared_workers(gpu: str | None) -> LaneSupply:
         return {**worker_environment(one_gpu=False), "CUDA_VISIBLE_DEVICES": gpu}
 
     return SharedWorkerSupply(environment=environment)
+
+
+def _supply_for(folder: ComparisonFolder, own: SupplyFor) -> SupplyFor:
+    """Give where the workers come from: a cluster, or this machine. Raises: Refusal: the comparison can't be read."""
+    comparison = read_comparison(folder)
+    asked = comparison.asked
+    if asked.on is None:
+        return own
+    from pegbox_runs.arena.fleet_share import wanted_of
+    from pegbox_runs.fleet.remote_supply import Fleet
+
+    fleet = Fleet(asked.on, wanted_of(asked, comparison.recipes))
+    return lambda _: fleet.supply()
 
 
 def _handed(intake: Intake) -> ComparisonFolder | None:

@@ -155,8 +155,8 @@ class Lane:
         if self._supply is not None and task.again:
             self._supply.close()
             self._supply = None
-        self._supply = self._supply or self._supply_new()
         try:
+            self._supply = self._supply or self._supply_new()
             place = entry_folder(self._folder, task.entry, task.recipe, task.ground, timed=task.timed)
             found = state_of(place)  # before this process owns it, and so carries it
             ownership = Ownership.take(place)

@@ -31,35 +31,37 @@ class Pace(NamedTuple):
         return self.entry + steps * self.step
 
 
-def pace(comparison: Comparison, outcomes: Outcomes, gpus: Sequence[str]) -> Paced:
+def pace(comparison: Comparison, outcomes: Outcomes, places: Sequence[str | None]) -> Paced:
     """Decide how many steps each training that counts takes: as many as fit into what is left, the same for all.
 
     At most those that were asked for; at least as many as a try has, and `LEAST_STEPS`, though they don't fit. To be
-    called once all tries are over. `gpus`: those that work side by side. Where a training that counts has begun
+    called once all tries are over. `places`: those where entries work side by side. Where a training that counts has begun
     already, its steps hold.
     """
     begun = [one.entry.steps for one in outcomes.values() if one.entry.rung is None]
     return Paced(
-        steps=begun[0] if begun else _most_steps(comparison, outcomes, gpus),
+        steps=begun[0] if begun else _most_steps(comparison, outcomes, places),
         seconds=sum(one.wall_seconds for one in outcomes.values()),
     )
 
 
-def seconds_left(comparison: Comparison, outcomes: Outcomes, gpus: Sequence[str]) -> float:
+def seconds_left(comparison: Comparison, outcomes: Outcomes, places: Sequence[str | None]) -> float:
     """Give what is left of the budget, less than 0 where it is passed; infinite: there is none."""
     budget = comparison.asked.budget_seconds
-    spent = (comparison.aside_seconds + sum(one.wall_seconds for one in outcomes.values())) / _lanes(gpus)
+    spent = (comparison.aside_seconds + sum(one.wall_seconds for one in outcomes.values())) / _lanes(places)
     return float("inf") if budget is None else budget - spent
 
 
-def seconds_needed(comparison: Comparison, outcomes: Outcomes, gpus: Sequence[str], steps: int) -> float:
+def seconds_needed(comparison: Comparison, outcomes: Outcomes, places: Sequence[str | None], steps: int) -> float:
     """Give what all trainings that count will take with so many steps each, by the clock."""
     paces = _paces(comparison, outcomes)
-    needed = _by_the_clock([one.of(steps) for _ in comparison.seeds for one in paces.values()], gpus)
-    return needed + _bases_again(outcomes, gpus)
+    needed = _by_the_clock([one.of(steps) for _ in comparison.seeds for one in paces.values()], places)
+    return needed + _bases_again(outcomes, places)
 
 
-def seeds_that_fit(comparison: Comparison, outcomes: Outcomes, gpus: Sequence[str], entry: Entry) -> int | None:
+def seeds_that_fit(
+    comparison: Comparison, outcomes: Outcomes, places: Sequence[str | None], entry: Entry
+) -> int | None:
     """Say with how many seeds the comparison ends, where `entry` would begin the next one's round and that as a whole
     doesn't fit into what is left of the budget; None: it may begin.
     """
@@ -73,16 +75,16 @@ def seeds_that_fit(comparison: Comparison, outcomes: Outcomes, gpus: Sequence[st
     earlier = [one for one in due(comparison, outcomes) if one.rung is None and one.seed != entry.seed]
     open_ = [one for one in earlier if comparison.seeds.index(one.seed) < round_ and one.contestant in paces]
     rest = [max(0.0, paces[one.contestant].of(one.steps) - _spent(one, outcomes)) for one in open_]
-    needed = _by_the_clock([*rest, *(one.of(entry.steps) for one in paces.values())], gpus)
-    return round_ if needed > seconds_left(comparison, outcomes, gpus) else None
+    needed = _by_the_clock([*rest, *(one.of(entry.steps) for one in paces.values())], places)
+    return round_ if needed > seconds_left(comparison, outcomes, places) else None
 
 
-def _most_steps(comparison: Comparison, outcomes: Outcomes, gpus: Sequence[str]) -> int:
-    asked, left = comparison.asked, seconds_left(comparison, outcomes, gpus)
+def _most_steps(comparison: Comparison, outcomes: Outcomes, places: Sequence[str | None]) -> int:
+    asked, left = comparison.asked, seconds_left(comparison, outcomes, places)
     low, high = min(max(LEAST_STEPS, asked.trial_steps), asked.steps), asked.steps
     while low < high:
         middle = (low + high + 1) // 2
-        if seconds_needed(comparison, outcomes, gpus, middle) <= left:
+        if seconds_needed(comparison, outcomes, places, middle) <= left:
             low = middle
         else:
             high = middle - 1
@@ -135,9 +137,9 @@ def _is_judged_whole(one: Outcome) -> bool:
     return one.judged is not None and (one.judged.after.general is not None or bool(one.judged.after.scores))
 
 
-def _bases_again(outcomes: Outcomes, gpus: Sequence[str]) -> float:
+def _bases_again(outcomes: Outcomes, places: Sequence[str | None]) -> float:
     """Give what judging the base model takes once more, by the clock: a lane remembers only what it judged itself."""
-    if _lanes(gpus) == 1:
+    if _lanes(places) == 1:
         return 0.0
     return max((one.judged.before_seconds for one in outcomes.values() if one.judged is not None), default=0.0)
 
@@ -146,13 +148,13 @@ def _spent(entry: Entry, outcomes: Outcomes) -> float:
     return outcomes[entry.id].wall_seconds if entry.id in outcomes else 0.0
 
 
-def _by_the_clock(seconds: Iterable[float], gpus: Sequence[str]) -> float:
+def _by_the_clock(seconds: Iterable[float], places: Sequence[str | None]) -> float:
     """Give when the last one ends where each begins in turn on the first GPU that is free."""
-    ends = [0.0] * _lanes(gpus)
+    ends = [0.0] * _lanes(places)
     for one in seconds:
         heapq.heapreplace(ends, ends[0] + one)
     return max(ends)
 
 
-def _lanes(gpus: Sequence[str]) -> int:
-    return max(1, len(gpus))
+def _lanes(places: Sequence[str | None]) -> int:
+    return max(1, len(places))

@@ -20,13 +20,15 @@ class Purse:
     def __init__(self, folder: ComparisonFolder, tell: Callable[[Notice], None]) -> None:
         self._folder = folder
         self._tell = tell
+        self._rounds: set[int] = set()
+        """Seeds that were let in: their rounds have begun, or begin just now."""
 
     def set_pace(self, comparison: Comparison, outcomes: Outcomes) -> None:
         """Decide how many steps each training that counts takes, once all tries are over. Raises: OSError."""
-        gpus = comparison.asked.gpus
-        paced = pace(comparison, outcomes, gpus)
-        needed = seconds_needed(comparison, outcomes, gpus, paced.steps)
-        left = seconds_left(comparison, outcomes, gpus)
+        places = comparison.asked.places
+        paced = pace(comparison, outcomes, places)
+        needed = seconds_needed(comparison, outcomes, places, paced.steps)
+        left = seconds_left(comparison, outcomes, places)
         write_paced(paced, self._folder)
         if needed > left:
             text = (
@@ -40,9 +42,12 @@ class Purse:
 
         Returns: whether there are such, and `entry` among them. Raises: OSError.
         """
-        paced, gpus = comparison.paced, comparison.asked.gpus
-        seeds = seeds_that_fit(comparison, outcomes, gpus, entry)
+        if entry.rung is not None or entry.seed in self._rounds:
+            return False
+        paced, places = comparison.paced, comparison.asked.places
+        seeds = seeds_that_fit(comparison, outcomes, places, entry)
         if seeds is None or paced is None:
+            self._rounds.add(entry.seed)
             return False
         write_paced(msgspec.structs.replace(paced, seeds=seeds), self._folder)
         text = (

@@ -1,10 +1,12 @@
 """What is written of a comparison as it goes on: results.json after every entry, the report in the end.
 
-None of it is worth a training: what fails is told, once, and all goes on.
+Where there are so many entries that making results.json takes long, it is made for several of them at once. None of it
+is worth a training: what fails is told, once, and all goes on.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
@@ -22,23 +24,36 @@ from pegbox_runs.arena.spec import Comparison, read_comparison
 from pegbox_runs.figures import gib
 from pegbox_runs.printable import one_line
 
+CHEAP_SECONDS, SHARE = 0.1, 0.05
+"""Of the processor: results.json that takes more to make waits until it takes no more than such a share of the time."""
+
 
 class Records:
     """Writes them. `tell`: where trouble is told."""
+
+    behind = False
+    """Whether something was to be written that waits."""
 
     def __init__(self, folder: ComparisonFolder, tell: Callable[[Event], None]) -> None:
         self._folder = folder
         self._tell = tell
         self._told: set[str] = set()
+        self._next_at = 0.0
 
     def keep(self, results: Callable[[], Results], *, report: bool) -> None:
-        """Write results.json anew, and the report too if it is wanted."""
+        """Write results.json anew, and the report too if it is wanted; without it, perhaps later: see `behind`."""
+        self.behind = not report and time.monotonic() < self._next_at
+        if self.behind:
+            return
+        began = time.thread_time()
         made: Results | None = None
         try:
             made = results()
             write_results(made, self._folder)
         except Exception as error:  # noqa: BLE001  # the trainings go on
             self._tell_once("results.json", error)
+        took = time.thread_time() - began
+        self._next_at = time.monotonic() + (took / SHARE if took > CHEAP_SECONDS else 0.0)
         if made is not None and report:
             try:
                 _write_report(made, self._folder)

@@ -69,7 +69,7 @@ def time_left(contestants: Mapping[str, Sequence[EntryNow]], comparison: Compari
                     likely=max(own.likely, seconds), low=max(own.low, left.low), high=max(own.high, left.high)
                 )
             likely, low, high = likely + left.likely, low + left.low, high + left.high
-    lanes = max(1, len(comparison.asked.gpus))
+    lanes = len(comparison.asked.places)
     return TimeLeft(likely=likely / lanes, low=low / lanes, high=high / lanes)
 
 

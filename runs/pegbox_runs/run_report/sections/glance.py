@@ -13,6 +13,7 @@ from pegbox_runs.run_report.headline import STATUSES, is_over
 from pegbox_runs.run_report.parts import Pairs, Part, Said, Section, Verbatim
 from pegbox_runs.run_state import RunState
 from pegbox_runs.timeline import ending, how_to_go_on
+from pegbox_runs.together import carried_by
 
 
 def glance(facts: RunFacts) -> Section:
@@ -61,6 +62,9 @@ def _counted(state: RunState) -> Iterator[tuple[str, str]]:
         whole = f"{count(prepared.trainable_weights)} of {count(prepared.model_weights)}"
         yield "Weights that train", whole
         yield "Computed", f"on {prepared.device} in {prepared.precision}"
+    together = carried_by(state, names=False)
+    if together is not None:
+        yield "Carried by", together
     steps = f"{state.steps_done:,}" + (f" of {prepared.steps:,}" if prepared else "")
     epochs = f", {state.epochs[0]:.2f} epochs" if state.epochs else ""
     yield "Steps", steps + epochs
@@ -72,9 +76,15 @@ def _counted(state: RunState) -> Iterator[tuple[str, str]]:
     if state.training_seconds:
         yield "Training time", f"{duration(state.training_seconds)}, evaluations and checkpoints left out"
         yield "Tokens per second", f"{state.tokens / state.training_seconds:,.0f}"
-    if state.peak.device_peak is not None:
-        yield "Peak memory, by torch", digits.memory(state.peak.device_peak)
-    if state.peak.process_peak is not None:
-        yield "Peak memory of the process", digits.memory(state.peak.process_peak)
+    worst, mean = state.peak, state.mean_peak
+    if worst.device_peak is not None:
+        yield "Peak memory, by torch", digits.memory(worst.device_peak) + _mean(mean.device_peak)
+    if worst.process_peak is not None:
+        yield "Peak memory of the process", digits.memory(worst.process_peak) + _mean(mean.process_peak)
     if state.started is not None and state.started.attempt > 1:
         yield "Workers", f"{state.started.attempt}, one after another"
+
+
+def _mean(peak: int | None) -> str:
+    """Say what several processes took on the average; empty: there is one."""
+    return "" if peak is None else f" of the process that took most; {digits.memory(peak)} on the average"

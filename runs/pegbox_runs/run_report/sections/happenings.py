@@ -24,7 +24,7 @@ def advice(facts: RunFacts) -> Section:
 def timeline(facts: RunFacts) -> Section:
     """List restarts, changes and notices in their order."""
     course = facts.course
-    parts: list[Part] = [Said(f"{setback_sentence(lost)}.", "remark") for lost in course.state.setbacks]
+    parts: list[Part] = [Said(f"{setback_sentence(lost, names=False)}.", "remark") for lost in course.state.setbacks]
     if not course.happened:
         parts.append(Said("The log tells nothing yet."))
         return Section("timeline", "What happened", tuple(parts))

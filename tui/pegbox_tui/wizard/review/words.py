@@ -13,31 +13,34 @@ from pegbox_runs.figures import size
 from pegbox_runs.printable import one_line, printable
 from pegbox_runs.settling import Settled
 from pegbox_tui.shell.memory_bar import MemoryBar, append_filled, bar_of
-from pegbox_tui.wizard.advice_words import time_in_words, verdict, warnings_of
+from pegbox_tui.wizard.advice_words import devices_in_words, time_in_words, verdict, warnings_of
 
 
 def bar_for(settled: Settled, measured: Forecast | None) -> MemoryBar | None:
     """Make the memory bar, with what was measured; None: there is no forecast."""
     if settled.memory is None:
         return None
-    place = settled.advice.place
+    place = settled.place
     reached = None if measured is None else measured.card_bytes
     return bar_of(settled.memory, free=place.usable_bytes, total=place.memory_total, measured=reached)
 
 
 def headline(settled: Settled) -> str:
     """Say what is about to be done, in a line."""
-    recipe, place = settled.recipe, settled.advice.place
+    recipe, place = settled.recipe, settled.place
+    count = recipe.devices.processes
     model = recipe.model.name.rstrip("/").rpartition("/")[2]
     planned = " (planned for)" if place.planned else ""
     what = f"{one_line(settled.card.title, 40)} on {one_line(model, 40)}"
-    return f"{verdict(settled)} · {what}, {one_line(place.name, 40)}{planned}"
+    return f"{verdict(settled)} · {what}, {f'{count} x ' if count > 1 else ''}{one_line(place.name, 40)}{planned}"
 
 
 def time_said(settled: Settled) -> str:
     """Say how long it takes, with the range and the steps."""
     steps = "" if settled.steps is None else f", {settled.steps:,} steps"
-    return time_in_words(settled.time, settled.advice.time_unknown, rows_known=settled.steps is not None) + steps
+    devices = devices_in_words(settled)
+    said = time_in_words(settled.time, settled.advice.time_unknown, rows_known=settled.steps is not None) + steps
+    return f"{said}; {devices}" if devices else said
 
 
 def disk_lines(need: DiskNeed) -> Iterator[str]:

@@ -47,10 +47,10 @@ def measure_for_real(settled: Settled, draft: Draft, left: threading.Event) -> F
     Raises: Refusal: the card is only planned for, the weights aren't here, or the worker gave no answer.
     """
     if draft.planned is not None:
-        named = one_line(settled.advice.place.name, 80)
+        named = one_line(settled.place.name, 80)
         raise Refusal(f"{named} is planned for and isn't in this machine: only what is here can be measured.")
     weights = 0 if settled.memory is None else settled.memory.trainable_weights
-    gpu = settled.advice.place.uuid
+    gpu = settled.place.uuid
     return measured(settled.recipe, weights, file=NAME, timeout_seconds=PATIENCE_SECONDS, gpu=gpu, left=left)
 
 
@@ -67,10 +67,10 @@ def here(draft: Draft, settled: Settled, bench: Workbench) -> Settled:
 
 def doubts(draft: Draft, settled: Settled, on_this: Settled) -> Doubt | None:
     """Say what should be asked before the start; None: nothing. `on_this`: the recipe as it is priced here."""
-    place = on_this.advice.place
+    place = on_this.place
     said = []
     if draft.planned is not None:
-        planned, this = one_line(settled.advice.place.name, 60), one_line(place.name, 60)
+        planned, this = one_line(settled.place.name, 60), one_line(place.name, 60)
         said.append(
             f"The recipe was planned for {planned}, which isn't in this machine. It would run here, on {this}: "
             f"{time_said(on_this)}."
@@ -86,7 +86,7 @@ def doubts(draft: Draft, settled: Settled, on_this: Settled) -> Doubt | None:
 
 def _lacking(priced: Settled) -> str:
     """Say how much a recipe takes that isn't sure to fit."""
-    memory, usable = priced.memory, priced.advice.place.usable_bytes
+    memory, usable = priced.memory, priced.place.usable_bytes
     if memory is None:
         return UNPRICED
     fits = "may not fit" if memory.card_bytes <= usable else "doesn't fit"
@@ -149,8 +149,15 @@ def begin_comparison(checked: CheckedComparison, collected: Sequence[str]) -> Be
 
 
 def _gpu(draft: Draft, settled: Settled) -> str | None:
-    """Name the device that was advised for; None: one is planned for, or there is one alone."""
-    return None if draft.planned is not None else settled.advice.place.uuid
+    """Name the device that was advised for, or those of a run over several; None: one is planned for, or there is one
+    alone."""
+    if draft.planned is not None:
+        return None
+    place, count = settled.place, settled.recipe.devices.processes
+    if count == 1:
+        return place.uuid
+    named = place.team.uuids[:count] if place.team is not None else ()
+    return ",".join(named) if len(named) == count else None
 
 
 def _not_started(error: OSError) -> Refusal:

@@ -35,7 +35,7 @@ def card_text(settled: Settled, serving: ServingTarget | None, width: int, *, le
     """Lay out the whole card for a width; it is meant to be scrolled through. `legend`: with the bar's items."""
     text = Text()
     _title(text, f"{settled.card.title}: {verdict(settled)}")
-    text.append(f"{printable(settled.card.summary)}\n{printable(place_in_words(settled.advice.place))}\n")
+    text.append(f"{printable(settled.card.summary)}\n{printable(place_in_words(settled.place))}\n")
     if legend and (bar := bar_for(settled)) is not None:
         text.append("\n").append_text(bar.legend(width)).append("\n")
     for title, said in sections(settled, serving):

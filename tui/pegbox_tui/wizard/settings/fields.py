@@ -10,7 +10,7 @@ import msgspec
 from msgspec import inspect
 
 from pegbox_methods.card import Card
-from pegbox_methods.recipe import Evaluation, Model, Output, Recovery, Seeds, Training
+from pegbox_methods.recipe import Devices, Evaluation, Model, Output, Recovery, Seeds, Training
 from pegbox_methods.recipe_faults import accepted
 from pegbox_methods.setting import Setting
 
@@ -22,6 +22,7 @@ TABLES: tuple[tuple[str, str, type[msgspec.Struct]], ...] = (
     ("output", "What is kept", Output),
     ("recovery", "When something goes wrong", Recovery),
     ("seeds", "Chance", Seeds),
+    ("devices", "Devices", Devices),
 )
 """Key, heading and record of each table that is set here; model, rows and split have steps of their own."""
 MATTERS = (
@@ -39,6 +40,8 @@ MATTERS = (
     "training.optimizer",
 )
 """What decides over memory, time and quality; the rest is rarely touched."""
+OF_SEVERAL = ("devices.processes",)
+"""What matters besides where there are several devices alike."""
 MOST_OWN = 3
 """Of a method without a rank, that many of its first settings matter."""
 
@@ -77,11 +80,11 @@ def fields_of(card: Card) -> tuple[FormField, ...]:
     return tuple(_all(card))
 
 
-def that_matter(fields: tuple[FormField, ...]) -> tuple[FormField, ...]:
-    """Keep what decides over memory, time and quality."""
+def that_matter(fields: tuple[FormField, ...], *, several: bool = False) -> tuple[FormField, ...]:
+    """Keep what decides over memory, time and quality. `several`: several devices could carry the run."""
     own = [field.key for field in fields if field.key.startswith("method.settings.")]
     ranked = any(key in MATTERS for key in own if key.endswith((".rank", ".alpha")))
-    told = {*MATTERS, *(() if ranked else own[:MOST_OWN])}
+    told = {*MATTERS, *(OF_SEVERAL if several else ()), *(() if ranked else own[:MOST_OWN])}
     return tuple(field for field in fields if field.key in told)
 
 

@@ -159,7 +159,7 @@ class SettingsStep(Choosing):
             return
         if self._fields[0] != settled.card.name:
             self._fields = settled.card.name, fields_of(settled.card)
-        shown = self._fields[1] if self._everything else that_matter(self._fields[1])
+        shown = self._fields[1] if self._everything else that_matter(self._fields[1], several=several(settled))
         form = self.query_one(SettingsForm)
         form.show(lines_of(shown, self.draft, settled), headings=self._everything)
         self._show_why()

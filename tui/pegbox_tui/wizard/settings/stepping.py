@@ -10,7 +10,9 @@ from pegbox_tui.wizard.settings.fields import FormField
 
 Direction = Literal[-1, 1]
 
-DOUBLED = frozenset({"rank", "alpha", "micro_batch", "accumulation", "length", "block_size", "sample_tokens"})
+DOUBLED = frozenset(
+    {"rank", "alpha", "micro_batch", "accumulation", "processes", "length", "block_size", "sample_tokens"}
+)
 """Sizes that are powers of two in practice: kernels and batches divide by them."""
 ONE_BY_ONE = frozenset(
     {"training", "split", "samples", "checkpoints", "restarts", "n_butterfly_factor", "topk", "decompose_factor"}

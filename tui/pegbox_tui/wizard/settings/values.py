@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from pegbox_runs.drafts import Draft
+from pegbox_runs.setting_values import PROCESSES, accumulation_for
 from pegbox_runs.settling import Settled
 
 MICRO = "training.micro_batch"
@@ -24,9 +25,12 @@ def with_value(draft: Draft, key: str, value: Any, settled: Settled) -> tuple[Dr
     wanted, said = draft.step_rows, ""
     if key == ACCUMULATION:
         wanted = _rows(micro, value)
+    elif key == PROCESSES and before is not None and isinstance(value, int) and before % value:
+        values[ACCUMULATION] = accumulation_for(_rows(micro, before) or value, micro, value)
+        said = f"Accumulation is {values[ACCUMULATION]} now: {value} devices part it alike."
     elif key == MICRO and before is not None:
         wanted = wanted or _rows(micro, before) or value
-        accumulation = max(1, round(wanted / value))
+        accumulation = accumulation_for(wanted, value, settled.recipe.devices.processes)
         if accumulation != before:
             values[ACCUMULATION] = accumulation
             said = f"Accumulation is {accumulation} now: {value} x {accumulation} = {value * accumulation} rows a step."

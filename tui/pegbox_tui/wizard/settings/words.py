@@ -13,7 +13,7 @@ from pegbox_runs.printable import one_line
 from pegbox_runs.settling import Settled
 from pegbox_tui.shell.explaining import Explanation
 from pegbox_tui.shell.memory_bar import MemoryBar, append_filled, bar_of
-from pegbox_tui.wizard.advice_words import time_in_words, verdict
+from pegbox_tui.wizard.advice_words import devices_in_words, time_in_words, verdict
 
 BOUNDS = {
     "compute": "most of it goes into matrix products",
@@ -35,7 +35,7 @@ def headline(settled: Settled) -> str:
 
 def bar_for(settled: Settled, measured: int | None = None) -> MemoryBar | None:
     """Make the memory bar; None: there is no forecast."""
-    place = settled.advice.place
+    place = settled.place
     if settled.memory is None:
         return None
     return bar_of(settled.memory, free=place.usable_bytes, total=place.memory_total, measured=measured)
@@ -48,9 +48,16 @@ def figures(settled: Settled) -> Iterator[str]:
         yield f"{settled.steps:,} steps"
     micro, accumulation = settled.recipe.training.micro_batch, settled.recipe.training.accumulation
     yield f"{micro} x {accumulation} = {micro * accumulation} rows a step"
+    if devices := devices_in_words(settled):
+        yield devices
     if settled.memory is not None:
         weights = settled.memory.trainable_weights
         yield f"{count(weights)} trained weights, {size(weights * TRAINED_BYTES)} on disk"
+
+
+def several(settled: Settled) -> bool:
+    """Tell whether several devices could carry the run, or do."""
+    return settled.place.team is not None or settled.recipe.devices.processes > 1
 
 
 def place_in_words(place: Place) -> str:

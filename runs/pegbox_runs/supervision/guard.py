@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
-from pegbox_methods.events import Notice
-from pegbox_runs.event_log import EventWriter
+from pegbox_methods.events import Event, Notice
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import RunFolder
 
@@ -21,9 +21,9 @@ class SupervisorGuard:
     Once that is so, owner.json tells whether another one has taken the run.
     """
 
-    def __init__(self, folder: RunFolder, writer: EventWriter, supervisor_pid: int) -> None:
+    def __init__(self, folder: RunFolder, tell: Callable[[Event], None], supervisor_pid: int) -> None:
         self._folder = folder
-        self._writer = writer
+        self._say = tell
         self._parent = supervisor_pid
         self._orphaned = False
         self._wait_seconds = FIRST_WAIT_SECONDS
@@ -58,4 +58,4 @@ class SupervisorGuard:
                 f"the run's supervisor is gone, and no other could be started ({one_line(str(error), 200)}); training "
                 "goes on, but if the worker dies nobody will start it again. `pegbox resume` would."
             )
-            self._writer.emit(Notice(text=text, about="no-supervisor"))
+            self._say(Notice(text=text, about="no-supervisor"))

@@ -1,0 +1,84 @@
+"""Which GPUs of a machine carry a run together: as many as it has processes, all of one kind, the emptiest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from pegbox_hardware.gpu import Gpu
+from pegbox_hardware.machine import Machine, probe
+from pegbox_methods.recipe import Devices
+from pegbox_methods.refusal import Refusal
+from pegbox_runs.crew.launching import Launch
+from pegbox_runs.printable import printable
+
+TOGETHER: frozenset[str] = frozenset({"cuda", "rocm"})
+"""Kinds whose processes can talk to each other: NCCL and RCCL."""
+
+
+def alike(gpus: Sequence[Gpu]) -> list[list[Gpu]]:
+    """Put the GPUs that can carry a run together into groups of one kind, the largest group first.
+
+    Slices of one card are left out: NCCL takes one process a card.
+    """
+    groups: dict[tuple[str, str, int | None], list[Gpu]] = {}
+    for gpu in gpus:
+        if gpu.kind in TOGETHER and gpu.slice_of is None:
+            groups.setdefault((gpu.kind, gpu.name, gpu.memory_total), []).append(gpu)
+    return sorted(groups.values(), key=lambda group: (-len(group), -(group[0].memory_total or 0)))
+
+
+def choose(gpus: Sequence[Gpu], count: int) -> list[Gpu]:
+    """Take so many of one kind: of several kinds that there are enough of, the one with the most memory.
+
+    Returns: in the driver's order. Raises: Refusal: there aren't so many alike.
+    """
+    if count == 1 and gpus:
+        return [max(gpus, key=lambda gpu: gpu.memory_free or 0)]  # a slice will do
+    fitting = [group for group in alike(gpus) if len(group) >= count]
+    if not fitting:
+        raise Refusal(too_few(gpus, count))
+    best = max(fitting, key=lambda group: group[0].memory_total or 0)
+    emptiest = sorted(best, key=lambda gpu: -(gpu.memory_free or 0))[:count]
+    return sorted(emptiest, key=lambda gpu: gpu.index)
+
+
+def too_few(gpus: Sequence[Gpu], count: int) -> str:
+    """Say that there aren't so many GPUs of one kind, and how many there are."""
+    groups = alike(gpus)
+    most = len(groups[0]) if groups else 0
+    has = f"{len(gpus)} GPU{'' if len(gpus) == 1 else 's'}"
+    kinds = ", ".join(f"{len(group)} x {printable(group[0].name)}" for group in groups)
+    mixed = f" ({kinds}), and processes that carry a run together take cards of one kind" if len(groups) > 1 else ""
+    slices = " (slices of one card can't carry a run together)" if any(gpu.slice_of is not None for gpu in gpus) else ""
+    at_most = "expected 1" if most <= 1 else f"expected at most {most}"
+    return f"this machine has {has}{mixed}{slices}, and {count} are asked for; {at_most}."
+
+
+def launch_here(
+    folder: Path, attempt: int, devices: Devices, *, nodes: int = 1, machine: Machine | None = None
+) -> Launch:
+    """Say how this machine's part of a run's processes is started. `machine`: as it was probed before; None: now.
+
+    Raises: Refusal: it hasn't as many GPUs of one kind.
+    """
+    gpus = (probe() if machine is None else machine).gpus
+    usable = [gpu for gpu in gpus if gpu.kind == "cuda"] or [gpu for gpu in gpus if gpu.kind == "rocm"]
+    launch = Launch(
+        folder=folder,
+        attempt=attempt,
+        device="cuda" if usable else "cpu",
+        processes=devices.processes,
+        engine="fsdp2" if devices.shards else "ddp",
+        nodes=nodes,
+    )
+    if not usable:
+        return launch
+    chosen = choose(usable, launch.here)
+    if chosen[0].kind == "rocm":
+        names, variable = tuple(str(gpu.index) for gpu in chosen), "HIP_VISIBLE_DEVICES"
+    else:
+        names, variable = tuple(gpu.uuid for gpu in chosen), "CUDA_VISIBLE_DEVICES"
+    return msgspec.structs.replace(launch, gpus=names, gpus_variable=variable)

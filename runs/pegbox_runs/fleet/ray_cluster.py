@@ -1,0 +1,333 @@
+"""A Ray cluster: each entry is a detached actor, so that it outlives its director, and the next one finds it by name.
+
+Retries are Pegbox's own, from the last checkpoint; Ray only finds a node with room, and tells what became of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pegbox_methods.refusal import Refusal
+from pegbox_runs.figures import gib
+from pegbox_runs.fleet.cluster import JobState, Post, Wanted
+from pegbox_runs.fleet.looking import begin_look, read_look, refuse_looks
+from pegbox_runs.printable import one_line
+
+NAMESPACE = "pegbox"
+CLIENT_PORT = 10001
+"""On which Ray's client server listens by default."""
+REACH_SECONDS = 5.0
+INIT_SECONDS = 30.0
+LOOK_SECONDS = 90.0
+"""How long a node may take to start one of Ray's workers and look."""
+ROUND_SECONDS = 1.0
+"""Between two looks at all actors."""
+INSTALL = "Ray isn't installed here, or not as a client: `pip install 'pegbox[ray]'`, here and on every node."
+Found = TypeVar("Found")
+
+
+class RayCluster:
+    """A connection of this process to a cluster; Ray has one for each process."""
+
+    def __init__(self, on: str, wanted: Wanted) -> None:
+        """`on`: `ray`, `ray:HOST:PORT` of its head, where this machine is a node of it, or `ray://HOST:PORT`, Ray's
+        client, where it isn't.
+
+        Raises: Refusal: that is none of them.
+        """
+        self._address = _address(on)
+        self._wanted = wanted
+        self._ray: Any = None
+        self._posts: dict[str, Any] = {}
+        """Name of an actor -> what is ready once it has ended."""
+        self._gone: dict[str, JobState] = {}
+        self._look_at = 0.0
+        self._lock = threading.RLock()
+
+    @property
+    def name(self) -> str:
+        """Give what people call it."""
+        return "Ray" if self._address == "auto" else f"Ray at {one_line(self._address.removeprefix('ray://'), 80)}"
+
+    def reach(self) -> None:
+        """Connect. Raises: Refusal: nothing answers within seconds, or it is another Ray than this."""
+        with self._lock:
+            if self._ray is not None:
+                return
+            os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+            try:
+                import ray
+            except ImportError:
+                raise Refusal(INSTALL) from None
+            _refuse_deaf(self._address, self.name)
+            try:
+                _within(INIT_SECONDS, lambda: self._connect(ray))
+            except TimeoutError:
+                raise Refusal(f"{self.name} didn't let this machine in within {INIT_SECONDS:.0f} s. {MEND}") from None
+            except ImportError:
+                raise Refusal(INSTALL) from None
+            except Exception as error:
+                if "ray[client]" in str(error):
+                    raise Refusal(INSTALL) from None
+                raise Refusal(f"{self.name} can't be reached: {one_line(str(error), 300)}. {MEND}") from None
+            self._ray = ray
+
+    def _connect(self, ray: Any) -> None:
+        ray.init(
+            address=self._address,
+            namespace=NAMESPACE,
+            logging_level="ERROR",
+            **({} if self._address.startswith("ray://") else {"log_to_driver": False}),
+        )
+
+    def check(self, places: Sequence[Path]) -> None:
+        """See that every node could carry an entry. Raises: Refusal."""
+        self.reach()
+        share = self._share()
+        with begin_look(places) as asking:
+            from pegbox_runs.fleet.ray_tasks import look_here
+
+            looking = self._ray.remote(look_here)
+            asked = {
+                looking.options(num_cpus=0, max_retries=0, scheduling_strategy=self._on_node(node)).remote(
+                    asking.arguments
+                ): _host(node)
+                for node in self._nodes()
+                if _carries(node, share)
+            }
+            ready, late = self._ray.wait([*asked], num_returns=len(asked), timeout=LOOK_SECONDS)
+            if late:
+                hosts = ", ".join(sorted(asked[one] for one in late))
+                raise Refusal(f"{hosts} didn't answer within {LOOK_SECONDS:.0f} s, as a node of {self.name}.")
+            refuse_looks(asking, [self._looked(one, asked[one]) for one in ready])
+
+    def _looked(self, ready: Any, host: str) -> Any:
+        try:
+            return read_look(self._ray.get(ready))
+        except Exception as error:
+            said = str(getattr(error, "cause", None) or error)
+            if "pegbox" in said and "No module named" in said:
+                raise Refusal(f"{host} has no Pegbox: install the same version there as here.") from None
+            raise Refusal(f"{host} couldn't look at its own place: {one_line(said, 300)}") from None
+
+    def slots(self) -> int:
+        """Tell how many entries may run at once. Raises: Refusal: no node has what one needs."""
+        self.reach()
+        share = self._share()
+        there = sum(_carries(node, share) for node in self._nodes())
+        return there if self._wanted.at_once is None else min(there, self._wanted.at_once)
+
+    def words(self) -> str:
+        """Say what each entry gets."""
+        share = self._share()
+        nodes = sum(_carries(node, share) > 0 for node in self._nodes())
+        gets = [_count(share["GPU"], "GPU")] if share.get("GPU") else []
+        gets.append(_count(share["CPU"], "core"))
+        if share.get("memory"):
+            gets.append(f"{gib(round(share['memory']))} of memory")
+        return f"{_count(nodes, 'node')}, {' and '.join(gets)} for each entry"
+
+    def submit(self, post: Post) -> str:
+        """Create its actor; the id is the actor's name. Raises: OSError."""
+        from pegbox_runs.fleet.ray_tasks import PostKeeper
+
+        name = f"{post.name}-{post.ticket}"
+        try:
+            share = self._share()
+            keeper = self._ray.remote(PostKeeper).options(
+                name=name,
+                lifetime="detached",
+                num_cpus=share["CPU"],
+                num_gpus=share.get("GPU", 0),
+                memory=share.get("memory"),
+                max_restarts=0,
+                max_task_retries=0,
+                scheduling_strategy="SPREAD",
+            )
+            actor = keeper.remote()
+            with self._lock:
+                self._posts[name] = actor.keep.remote(str(post.folder), post.ticket)
+        except Exception as error:
+            raise OSError(one_line(str(error), 300)) from error
+        return name
+
+    def state(self, id_: str) -> JobState:
+        """Tell what became of an actor; all are looked at together, once a second."""
+        with self._lock:
+            if id_ not in self._gone and id_ not in self._posts:
+                self._find(id_)
+            if time.monotonic() >= self._look_at:
+                self._look_at = time.monotonic() + ROUND_SECONDS
+                self._look()
+            return self._gone.get(id_) or JobState("waiting", "for a node with room")
+
+    def cancel(self, id_: str) -> None:
+        """End an actor, and its post with it."""
+        with self._lock, contextlib.suppress(Exception):  # it is gone, or so is the cluster, which comes to the same
+            self._ray.kill(self._ray.get_actor(id_, namespace=NAMESPACE), no_restart=True)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        with self._lock:
+            if self._ray is not None:
+                self._ray.shutdown()
+                self._ray = None
+
+    def _find(self, id_: str) -> None:
+        """Take up an actor that another director left."""
+        try:
+            actor = self._ray.get_actor(id_, namespace=NAMESPACE)
+            self._posts[id_] = actor.await_end.remote()
+        except Exception:  # noqa: BLE001  # whatever it is, no such actor can be asked
+            self._gone[id_] = JobState("gone")
+
+    def _look(self) -> None:
+        names = {future: name for name, future in self._posts.items()}
+        if not names:
+            return
+        ready, _ = self._ray.wait([*names], num_returns=len(names), timeout=0)
+        for future in ready:
+            name = names[future]
+            del self._posts[name]
+            try:
+                self._ray.get(future)
+                self._gone[name] = JobState("gone")
+            except Exception as error:  # noqa: BLE001  # that it ended is all that must be known; why, what people read
+                self._gone[name] = _end_of(error)
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        return [node for node in self._ray.nodes() if node.get("Alive")]
+
+    def _on_node(self, node: dict[str, Any]) -> Any:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        return NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+
+    def _share(self) -> dict[str, float]:
+        """Give what each entry asks Ray for. Raises: Refusal: no node has so much."""
+        resources = [node["Resources"] for node in self._nodes()]
+        share = share_of(resources, self._wanted)
+        if not any(carries(one, share) for one in resources):
+            raise Refusal(_too_little(resources, share, self.name))
+        return share
+
+
+MEND = "See that it runs (`ray status` on its head), and that the same Ray and Python are on both."
+
+
+def share_of(nodes: Sequence[dict[str, float]], wanted: Wanted) -> dict[str, float]:
+    """Give what an entry asks for: GPUs where the cluster has some, one for each process; else a whole small node.
+
+    `at_once` parts the cores further. Pure.
+    """
+    with_gpu = [node for node in nodes if node.get("GPU", 0) >= 1]
+    share: dict[str, float] = {}
+    if with_gpu:
+        share["GPU"] = wanted.processes
+        share["CPU"] = max(1, min(int(node.get("CPU", 1) / node["GPU"]) for node in with_gpu) * wanted.processes)
+    else:
+        cores = [int(node.get("CPU", 0)) for node in nodes if node.get("CPU", 0) >= 1] or [1]
+        share["CPU"] = max(1, wanted.processes, min(cores))
+        if wanted.at_once is not None:
+            share["CPU"] = max(1, wanted.processes, min(share["CPU"], sum(cores) // wanted.at_once))
+        if wanted.memory_bytes:
+            share["memory"] = wanted.memory_bytes
+    return share
+
+
+def carries(node: dict[str, float], share: dict[str, float]) -> int:
+    """Count the entries that a node has room for."""
+    return min(int(node.get(name, 0) // amount) for name, amount in share.items() if amount)
+
+
+def _carries(node: dict[str, Any], share: dict[str, float]) -> int:
+    return carries(node["Resources"], share)
+
+
+def _too_little(nodes: Sequence[dict[str, float]], share: dict[str, float], name: str) -> str:
+    def words(amounts: dict[str, float]) -> str:
+        told = [_count(amounts.get("GPU", 0), "GPU")] if "GPU" in share else []
+        told.append(_count(amounts.get("CPU", 0), "core"))
+        if "memory" in share:
+            told.append(f"{gib(round(amounts.get('memory', 0)))} of memory")
+        return ", ".join(told)
+
+    found = "; ".join(dict.fromkeys(words(node) for node in nodes)) or "there is none"
+    return f"{name} has no node with room for an entry, which takes {words(share)}; its nodes have: {found}."
+
+
+def _address(on: str) -> str:
+    """Read what `--on` says. Raises: Refusal."""
+    if on == "ray":
+        return "auto"
+    client = on.startswith("ray://")
+    host, _, port = on.removeprefix("ray://" if client else "ray:").strip("/").rpartition(":")
+    if client and not host:
+        host, port = port, str(CLIENT_PORT)
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise Refusal(
+            f"--on {one_line(on, 80)}: expected ray (the cluster that this machine is a node of), ray:HOST:PORT (such a "
+            f"one by its head's address), or ray://HOST:{CLIENT_PORT} (another, through its client server)."
+        )
+    return f"ray://{host}:{port}" if client else f"{host}:{port}"
+
+
+def _refuse_deaf(address: str, name: str) -> None:
+    """See that something listens. Raises: Refusal."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), REACH_SECONDS).close()
+    except OSError as error:
+        raise Refusal(f"{name}: nothing answers there ({error.strerror or error}). {MEND}") from None
+
+
+def _within(seconds: float, act: Callable[[], Found]) -> Found:
+    """Do it in a thread. Raises: TimeoutError: it takes longer; whatever it raises."""
+    found: list[Found] = []
+    fault: list[BaseException] = []
+
+    def doing() -> None:
+        try:
+            found.append(act())
+        except BaseException as error:  # noqa: BLE001  # raised below
+            fault.append(error)
+
+    thread = threading.Thread(target=doing, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if fault:
+        raise fault[0]
+    if not found:
+        raise TimeoutError
+    return found[0]
+
+
+def _end_of(error: Exception) -> JobState:
+    """Say how an actor ended, in a clause."""
+    said = str(error)
+    if "exit_actor" in said or "INTENDED_USER_EXIT" in said:
+        return JobState("gone")
+    if "OutOfMemory" in type(error).__name__ or ("memory" in said and "OOM" in said):
+        return JobState("gone", "Ray killed it, since its node was short of memory", out_of_memory=True)
+    if "node" in said and ("died" in said or "dead" in said):
+        return JobState("gone", "its node was lost")
+    if type(error).__name__ == "ActorUnavailableError":
+        return JobState("gone", "its node can't be reached any more")
+    return JobState("gone", f"Ray ended it ({type(error).__name__})")
+
+
+def _host(node: dict[str, Any]) -> str:
+    return one_line(str(node.get("NodeManagerHostname") or node.get("NodeName") or "a node"), 80)
+
+
+def _count(number: float, what: str) -> str:
+    return f"{number:g} {what}{'' if number == 1 else 's'}"

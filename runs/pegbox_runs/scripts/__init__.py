@@ -1,0 +1,1 @@
+"""What is printed for launchers that aren't ours: commands, a Slurm script, a SkyPilot task."""
