@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pegbox_methods.advice.records import Advice, Alternative
+from pegbox_methods.advice.records import Advice, Alternative, DevicePlan
 from pegbox_runs.figures import count, duration, gib
 from pegbox_runs.printable import printable
 
@@ -33,6 +33,10 @@ def show_advice(advice: Advice, *, model: str, command: str | None, console: Con
     _title(console, "Time")
     for line in _time(advice):
         console.print(_indented(line))
+    if advice.devices is not None:
+        _title(console, "Devices")
+        for line in _devices(advice, advice.devices):
+            console.print(_indented(line))
     _title(console, "What else was considered")
     console.print(_alternatives(advice.alternatives))
     if advice.unranked:
@@ -48,7 +52,8 @@ def show_advice(advice: Advice, *, model: str, command: str | None, console: Con
 
 def _head(console: Console, advice: Advice, model: str) -> None:
     place, goal = advice.place, advice.goal
-    console.print(Text(printable(f"{model} ({count(advice.model_weights)} weights) on {place.name}"), "bold"))
+    many = f"{advice.devices.processes} x " if advice.devices else ""
+    console.print(Text(printable(f"{model} ({count(advice.model_weights)} weights) on {many}{place.name}"), "bold"))
     wanted = goal.priority + (f", {goal.purpose}" if goal.purpose else "")
     parts = [f"goal: {wanted}"]
     if (data := advice.data) is not None:
@@ -137,6 +142,28 @@ def _time(advice: Advice) -> Iterator[str]:
         if cost.money is not None:
             prices = (f"{money or 0:.2f}" for money in (cost.money, cost.money_low, cost.money_high))
             yield _range("price of the run: {} in your currency", *prices)
+
+
+def _devices(advice: Advice, plan: DevicePlan) -> Iterator[str]:
+    """Say how several devices carry the run: each by its own memory, and what they tell one another."""
+    engine = {"ddp": "DDP", "fsdp2": "FSDP2"}[plan.engine]
+    spread = f", on {plan.nodes} machines" if plan.nodes > 1 else ""
+    yield f"{plan.processes} x {advice.place.name} by {engine}{spread}: {plan.why}"
+    memory = f"{gib(advice.memory.safe_bytes)} of {gib(advice.place.usable_bytes)}"
+    yield f"on each of them: {memory} usable; their memory doesn't add up"
+    if (told := plan.communication) is not None:
+        times = (f"{1e3 * seconds:.0f} ms" for seconds in (told.seconds, told.seconds_low, told.seconds_high))
+        yield _range(f"each sends {_megabytes(told.bytes)} a step over {told.link}: {{}}", *times) + f" [{told.source}]"
+    if (gain := plan.speed_up) is not None:
+        yield _range("{} times as fast as one", *(f"{times:.1f}" for times in (gain.likely, gain.low, gain.high)))
+    elif plan.engine == "fsdp2":
+        yield "no single one of them could carry the run"
+    if plan.stops_paying:
+        yield plan.stops_paying
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 def _range(said: str, likely: str, low: str, high: str) -> str:

@@ -6,17 +6,22 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from pegbox_hardware.forecast.memory import Learned
 from pegbox_hardware.forecast.setup import TrainingSetup
 from pegbox_hardware.forecast.simulated import Stack
 from pegbox_hardware.machine import probe
+from pegbox_hardware.profile_rows import LinkRow
 from pegbox_hardware.profiles import load_profiles
 from pegbox_hardware.shape import ALL_LINEAR, ATTENTION
-from pegbox_methods.advice.places import places_of, planned_card, planned_memory
+from pegbox_methods.advice.places import most_alike, places_of, planned_card, planned_memory
 from pegbox_methods.advice.pricing import STACKS, number_of, targets_of
 from pegbox_methods.advice.records import Place
+from pegbox_methods.advice.several import link_for, place_for
+from pegbox_methods.advice.teams import refuse_numbers, with_team
 from pegbox_methods.home import user_path
-from pegbox_methods.recipe import Recipe
+from pegbox_methods.recipe import Devices, Recipe
 from pegbox_methods.recipe_file import complete_recipe, read_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card, method_names
@@ -42,6 +47,8 @@ class Asked:
     """None: no device was named, and there is no GPU here."""
     learned: Learned | None
     recipe: Recipe | None
+    link: LinkRow | None
+    """Between the processes; None: there is one."""
     rate: float | None
     """Tokens a second that this very recipe was measured at, here."""
 
@@ -56,6 +63,7 @@ def read_asked(options: argparse.Namespace) -> Asked:
     if recipe is not None:
         config, named = find_config(recipe.model).config, recipe.model.name
         settings = recipe.method.settings
+        recipe = _over_devices(recipe, options)
         setup = setup_of(recipe, bf16=place is None or place.bf16, processor=_on_processor(place))
     else:
         config, named = _config(options)
@@ -64,7 +72,49 @@ def read_asked(options: argparse.Namespace) -> Asked:
     if place is not None and place.accelerator == "mps" and (setup.quantized or "8bit" in setup.optimizer):
         raise Refusal(f"{place.name}: bitsandbytes, which 4-bit bases and 8-bit optimizers need, has nothing for it.")
     rate = None if recipe is None or (place is not None and place.planned) else measured_rate(recipe)
-    return Asked(config, named, setup, settings, _stack(options, place), place, learned, recipe, rate)
+    place = None if place is None else _teamed(place, setup, options)
+    link = None if place is None else link_for(place, setup.processes)
+    place = None if place is None else place_for(place, setup.processes)
+    return Asked(config, named, setup, settings, _stack(options, place), place, learned, recipe, link, rate)
+
+
+def _processes(options: argparse.Namespace) -> int:
+    """Count the processes that the options ask for. Raises: Refusal: no sensible number."""
+    refuse_numbers(options.devices, options.nodes, options.network)
+    return (options.devices or 1) * int(options.nodes)
+
+
+def _parted(accumulation: int, processes: int, engine: str | None) -> int:
+    """Give one process' part of the accumulation. Raises: Refusal: it doesn't part alike, or the engine needs more."""
+    if engine == "fsdp2" and processes == 1:
+        raise Refusal("--engine fsdp2 parts the base model among several devices: name their number by --devices.")
+    if accumulation % processes:
+        near = processes * max(1, round(accumulation / processes))
+        raise Refusal(
+            f"--accumulation {accumulation}: {processes} devices don't part it alike; take a multiple of {processes}, "
+            f"such as {near}."
+        )
+    return accumulation // processes
+
+
+def _over_devices(recipe: Recipe, options: argparse.Namespace) -> Recipe:
+    """Put the options' devices in place of a recipe's. Raises: Refusal."""
+    processes = _processes(options)
+    if processes == 1 and options.devices is None and options.engine is None:
+        _parted(recipe.training.accumulation, recipe.devices.processes, None)
+        return recipe
+    count = recipe.devices.processes if processes == 1 and options.devices is None else processes
+    engine = options.engine or ("auto" if count == 1 else recipe.devices.engine)
+    _parted(recipe.training.accumulation, count, engine)
+    return msgspec.structs.replace(recipe, devices=Devices(processes=count, engine=engine))
+
+
+def _teamed(place: Place, setup: TrainingSetup, options: argparse.Namespace) -> Place:
+    """Name the link between several devices. Raises: Refusal: so many aren't here."""
+    if setup.processes == 1:
+        return place
+    each = setup.processes // options.nodes
+    return with_team(place, load_profiles(), devices=each, nodes=options.nodes, network_gbit=options.network)
 
 
 def _on_processor(place: Place | None) -> bool:
@@ -147,7 +197,9 @@ def _values(options: argparse.Namespace, place: Place | None, settings: dict[str
         "targets": targets_of(settings),
         "micro_batch": options.micro_batch,
         "length": options.length,
-        "accumulation": options.accumulation,
+        "accumulation": _parted(options.accumulation, _processes(options), options.engine),
+        "processes": _processes(options),
+        "sharded": options.engine == "fsdp2",
         "checkpointing": SWITCH[options.checkpointing],
         "optimizer": options.optimizer,
         "dtype": dtype,
@@ -195,5 +247,6 @@ def _place(options: argparse.Namespace, *, here: bool) -> tuple[Place | None, Le
     machine = probe()
     if not machine.gpus and not here:
         return None, None
-    place = places_of(machine, load_profiles())[0]
+    places = places_of(machine, load_profiles())
+    place = most_alike(places) if (options.devices or 1) > 1 else places[0]
     return place, learned_here(machine).get(place.name)

@@ -73,6 +73,9 @@ def _lines(priced: Priced) -> Iterator[tuple[str, str]]:
     else:
         yield "card", f"{gib(memory.card_bytes)} as nvidia-smi will show"
     yield "safe", f"{gib(memory.safe_bytes)} should be free"
+    if setup.processes > 1:
+        engine = "FSDP2: each holds a part of the base" if setup.sharded else "DDP: each holds the whole base"
+        yield "devices", f"{setup.processes}, {engine}; all figures are those of one of them"
     yield "range", f"{gib(memory.low_bytes)} to {gib(memory.high_bytes)}, {memory.level}"
 
 
@@ -90,13 +93,20 @@ def _verdict(priced: Priced) -> Iterator[str]:
     setup, time = priced.setup, priced.time
     if time is not None:
         yield (
-            f"a step of {setup.micro_batch} x {setup.accumulation} rows: {_seconds(time.seconds)} "
+            f"a step of {setup.micro_batch} x {setup.accumulation * setup.processes} rows: {_seconds(time.seconds)} "
             f"({_seconds(time.seconds_low)} to {_seconds(time.seconds_high)}), {time.tokens_per_second:,.0f} tokens/s, "
             f"{time.level}"
         )
+    if time is not None and (told := time.communication) is not None:
+        yield (
+            f"of it each device sends {told.bytes / 1e6:,.0f} MB over {told.link}: {_seconds(told.seconds)} "
+            f"({_seconds(told.seconds_low)} to {_seconds(told.seconds_high)}), some of it while it computes "
+            f"[{told.source}]"
+        )
     if priced.place is not None and priced.fits is not None:
         verdict = "fits" if priced.fits else "does not fit"
-        yield f"{verdict}: {priced.place.name} has {gib(priced.place.usable_bytes)} to use"
+        each = f" on each of {setup.processes}" if setup.processes > 1 else ""
+        yield f"{verdict}{each}: {priced.place.name} has {gib(priced.place.usable_bytes)} to use"
     elif priced.fits is not None:
         yield "fits: it was run here" if priced.fits else "does not fit: memory ran out here"
 

@@ -9,6 +9,7 @@ from pegbox import __version__
 from pegbox.compare_options import SUMMARY as COMPARE
 from pegbox.compare_options import add_compare
 from pegbox.options import capsule, chat, data, evaluate, export, import_, merge, push, report, train, verify
+from pegbox.options.devices import add_devices
 from pegbox.options.view import add_look, add_view
 
 AFTERWARDS = {
@@ -164,7 +165,8 @@ def _add_advise(parser: argparse.ArgumentParser) -> None:
     card = parser.add_mutually_exclusive_group()
     card.add_argument("--gpu", metavar="NAME", help='plan for a card that isn\'t here, as in "RTX 4090"')
     card.add_argument("--vram", type=float, metavar="GIB", help="plan for a card of that much memory")
-    parser.add_argument("--price-per-hour", type=float, metavar="X", help="rent of the machine, to price the run")
+    add_devices(parser, "default: of this machine's as many alike ones as pay; of a planned card 1")
+    parser.add_argument("--price-per-hour", type=float, metavar="X", help="rent of the machines, to price the run")
     parser.add_argument("--write", metavar="RECIPE", help="write the advice as a recipe that `pegbox train` takes")
 
 
@@ -219,6 +221,12 @@ def _add_forecast(forecast: argparse.ArgumentParser) -> None:
         "--timeout", type=float, default=600.0, metavar="SECONDS", help="longest measurement (default 600)"
     )
     _add_card(forecast)
+    add_devices(forecast, "default 1, or as the recipe says")
+    forecast.add_argument(
+        "--engine",
+        choices=("ddp", "fsdp2"),
+        help="ddp: each device holds the whole base (default); fsdp2: each holds a part of it",
+    )
 
 
 def _add_card(parser: argparse.ArgumentParser) -> None:

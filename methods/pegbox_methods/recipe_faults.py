@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ MOST_SHARED = 0.9
 
 def table_faults(table: dict[str, Any], shape: type[msgspec.Struct], *, file: str, prefix: str = "") -> Iterator[Fault]:
     """Compare one table of a recipe with the struct it should be."""
-    fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
+    fields = _fields(shape)
     for name, value in table.items():
         if name not in fields:
             yield Fault(
@@ -50,6 +51,11 @@ def table_faults(table: dict[str, Any], shape: type[msgspec.Struct], *, file: st
                 msgspec.convert(table[name], field.type)
             except msgspec.ValidationError:
                 yield Fault(file=file, key=key, value=repr(table[name]), problem=f"expected {accepted(field.type)}")
+
+
+@functools.cache  # making them anew takes most of a recipe's reading, and a comparison reads thousands
+def _fields(shape: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.encode_name: field for field in msgspec.structs.fields(shape)}
 
 
 def contradictions(recipe: Recipe, *, file: str) -> Iterator[Fault]:
@@ -100,6 +106,7 @@ def _judging_contradictions(recipe: Recipe, file: str) -> Iterator[Fault]:
         yield Fault(file=file, key="judging.metrics", value=repr(twice[0]), problem=problem)
 
 
+@functools.cache
 def _item(declared: Any) -> type[msgspec.Struct] | None:
     """Give the struct that a field is a list of, if it is such a list."""
     kind = _bare(inspect.type_info(declared))

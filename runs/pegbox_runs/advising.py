@@ -15,9 +15,10 @@ from pegbox_hardware.profiles import BadProfiles, Profiles, load_profiles
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.choose import advise
 from pegbox_methods.advice.goals import Goal
-from pegbox_methods.advice.places import planned_card, planned_memory
+from pegbox_methods.advice.places import most_alike, places_of, planned_card, planned_memory
 from pegbox_methods.advice.ranking import RANKED
-from pegbox_methods.advice.records import Advice
+from pegbox_methods.advice.records import Advice, Place
+from pegbox_methods.advice.teams import with_team
 from pegbox_methods.home import user_path
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import complete_recipe, recipe_from_table
@@ -38,9 +39,13 @@ def advise_for(
     gpu: str | None = None,
     vram_gib: float | None = None,
     price_per_hour: float | None = None,
+    devices: int | None = None,
+    nodes: int = 1,
+    network_gbit: float | None = None,
 ) -> Advice:
     """Advise for a model by its name, on this machine or on a card that is named.
 
+    `devices`: how many of each machine carry the run, at least where they help; None: of this machine as many as pay.
     Of the methods, those alone are imported that the profile table ranks, so that no guest can stand in the way.
     Raises: Refusal: the model, its config, the rows or the card can't be found or used.
     """
@@ -52,7 +57,11 @@ def advise_for(
         place = planned_memory(vram_gib, profiles)
     model = find_config(named_model(name))
     shape = _shape(model)
-    where = place or probe()
+    here = None if place else probe()
+    where: Place | tuple[Place, ...] = place if place else places_of(here, profiles) if here else ()
+    if devices is not None or nodes > 1 or network_gbit is not None:
+        chosen = where if isinstance(where, Place) else most_alike(where)
+        where = with_team(chosen, profiles, devices=devices, nodes=nodes, network_gbit=network_gbit)
     installed = method_names()
     advice = advise(
         where,
@@ -63,7 +72,7 @@ def advise_for(
         profiles=profiles,
         given=Conditions(packed_by=packed_by(model.config), bitsandbytes=place is not None or bitsandbytes_is_here()),
         others=[name for name in installed if name not in RANKED],
-        learned=learned_here(where) if isinstance(where, Machine) else None,
+        learned=learned_here(here) if here else None,
         price_per_hour=price_per_hour,
     )
     return msgspec.structs.replace(advice, warnings=(model.told, *advice.warnings)) if model.told else advice

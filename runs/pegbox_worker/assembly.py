@@ -85,16 +85,23 @@ def wanted_base(recipe: Recipe, device: torch.device) -> WantedBase:
 def load_base(recipe: Recipe, device: torch.device, wanted: WantedBase | None = None) -> Base:
     """Load tokenizer and model, in 4 bits where the method needs that. `wanted`: if it is known already.
 
+    One that is to be sharded stays with the processor: no device might hold all of it, and each gets its part later.
     Raises: Refusal.
     """
     wanted = wanted or wanted_base(recipe, device)
-    found, number_format = wanted.found, wanted.number_format
+    found, number_format, shards = wanted.found, wanted.number_format, recipe.devices.shards
     tokenizer = load_tokenizer(found, recipe.model)
+    place = place_of(recipe, device)
     if wanted.packs:
-        model = load_packed_model(found, number_format.weights, number_format.compute, device)
+        model = load_packed_model(found, number_format.weights, number_format.compute, place, shards=shards)
     else:
-        model = load_model(found, number_format.weights, device)
+        model = load_model(found, number_format.weights, place)
     return Base(model, tokenizer, wanted.card, number_format)
+
+
+def place_of(recipe: Recipe, device: torch.device) -> torch.device:
+    """Say where a base model lies before its training begins."""
+    return torch.device("cpu") if recipe.devices.shards else device
 
 
 def counted(recipe: Recipe, steps: Plan) -> Recipe:

@@ -52,9 +52,14 @@ def load_model(found: FoundModel, dtype: torch.dtype, device: torch.device) -> n
     return _load(found, dtype=dtype).to(device)
 
 
-def load_packed_model(found: FoundModel, weights: torch.dtype, compute: torch.dtype, device: torch.device) -> nn.Module:
+def load_packed_model(
+    found: FoundModel, weights: torch.dtype, compute: torch.dtype, device: torch.device, *, shards: bool = False
+) -> nn.Module:
     """Load the base model with its linear maps packed in NF4, doubly quantized; embeddings, norms and head stay in
     `weights`. The maps compute in `compute`. Needs bitsandbytes: see `admit_bitsandbytes`.
+
+    `shards`: whether the packed numbers are to be parted among processes. FSDP2 parts none that aren't of a floating
+    type, so two of their bytes lie in each bfloat16, which nobody computes with.
 
     Raises: Refusal: transformers has no such model; it has no linear maps that hold most of its weights.
     """
@@ -63,6 +68,7 @@ def load_packed_model(found: FoundModel, weights: torch.dtype, compute: torch.dt
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=compute,
+        **({"bnb_4bit_quant_storage": torch.bfloat16} if shards else {}),
     )
     model = _load(found, dtype=weights, quantization_config=quantization, device_map={"": device})
     _refuse_unpacked(found, model)

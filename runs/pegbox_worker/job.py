@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from transformers import TrainerCallback
@@ -40,6 +41,7 @@ from pegbox_worker.reporter import Reporter
 from pegbox_worker.row_care import judge_of, refuse_eaten_labels, tell_rows
 from pegbox_worker.samples import Sampler
 from pegbox_worker.sentinel.sentinel import Sentinel
+from pegbox_worker.sharded import shown_whole
 from pegbox_worker.start import Start, begin
 from pegbox_worker.trainer import MeasuredTrainer
 
@@ -123,7 +125,7 @@ def train(hands: Hands, checkpoint: GoodCheckpoint | None, state: RunState) -> N
         hands.writer.emit(Finished(reason="stopped", steps=0, kept_step=0, adapter=None, seconds=0.0))
         return
     sampler = Sampler(rows.questions, base.tokenizer, recipe.evaluation, recipe.training.length, ends)
-    if checkpoint is None:
+    if checkpoint is None and not recipe.devices.shards:  # the whole base might answer for hours, on a processor
         sampler.ask(base.model, 0, hands.writer)
     start, trainer = _begin(hands, recipe, base, rows, checkpoint)
     first = state.started is None or state.started.attempt == 1
@@ -132,7 +134,7 @@ def train(hands: Hands, checkpoint: GoodCheckpoint | None, state: RunState) -> N
         refuse_little_room(hands.folder.path, trainer.model, trainer.checkpoint_bytes, kept, hands.writer.emit)
     if recipe.evaluation.sample_at == "evaluations":
         hands.reporter.ask = _asking(sampler, trainer, hands.writer)
-    with load_told(hands.device, hands.writer.emit, lambda: hands.reporter.steps_done, lambda: hands.control.resting):
+    with _load_told(hands):
         trainer.train(None if checkpoint is None else str(checkpoint.path))
     hands.reporter.ask = None
     step = trainer.state.global_step
@@ -140,6 +142,13 @@ def train(hands: Hands, checkpoint: GoodCheckpoint | None, state: RunState) -> N
         return
     _end_pauses(hands, step)
     _finish(hands, start, trainer, sampler, judge)
+
+
+def _load_told(hands: Hands) -> AbstractContextManager[None]:
+    """Tell the load of this process' GPU meanwhile; of several processes, that of the leading one's."""
+    if not hands.group.leads:
+        return nullcontext()
+    return load_told(hands.device, hands.writer.emit, lambda: hands.reporter.steps_done, lambda: hands.control.resting)
 
 
 def _asking(sampler: Sampler, trainer: MeasuredTrainer, writer: EventWriter) -> Callable[[int], None]:
@@ -206,13 +215,14 @@ def _finish(hands: Hands, start: Start, trainer: MeasuredTrainer, sampler: Sampl
     if judge is not None and not stopped:
         stopped = not judge.record(trainer.model, trainer.labelled_loss, kept, hands.folder.path)
     hands.reporter.phase("saving")
-    if hands.group.leads:
-        when_there_is_room(
-            lambda: write_adapter(hands.folder, lambda place: start.half.save(start.attached, place)),
-            hands.writer.emit,
-            lambda: hands.control.stopping_here,
-        )
-    hands.group.wait()
+    with shown_whole(start.attached.model):
+        if hands.group.leads:
+            when_there_is_room(
+                lambda: write_adapter(hands.folder, lambda place: start.half.save(start.attached, place)),
+                hands.writer.emit,
+                lambda: hands.control.stopping_here,
+            )
+        hands.group.wait()
     hands.writer.emit(
         Finished(
             reason="stopped" if stopped else "completed",
@@ -239,7 +249,7 @@ def _prepared(
         model_weights=sum(count for count, _ in weights),
         device=str(hands.device),
         precision=start.base.number_format.name,
-        activation_checkpointing=bool(trainer.args.gradient_checkpointing),
+        activation_checkpointing=trainer.recomputes,
         loss_path="trl-fused" if labelled_loss is None else "labelled-positions",
         order=start.recipe.training.order,
         sequences=len(start.sequences) if packed else None,

@@ -214,6 +214,13 @@ def begin_judging(hands: Hands, recipe: Recipe, base: Base, rows: PreparedRows, 
     """
     if not recipe.judging.rows:
         return None
+    if recipe.devices.shards:
+        text = (
+            "what the base model is worth isn't judged: no process holds the whole of it. `pegbox evaluate` judges the "
+            "adapter and its base on one device."
+        )
+        hands.writer.emit(Notice(text=text, about="not-judged"))
+        return None
     (hands.folder.path / JUDGED).unlink(missing_ok=True)  # of where the run ended before it was continued
     judge = Judge(
         recipe,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -17,6 +17,7 @@ from pegbox_runs.faults import strike
 from pegbox_worker import report_notices
 from pegbox_worker.failure import Diverged
 from pegbox_worker.heard import Heard
+from pegbox_worker.heeding import StepsEnd
 from pegbox_worker.memory import memory
 from pegbox_worker.ranks.across import Own, gather
 from pegbox_worker.ranks.beating import Beat
@@ -31,8 +32,7 @@ class Reporter(TrainerCallback):
     """Turns what the trainer does into events. `trainer` and `tell`, the method's own voice, are set once there are
     such; `ask`, which lets the model answer its questions after a step, where that is wanted on the way.
 
-    A step's end, for commands, is where the step has been told: there the trainer can still be made to evaluate, to
-    save and to end, in that order.
+    A step's end, for commands, is where the step has been told.
     """
 
     trainer: MeasuredTrainer | None = None
@@ -63,9 +63,7 @@ class Reporter(TrainerCallback):
         self._evaluation_began = 0.0
         self._phase = "starting"
         self._step = 0
-        self._saved_step = -1
-        self._between_steps = False
-        self._reason: Literal["planned", "asked", "ending", "pause"] = "planned"
+        self._steps_end = StepsEnd(control, writer.emit)
 
     @property
     def where(self) -> str:
@@ -97,7 +95,7 @@ class Reporter(TrainerCallback):
     def go_on_from(self, progress: Progress) -> None:
         """Take the figures up where a checkpoint left them."""
         self._figures = RunningFigures.of(progress)
-        self._step = self._saved_step = progress.step
+        self._step = self._steps_end.saved_step = progress.step
         self._control.advanced(progress.step, progress.training_seconds)
         self._control.saved(progress.step)
 
@@ -111,7 +109,7 @@ class Reporter(TrainerCallback):
 
     def checkpoint_written(self, event: Checkpoint) -> None:
         """Tell a checkpoint that is whole."""
-        self._saved_step = event.step
+        self._steps_end.saved_step = event.step
         self._control.saved(event.step)
         self._writer.emit(event)
 
@@ -137,8 +135,7 @@ class Reporter(TrainerCallback):
     def on_step_begin(self, _args: TrainingArguments, state: TrainerState, *_: Any, **__: Any) -> None:
         """Forget what was asked of the step before."""
         strike("step-begin", step=state.global_step + 1)
-        self._between_steps = False
-        self._reason = "planned"
+        self._steps_end.close()
         self._began = time.monotonic()
 
     def on_substep_end(self, *_: Any, **__: Any) -> None:
@@ -212,11 +209,8 @@ class Reporter(TrainerCallback):
         )
         for event in self.tell(state.global_step) if self.tell else ():
             self._writer.emit(event)
-        self._between_steps = True
-        if wished or state.global_step >= state.max_steps:
-            self._heed(state, control)
-        else:
-            self._tell_reason()
+        self._steps_end.trainer = self.trainer
+        self._steps_end.come(state, control, wished=wished)
         self._mark = time.monotonic()
 
     def _over_all(self, trainer: MeasuredTrainer, rows_seconds: float) -> tuple[Memory, AcrossRanks | None, bool]:
@@ -264,8 +258,7 @@ class Reporter(TrainerCallback):
             )
         )
         self.phase("training")
-        if self._between_steps:
-            self._heed(state, control)
+        self._steps_end.heed(state, control)
         self._mark = time.monotonic()
 
     def evaluation_ends(self, step: int) -> None:
@@ -278,64 +271,9 @@ class Reporter(TrainerCallback):
 
     def on_save(self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Go on with a pause in which a checkpoint was asked for; leave only behind a checkpoint that is there."""
-        if self._between_steps and state.global_step < state.max_steps:
-            self._keep_if_unsaved(state, control)
-            self._control.wait_while_paused(state.global_step, self._writer.emit)
-            while self._saved_step != state.global_step and self._asked_again():
-                self._reason = "pause" if self._control.releasing else "asked"
-                self._save_now()
-                self._keep_if_unsaved(state, control)
-                self._control.wait_while_paused(state.global_step, self._writer.emit)
-            self._control.wants_checkpoint()  # it is there
-            self._end_if_told(state, control)
+        self._steps_end.saved(state, control)
         self._mark = time.monotonic()
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
         """Heed nothing more: no further step comes."""
-        self._between_steps = False
-
-    def _heed(self, state: TrainerState, control: TrainerControl) -> None:
-        """Wait where the run is paused, then make the trainer save and end as it was asked to."""
-        while True:
-            self._control.wait_while_paused(state.global_step, self._writer.emit)
-            if self._control.wants_checkpoint():
-                self._reason = "asked"
-                control.should_save = True
-            self._end_if_told(state, control)
-            if not control.should_training_stop or self._control.releasing or control.should_evaluate:
-                break
-            if self._control.training_is_over():  # not where another pause was asked for just now
-                break
-        control.should_save = control.should_save or control.should_training_stop
-        self._tell_reason()
-
-    def _end_if_told(self, state: TrainerState, control: TrainerControl) -> None:
-        if state.global_step >= state.max_steps and self._control.releasing:
-            self._control.stay(paused=False)  # what is left is done sooner than undone and taken up again
-        if self._control.stopping or state.global_step >= state.max_steps:
-            self._reason = "ending"
-            control.should_training_stop = True
-        elif self._control.releasing:
-            self._reason = "pause"
-            self._control.leave()
-            control.should_training_stop = True
-
-    def _keep_if_unsaved(self, state: TrainerState, control: TrainerControl) -> None:
-        """Stay, with the memory kept, where releasing it would lose steps."""
-        if self._control.releasing and self._saved_step != state.global_step:
-            self._control.stay(paused=True)
-            control.should_training_stop = False
-            self._writer.emit(report_notices.not_released())
-
-    def _asked_again(self) -> bool:
-        return self._control.wants_checkpoint() or self._control.releasing
-
-    def _save_now(self) -> None:
-        """Try once more to write the checkpoint of this step, which its evaluation belongs to already."""
-        if self.trainer is not None:
-            self._tell_reason()
-            self.trainer._save_checkpoint(self.trainer.model, None)
-
-    def _tell_reason(self) -> None:
-        if self.trainer is not None:
-            self.trainer.checkpoint_reason = self._reason
+        self._steps_end.close()

@@ -32,6 +32,11 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+def own_part(tensor: Tensor) -> Tensor:
+    """Give what this process holds of a tensor, asking nobody."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
 def whole_tree(value: Any) -> Any:
     """Bring together all that is in a nested state, on the processor: there is more of it than a device had."""
     if isinstance(value, Tensor):

@@ -14,7 +14,7 @@ from pegbox_methods.recipe import Recipe
 from pegbox_methods.torch_half import Attached, TorchHalf, load_torch_half
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.plan import Plan, plan
-from pegbox_worker.assembly import Base, counted
+from pegbox_worker.assembly import Base, counted, place_of
 from pegbox_worker.base_shelf import BaseShelf
 from pegbox_worker.packing import keeps_apart
 from pegbox_worker.prepared import PreparedRows
@@ -41,7 +41,7 @@ def begin(
     """Attach the method; where packed rows would see each other, begin anew with rows grouped by length, and say so."""
     start = _attach(recipe, base, rows)
     if recipe.training.order != "packed" or keeps_apart(
-        start.attached.model, rows.trained, device, base.tokenizer.pad_token_id
+        start.attached.model, rows.trained, place_of(recipe, device), base.tokenizer.pad_token_id
     ):
         return start
     del base.model  # attaching may have changed it, and the new one needs its memory

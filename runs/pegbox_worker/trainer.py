@@ -65,6 +65,12 @@ class MeasuredTrainer(ResumableTrainer):
             let_through(self.labelled_loss)
         self.clock = StepClock(wait_of(self.args.device))
 
+    @property
+    def recomputes(self) -> bool:
+        """Tell whether activations are computed anew in the backward pass, by the model or by what shards it."""
+        shards: Any = self.args.fsdp_config if self.args.fsdp else {}
+        return bool(self.args.gradient_checkpointing or shards.get("activation_checkpointing"))
+
     def take_step(self) -> TakenStep:
         """Give what all processes did since the last call, and begin anew. Each of them calls it."""
         loss = sum(float(part) for part in self._step_loss)

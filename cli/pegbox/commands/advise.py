@@ -31,6 +31,9 @@ def run(asked: argparse.Namespace) -> int:
         gpu=asked.gpu,
         vram_gib=asked.vram,
         price_per_hour=asked.price_per_hour,
+        devices=asked.devices,
+        nodes=asked.nodes,
+        network_gbit=asked.network,
     )
     written = _written(advice, asked, rows)
     command = _command(advice, asked, written)
@@ -82,14 +85,21 @@ def _command(advice: Advice, asked: argparse.Namespace, written: Path | None) ->
     """Give the one command to run next; None: nothing fits, so none would help."""
     if not advice.fits:
         return None
-    device = f"CUDA_VISIBLE_DEVICES={shlex.quote(advice.place.uuid)} " if advice.place.uuid else ""
+    uuids = ",".join(advice.devices.uuids) if advice.devices else advice.place.uuid
+    device = f"CUDA_VISIBLE_DEVICES={shlex.quote(uuids)} " if uuids else ""
+    nodes = f" --nodes {advice.devices.nodes} --node-rank 0 --rendezvous HOST:PORT" if _spread(advice) else ""
     if written is not None:
-        return f"{device}pegbox train {shlex.quote(portable(str(written)))}".replace("'~/", "~/'")
+        return f"{device}pegbox train {shlex.quote(portable(str(written)))}{nodes}".replace("'~/", "~/'")
     words: list[Any] = ["pegbox", "advise", asked.model, "--data", asked.data or "ROWS.jsonl"]
     for goal in asked.goal:
         words += ["--goal", goal]
-    for flag in ("priority", "gpu", "vram"):
+    for flag in ("priority", "gpu", "vram", "devices", "nodes", "network"):
         value = getattr(asked, flag)
-        words += [] if value is None else [f"--{flag}", value]
+        words += [] if value is None or (flag == "nodes" and value == 1) else [f"--{flag}", value]
     words += ["--write", "recipe.toml"]
-    return f"{shlex.join(map(str, words))} && {device}pegbox train recipe.toml"
+    return f"{shlex.join(map(str, words))} && {device}pegbox train recipe.toml{nodes}"
+
+
+def _spread(advice: Advice) -> bool:
+    """Tell whether the run goes over several machines: the command is for the first of them."""
+    return advice.devices is not None and advice.devices.nodes > 1

@@ -16,7 +16,9 @@ from pegbox_hardware.forecast.time import TimeForecast, forecast_time
 from pegbox_hardware.model_config import shape_of
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.pricing import on_processor
+from pegbox_methods.advice.ranking import not_together
 from pegbox_methods.refusal import Refusal
+from pegbox_methods.registry import find_card
 from pegbox_runs.forecasting import (
     analytic,
     cost_for,
@@ -34,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
     shape, why = shape_of(asked.config)
     if shape is not None:
         refuse_setup(asked.setup, shape, asked.settings)
+        _refuse_together(asked)
     elif options.level != "simulated":
         raise Refusal(
             f"{asked.named}: {why}. The forecast needs it: take the config.json the model was published with, or "
@@ -49,11 +52,23 @@ def run(options: argparse.Namespace) -> int:
     return 1 if fits is False else 0
 
 
+def _refuse_together(asked: Asked) -> None:
+    """Refuse what the method can't do over several devices. Raises: Refusal."""
+    setup = asked.setup
+    why = not_together(find_card(setup.method), processes=setup.processes, sharded=setup.sharded)
+    if why is not None:
+        raise Refusal(f"--devices {setup.processes}: {why}.")
+    if setup.sharded and asked.place is not None and asked.place.accelerator == "cpu":
+        raise Refusal("--engine fsdp2: it parts a base model among GPUs alone; take --engine ddp.")
+
+
 def _forecast(options: argparse.Namespace, asked: Asked, shape: ModelShape | None) -> Forecast:
     if options.level == "measured" and asked.recipe is not None and shape is not None:
         trained = cost_for(shape, asked.setup, asked.settings).trainable_weights
         with Console(stderr=True).status("taking the first steps", spinner="line"):
             return measured(asked.recipe, trained, file=options.recipe, timeout_seconds=options.timeout)
+    if asked.setup.processes > 1 and (options.level == "simulated" or shape is None):
+        raise Refusal("--level simulated builds the model for one device; --level analytic prices several.")
     if options.level == "simulated" or shape is None:
         found = simulated(asked.config, asked.setup, stack=asked.stack)
     else:
@@ -81,7 +96,8 @@ def _time(shape: ModelShape, asked: Asked, found: Forecast) -> TimeForecast | No
         asked.setup,
         found.trainable_weights,
         asked.place.card,
-        tokens=asked.setup.tokens * asked.setup.accumulation,
+        tokens=asked.setup.step_tokens,
+        link=asked.link,
         step_time_ratio=step_time_ratio(asked.setup, shape, asked.settings),
         measured_tokens_per_second=rate,
     )

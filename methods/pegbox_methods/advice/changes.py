@@ -25,12 +25,15 @@ GIB = 2**30
 STEPS = 32
 """Sizes between nothing and the whole model at which a smaller one is priced."""
 LENGTHS = (64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144)
+COUNTS = (2, 4, 8, 16, 32, 64)
+TOGETHER = frozenset(("cuda", "rocm"))
+"""Kinds of devices that FSDP2 parts a model among here."""
 OLDEST = (7, 5)
 """Least compute capability of a card that is worth naming: what today's torch and bitsandbytes serve well."""
 
 
 def changes(leanest: Found, cards: Sequence[Card], profiles: Profiles, given: Conditions) -> tuple[Change, ...]:
-    """List them, the smallest first: free memory, a shorter length, a smaller model, another card.
+    """List them, the smallest first: free memory, a shorter length, a smaller model, another card, several of these.
 
     `leanest` is the method that takes least, at micro-batch 1 with checkpointing; `given` holds on any device.
     """
@@ -40,6 +43,7 @@ def changes(leanest: Found, cards: Sequence[Card], profiles: Profiles, given: Co
         _shorter(leanest),
         _smaller(leanest),
         _card(now, cards, profiles, given),
+        _more(now, cards, given),
     )
     return tuple(change for change in found if change is not None)
 
@@ -150,6 +154,23 @@ def _card(now: Situation, cards: Sequence[Card], profiles: Profiles, given: Cond
         if names:
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             return Change(what=f"a card of {size:g} GiB: {shown}", consequence="the same model, rows and length")
+    return None
+
+
+def _more(now: Situation, cards: Sequence[Card], given: Conditions) -> Change | None:
+    """Name the least number of such devices among which the base model could be parted."""
+    if now.place.accelerator not in TOGETHER or any("MIG" in note for note in now.place.notes):
+        return None
+    for count in COUNTS:
+        there = dataclasses.replace(now, processes=count, sharded=True)
+        optimizer = optimizer_for(there).value
+        usable = [card for card in cards if not unusable(card, there, given)]
+        fitting = next((card for card in usable if lean(card, there, optimizer).fits), None)
+        if fitting is not None:
+            return Change(
+                what=f"{count} x {now.place.name}, each holding 1/{count} of the base model, with {fitting.name}",
+                consequence=f"--devices {count} plans for them; their memory doesn't add up, each must have its own",
+            )
     return None
 
 

@@ -40,7 +40,7 @@ ROWS_CUT = 0.01
 
 
 def advise(
-    machine: Machine | Place,
+    machine: Machine | Place | Sequence[Place],
     shape: ModelShape,
     data: DataCard | None,
     goal: Goal,
@@ -52,7 +52,7 @@ def advise(
     learned: Mapping[str, Learned] | None = None,
     price_per_hour: float | None = None,
 ) -> Advice:
-    """Recommend a method and its settings for a machine, or for one device that is planned for.
+    """Recommend a method and its settings for a machine, for one kind of device, or for the best of several kinds.
 
     `zoo`: the cards of installed methods, of which those are priced that the device's profile ranks; `others`: names
     of methods that are installed besides; `given`: what is known of the model's stored weights and the installation;
@@ -60,7 +60,8 @@ def advise(
     it considers, some 20 in all.
     Raises: Refusal: no method can be used at all; ValueError: a negative price.
     """
-    places = (machine,) if isinstance(machine, Place) else places_of(machine, profiles)
+    places = places_of(machine, profiles) if isinstance(machine, Machine) else machine
+    places = (places,) if isinstance(places, Place) else places
     asked = [situation(shape, place, goal, data, (learned or {}).get(place.name)) for place in places]
     names = [card.name for card in zoo] + [*others]
     known = [card for card in zoo if card.name in RANKED]

@@ -40,8 +40,13 @@ def places_of(machine: Machine, profiles: Profiles) -> tuple[Place, ...]:
     roomiest = max(found, key=lambda place: place.usable_bytes)
     fastest = max(found, key=lambda place: (_rate(place.card), place.usable_bytes))
     worth = [roomiest] if fastest is roomiest or fastest.name == roomiest.name else [roomiest, fastest]
-    largest = max(found, key=lambda place: (place.team.devices if place.team else 1, place.usable_bytes))
+    largest = most_alike(found)
     return (*worth, *([largest] if all(largest.name != place.name for place in worth) else []))
+
+
+def most_alike(places: Sequence[Place]) -> Place:
+    """Take the kind of which most devices are at hand; of two, the roomier."""
+    return max(places, key=lambda place: (place.team.devices if place.team else 1, place.usable_bytes))
 
 
 def planned_card(name: str, profiles: Profiles) -> Place:

@@ -15,7 +15,7 @@ from pegbox_methods.advice.records import Place, Team
 from pegbox_methods.refusal import Refusal
 
 GIB = 2**30
-IN_USE = 0.1
+IN_USE = 0.25
 """Share of a device's memory by which its free memory may lie below the freest one's: beyond it, somebody uses it."""
 MOST_DEVICES = 4096
 NAMED = 3
@@ -141,7 +141,7 @@ def with_team(
     `devices` None: all that are here, or one of a planned card.
     Raises: Refusal: fewer are here, or no sensible number.
     """
-    _refuse_numbers(devices, nodes, network_gbit)
+    refuse_numbers(devices, nodes, network_gbit)
     team = place.team
     here = 1 if team is None or team.nodes > 1 else team.devices
     each = devices if devices is not None else here
@@ -168,7 +168,8 @@ def with_team(
     return msgspec.structs.replace(place, team=made)
 
 
-def _refuse_numbers(devices: int | None, nodes: int, network_gbit: float | None) -> None:
+def refuse_numbers(devices: int | None, nodes: int, network_gbit: float | None) -> None:
+    """Refuse numbers that no run could have. Raises: Refusal."""
     for flag, number in (("--devices", devices), ("--nodes", nodes)):
         if number is not None and not 1 <= number <= MOST_DEVICES:
             raise Refusal(f"{flag} {number}: expected a whole number from 1 to {MOST_DEVICES}.")

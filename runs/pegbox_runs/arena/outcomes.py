@@ -47,6 +47,8 @@ class OutcomeReader:
 
     def __init__(self, folder: ComparisonFolder) -> None:
         self._folder = folder
+        self._place = os.fspath(folder.entries)
+        self._names = folder.recipe.name, folder.events.name, JUDGED
         self._known: dict[str, _Known] = {}
         self._comparison: Comparison | None = None
         self._possible: dict[str, Entry] = {}
@@ -91,12 +93,12 @@ class OutcomeReader:
         return self._possible
 
     def _look_at(self, expected: Entry, known: _Known | None, comparison: Comparison) -> _Known:
-        folder = self._folder.entry(expected.id)
-        # Strings: of ten thousand entries the making of their paths takes longer than the looks themselves.
-        place = os.fspath(folder.path)
-        mark = _Mark(*(_changed(f"{place}/{name}") for name in (folder.recipe.name, folder.events.name, JUDGED)))
+        # A string: of ten thousand entries the making of their paths takes longer than the looks themselves.
+        place = f"{self._place}/{expected.id}"
+        mark = _Mark(*(_changed(f"{place}/{name}") for name in self._names))
         if known is not None and known.settled and known.mark == mark:
             return known
+        folder = self._folder.entry(expected.id)
         log = known.log if known is not None and _grew(known.mark, mark) else None
         log = EntryLog(folder) if log is None else log
         try:

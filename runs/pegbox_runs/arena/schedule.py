@@ -8,7 +8,7 @@ Source: Jamieson and Talwalkar 2016, arXiv:1502.07943.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from pegbox_runs.arena.entries import Entry, Outcome
 from pegbox_runs.arena.spec import Comparison
@@ -67,14 +67,14 @@ def total_steps(contestants: int, seeds: int, steps: int, trial_steps: int, *, s
 
 def trials_of(name: str, outcomes: Outcomes) -> list[Outcome]:
     """Give what became of a contestant's tries so far, in the order in which they were due."""
-    found = [one for one in outcomes.values() if one.entry.contestant == name and one.entry.rung is not None]
+    found = [one for one in _own(name, outcomes) if one.entry.rung is not None]
     return sorted(found, key=lambda one: (one.entry.rung, one.entry.rate))
 
 
 def finals_of(name: str, comparison: Comparison, outcomes: Outcomes) -> list[Outcome]:
     """Give what became of a contestant's trainings that count, in the order of the seeds."""
     order = {seed: place for place, seed in enumerate(comparison.seeds)}
-    found = [one for one in outcomes.values() if one.entry.contestant == name and one.entry.rung is None]
+    found = [one for one in _own(name, outcomes) if one.entry.rung is None]
     return sorted((one for one in found if one.entry.seed in order), key=lambda one: order[one.entry.seed])
 
 
@@ -140,6 +140,12 @@ def loss_of(losses: RowLosses, rows: Iterable[int] | None = None) -> float:
     return sum(losses.nats[place] for place in places) / max(1, sum(losses.tokens[place] for place in places))
 
 
+def _own(name: str, outcomes: Outcomes) -> Iterable[Outcome]:
+    if isinstance(outcomes, Grouped):
+        return outcomes.of(name)
+    return (one for one in outcomes.values() if one.entry.contestant == name)
+
+
 def _is_over(entry: Entry, outcomes: Outcomes) -> bool:
     return entry.id in outcomes and outcomes[entry.id].over
 
@@ -149,6 +155,18 @@ def _wanted(comparison: Comparison, outcomes: Outcomes) -> Iterable[tuple[Turn, 
     own = by_contestant(outcomes)
     for place, name in enumerate(comparison.asked.contestants):
         yield from wanted_of(name, place, comparison, own.get(name, {}))
+
+
+class Grouped(dict[str, Outcome]):
+    """Outcomes, with each contestant's own at hand for whoever asks for those again and again. They don't change."""
+
+    def __init__(self, outcomes: Outcomes) -> None:
+        super().__init__(outcomes)
+        self._own = by_contestant(outcomes)
+
+    def of(self, name: str) -> Collection[Outcome]:
+        """Give those of one contestant."""
+        return self._own.get(name, {}).values()
 
 
 def by_contestant(outcomes: Outcomes) -> dict[str, dict[str, Outcome]]:

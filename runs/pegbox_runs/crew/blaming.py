@@ -150,7 +150,7 @@ def _each(ends: Ends, cause: Cause) -> list[RankFailed]:
 
 def _others(record: RankRecord | None, ended: RankExit | None) -> str:
     if record is not None and record.trouble is not None:
-        return record.trouble.what
+        return "it lost its connection to another process" if record.trouble.lost_peer else record.trouble.what
     if record is not None and record.doing == "ended":
         return "it had done its part"
     if ended is not None and ended.code not in (-signal.SIGTERM, -signal.SIGKILL):

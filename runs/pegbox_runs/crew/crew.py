@@ -55,8 +55,8 @@ class Crew:
         meeting = Meeting(self._folder, self._attempt)
         try:
             recipe = current_recipe(self._folder)
-            launch = launch_here(self._folder.path, self._attempt, recipe.devices, nodes=meeting.count)
-            launch = meeting.await_all(launch, self._is_called_off, lambda notice: self._ledger.tell(notice))
+            mine = launch_here(self._folder.path, self._attempt, recipe.devices, nodes=meeting.look_up())
+            launch = meeting.await_all(mine, self._is_called_off, lambda notice: self._ledger.tell(notice))
             launched = None if launch is None else Launched.start(launch)
         except (Refusal, OSError) as error:
             self._ledger.tell(_not_started(error))
@@ -75,7 +75,7 @@ class Crew:
                 Broken(None, f"the crew failed: {type(error).__name__}: {one_line(str(error), 300)}"),
             )
         code = launched.poll()
-        gone = launched.kill() and meeting.kill()
+        gone = launched.kill(ranks=sight.here) and meeting.kill()
         if end == "failed" and not self._ended_after_all():
             self._tell_failure(self._ends(launched, meeting, sight, code, broken if gone else broken or _not_gone()))
             meeting.close("again")

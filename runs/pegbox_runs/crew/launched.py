@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import psutil
 
 from pegbox_runs.crew.launching import Launch, command, environment, write_config
 from pegbox_runs.printable import one_line
+from pegbox_runs.process_mark import process_mark
 from pegbox_runs.run_folder import RunFolder
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
@@ -53,6 +55,7 @@ class Launched:
         self._process = process
         self._mark = mark
         """Of this launcher, in the environment of all that it starts."""
+        self._known: set[psutil.Process] = set()
         self._log, self._begins = RunFolder(launch.folder).log, begins
 
     @classmethod
@@ -108,13 +111,17 @@ class Launched:
             return log.read(MOST_BYTES)
         return b""
 
-    def kill(self, seconds: float = DYING_SECONDS) -> bool:
-        """End the launcher and all below it at once, and wait until they are gone. Returns: whether they are."""
+    def kill(self, seconds: float = DYING_SECONDS, ranks: Iterable[tuple[int, str]] = ()) -> bool:
+        """End the launcher and all below it at once, and wait until they are gone. Returns: whether they are.
+
+        `ranks`: ids and marks of processes that are known to be its own; one that is dying already shows no mark.
+        """
         deadline = time.monotonic() + seconds
+        ranks = tuple(ranks)
         while True:
-            alive = self._alive()
+            alive = [*self._alive(), *_those_alive(ranks)]
             for process in alive:
-                with contextlib.suppress(psutil.NoSuchProcess):
+                with contextlib.suppress(psutil.Error):
                     process.kill()
             if not alive or time.monotonic() > deadline:
                 break
@@ -128,13 +135,33 @@ class Launched:
         found = {process.pid: process for process in psutil.Process().children(recursive=True)}
         with contextlib.suppress(psutil.NoSuchProcess):  # where nothing keeps orphans below this process
             found |= {process.pid: process for process in psutil.Process(self.pid).children(recursive=True)}
-        return [process for process in found.values() if _marked(process, self._mark)]
+        for process in found.values():
+            if process not in self._known and _environment_of(process).get(MARK) == self._mark:
+                self._known.add(process)
+        return [process for process in self._known if _runs(process)]
 
 
-def _marked(process: psutil.Process, mark: str) -> bool:
-    """Tell whether a process lives and has the mark. One between fork and exec has its parent's."""
+def _those_alive(marked: Iterable[tuple[int, str]]) -> list[psutil.Process]:
+    alive = []
+    for pid, mark in marked:
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            if process_mark(pid) == mark:
+                alive.append(process)
+    return alive
+
+
+def _environment_of(process: psutil.Process) -> dict[str, str]:
+    """Read it; empty once the process is about to be gone."""
     try:
-        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == mark
+        return process.environ()
+    except psutil.Error:
+        return {}
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 

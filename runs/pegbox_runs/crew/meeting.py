@@ -10,7 +10,7 @@ from pegbox_methods.events import Notice
 from pegbox_runs.crew.launched import DYING_SECONDS, RankExit
 from pegbox_runs.crew.launching import Launch
 from pegbox_runs.crew.nodes.desk import Desk
-from pegbox_runs.crew.nodes.place import read_nodes
+from pegbox_runs.crew.nodes.place import Nodes, read_nodes
 from pegbox_runs.crew.nodes.words import Word
 from pegbox_runs.crew.watching import Broken
 from pegbox_runs.run_folder import RunFolder
@@ -21,12 +21,17 @@ class Meeting:
 
     def __init__(self, folder: RunFolder, attempt: int) -> None:
         self._folder, self._attempt = folder, attempt
-        self._nodes = read_nodes(folder)
+        self._nodes: Nodes | None = None
         self._desk: Desk | None = None
+
+    def look_up(self) -> int:
+        """Give how many machines there are. Raises: Refusal: what tells them can't be read."""
+        self._nodes = read_nodes(self._folder)
+        return self.count
 
     @property
     def count(self) -> int:
-        """How many machines there are."""
+        """How many machines there are, as far as was looked up."""
         return 1 if self._nodes is None else self._nodes.nodes
 
     def await_all(

@@ -13,7 +13,7 @@ from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.crew.launched import Launched
 from pegbox_runs.crew.launching import Launch
-from pegbox_runs.crew.nodes.desk import interface_of
+from pegbox_runs.crew.nodes.desk import End, interface_of
 from pegbox_runs.crew.nodes.differing import plain, versions_here
 from pegbox_runs.crew.nodes.line import Line, LineLost
 from pegbox_runs.crew.nodes.node_folder import discard, fill, node_folder
@@ -41,6 +41,8 @@ CONNECT_SECONDS = 60.0
 RETURN_SECONDS = 600.0
 """How long it may take to come back behind an attempt that failed: it waits a minute at most, and starts anew."""
 TRY_SECONDS = 1.0
+TELL_SECONDS = 3.0
+"""Behind which it is told what is waited for."""
 LATE_SECONDS = 30.0
 """How long node 0 may stay away behind its last word but one; behind a lost line it may be restarting."""
 
@@ -117,7 +119,7 @@ def _connected(part: Part, patience: float | None, say: Callable[[str], None], *
             waited = time.monotonic() - began
             if patience is not None and waited > patience:
                 raise Refusal(_no_answer(part, address, patience, error, first=first)) from None
-            if first and not told:
+            if first and not told and waited > TELL_SECONDS:
                 told = True
                 say(f"waits for node 0 at {nodes.host}:{nodes.port}. Start there: `{nodes.command(0)}`")
             time.sleep(TRY_SECONDS)
@@ -244,18 +246,21 @@ class _Together:
             self._say("trains; `pegbox watch` on node 0 shows it. Ctrl-C here ends this node's part in it.")
 
     def _farewell(self, launched: Launched) -> str:
-        """Tell how the processes ended, and hear how the attempt did. Returns: why it isn't known."""
+        """Tell how the processes ended, and hear how the attempt did. Returns: what went wrong, where that is known."""
+        why = ""
         try:
             self._tell_beats()
             exits: dict[int, int | None] = dict.fromkeys(self._launch.local_ranks, 0 if launched.poll() == 0 else None)
             exits |= {found.rank: found.code for found in launched.exits()}
             self._line.say(Ended(exits=exits))
+            end = End(0, "", exits)
+            why = "; ".join(f"rank {rank} here: {said}" for rank in exits if (said := end.said(rank)) is not None)
             until = time.monotonic() + LATE_SECONDS
             while time.monotonic() < until:
                 said = self._line.hear(1.0)
                 if isinstance(said, Over):
                     self._word = said.word
-                    return ""
+                    return why
         except LineLost as lost:
-            return str(lost)
-        return "node 0 didn't say how it ended"
+            return why or str(lost)
+        return why or "node 0 didn't say how it ended"

@@ -43,6 +43,12 @@ class Sight:
         """Give what each said last, by rank."""
         return {rank: watched.record for rank, watched in sorted(self._ranks.items())}
 
+    @property
+    def here(self) -> list[tuple[int, str]]:
+        """Give ids and marks of those on this machine."""
+        ranks = self._ranks.values()
+        return [(watched.record.pid, watched.mark) for watched in ranks if watched.mark is not None]
+
     def look(self, now: float, coming: float = COMING_SECONDS) -> Facts:
         """Look at all. `coming`: how long after the first the last one may come."""
         late = now - self._looked - MOST_LATE_SECONDS

@@ -7,6 +7,7 @@ cluster's own process above it does, it ends both. Exit code 0: it did its duty,
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -113,10 +114,8 @@ class Duty:
 
     def _beat(self) -> None:
         self._record = msgspec.structs.replace(self._record, beat=self._record.beat + 1)
-        try:
+        with contextlib.suppress(OSError):  # a full disk: the worker has the same trouble, and tells it better
             write_record(self._folder, self._record)
-        except OSError:
-            pass  # a full disk: the worker has the same trouble, and tells it better
 
     def _insist(self, ended: PostRecord) -> None:
         """Write how it ended; a full disk is asked again for a while."""
@@ -149,10 +148,8 @@ class Duty:
         if self._kill_at is None:
             self._kill_at = time.monotonic() + SAVING_SECONDS
             self._step_when_warned = _newest_step(self._folder)
-            try:
+            with contextlib.suppress(OSError):  # then it goes on from the last one
                 send(self._folder.commands, "checkpoint")
-            except OSError:
-                self._kill_at = 0.0
         if _newest_step(self._folder) != self._step_when_warned or time.monotonic() >= self._kill_at:
             self._end(worker, "the cluster was about to end its job")
 

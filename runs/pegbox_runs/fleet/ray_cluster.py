@@ -18,11 +18,10 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.figures import gib
 from pegbox_runs.fleet.cluster import JobState, Post, Wanted
 from pegbox_runs.fleet.looking import begin_look, read_look, refuse_looks
+from pegbox_runs.fleet.ray_share import address_of, carries, count, share_of, too_little
 from pegbox_runs.printable import one_line
 
 NAMESPACE = "pegbox"
-CLIENT_PORT = 10001
-"""On which Ray's client server listens by default."""
 REACH_SECONDS = 5.0
 INIT_SECONDS = 30.0
 LOOK_SECONDS = 90.0
@@ -42,7 +41,7 @@ class RayCluster:
 
         Raises: Refusal: that is none of them.
         """
-        self._address = _address(on)
+        self._address = address_of(on)
         self._wanted = wanted
         self._ray: Any = None
         self._posts: dict[str, Any] = {}
@@ -73,7 +72,7 @@ class RayCluster:
                 raise Refusal(f"{self.name} didn't let this machine in within {INIT_SECONDS:.0f} s. {MEND}") from None
             except ImportError:
                 raise Refusal(INSTALL) from None
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # Ray has a kind of its own for each; people read what it says
                 if "ray[client]" in str(error):
                     raise Refusal(INSTALL) from None
                 raise Refusal(f"{self.name} can't be reached: {one_line(str(error), 300)}. {MEND}") from None
@@ -111,7 +110,7 @@ class RayCluster:
     def _looked(self, ready: Any, host: str) -> Any:
         try:
             return read_look(self._ray.get(ready))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it was, that node can't carry an entry
             said = str(getattr(error, "cause", None) or error)
             if "pegbox" in said and "No module named" in said:
                 raise Refusal(f"{host} has no Pegbox: install the same version there as here.") from None
@@ -128,11 +127,11 @@ class RayCluster:
         """Say what each entry gets."""
         share = self._share()
         nodes = sum(_carries(node, share) > 0 for node in self._nodes())
-        gets = [_count(share["GPU"], "GPU")] if share.get("GPU") else []
-        gets.append(_count(share["CPU"], "core"))
+        gets = [count(share["GPU"], "GPU")] if share.get("GPU") else []
+        gets.append(count(share["CPU"], "core"))
         if share.get("memory"):
             gets.append(f"{gib(round(share['memory']))} of memory")
-        return f"{_count(nodes, 'node')}, {' and '.join(gets)} for each entry"
+        return f"{count(nodes, 'node')}, {' and '.join(gets)} for each entry"
 
     def submit(self, post: Post) -> str:
         """Create its actor; the id is the actor's name. Raises: OSError."""
@@ -215,68 +214,15 @@ class RayCluster:
         resources = [node["Resources"] for node in self._nodes()]
         share = share_of(resources, self._wanted)
         if not any(carries(one, share) for one in resources):
-            raise Refusal(_too_little(resources, share, self.name))
+            raise Refusal(too_little(resources, share, self.name))
         return share
 
 
 MEND = "See that it runs (`ray status` on its head), and that the same Ray and Python are on both."
 
 
-def share_of(nodes: Sequence[dict[str, float]], wanted: Wanted) -> dict[str, float]:
-    """Give what an entry asks for: GPUs where the cluster has some, one for each process; else a whole small node.
-
-    `at_once` parts the cores further. Pure.
-    """
-    with_gpu = [node for node in nodes if node.get("GPU", 0) >= 1]
-    share: dict[str, float] = {}
-    if with_gpu:
-        share["GPU"] = wanted.processes
-        share["CPU"] = max(1, min(int(node.get("CPU", 1) / node["GPU"]) for node in with_gpu) * wanted.processes)
-    else:
-        cores = [int(node.get("CPU", 0)) for node in nodes if node.get("CPU", 0) >= 1] or [1]
-        share["CPU"] = max(1, wanted.processes, min(cores))
-        if wanted.at_once is not None:
-            share["CPU"] = max(1, wanted.processes, min(share["CPU"], sum(cores) // wanted.at_once))
-        if wanted.memory_bytes:
-            share["memory"] = wanted.memory_bytes
-    return share
-
-
-def carries(node: dict[str, float], share: dict[str, float]) -> int:
-    """Count the entries that a node has room for."""
-    return min(int(node.get(name, 0) // amount) for name, amount in share.items() if amount)
-
-
 def _carries(node: dict[str, Any], share: dict[str, float]) -> int:
     return carries(node["Resources"], share)
-
-
-def _too_little(nodes: Sequence[dict[str, float]], share: dict[str, float], name: str) -> str:
-    def words(amounts: dict[str, float]) -> str:
-        told = [_count(amounts.get("GPU", 0), "GPU")] if "GPU" in share else []
-        told.append(_count(amounts.get("CPU", 0), "core"))
-        if "memory" in share:
-            told.append(f"{gib(round(amounts.get('memory', 0)))} of memory")
-        return ", ".join(told)
-
-    found = "; ".join(dict.fromkeys(words(node) for node in nodes)) or "there is none"
-    return f"{name} has no node with room for an entry, which takes {words(share)}; its nodes have: {found}."
-
-
-def _address(on: str) -> str:
-    """Read what `--on` says. Raises: Refusal."""
-    if on == "ray":
-        return "auto"
-    client = on.startswith("ray://")
-    host, _, port = on.removeprefix("ray://" if client else "ray:").strip("/").rpartition(":")
-    if client and not host:
-        host, port = port, str(CLIENT_PORT)
-    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
-        raise Refusal(
-            f"--on {one_line(on, 80)}: expected ray (the cluster that this machine is a node of), ray:HOST:PORT (such a "
-            f"one by its head's address), or ray://HOST:{CLIENT_PORT} (another, through its client server)."
-        )
-    return f"ray://{host}:{port}" if client else f"{host}:{port}"
 
 
 def _refuse_deaf(address: str, name: str) -> None:
@@ -327,7 +273,3 @@ def _end_of(error: Exception) -> JobState:
 
 def _host(node: dict[str, Any]) -> str:
     return one_line(str(node.get("NodeManagerHostname") or node.get("NodeName") or "a node"), 80)
-
-
-def _count(number: float, what: str) -> str:
-    return f"{number:g} {what}{'' if number == 1 else 's'}"

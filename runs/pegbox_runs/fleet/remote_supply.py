@@ -42,7 +42,7 @@ class RemoteSupply:
         worker = RemoteWorker(self._cluster, folder, former)
         return None if worker.gone else worker
 
-    def finish(self, worker: Worker, folder: RunFolder) -> None:
+    def finish(self, worker: Worker, folder: RunFolder) -> None:  # noqa: ARG002  # nothing was printed elsewhere
         """Let go of a worker that is gone."""
         worker.close()
 

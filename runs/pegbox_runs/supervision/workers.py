@@ -22,13 +22,13 @@ def is_launched(folder: RunFolder) -> bool:
     return False
 
 
-def start_crew(folder: RunFolder, command: Callable[[], Sequence[str]] = crew_command) -> WorkerProcess:
+def start_crew(folder: RunFolder) -> WorkerProcess:
     """Start what takes a worker's place: it starts the run's processes, and ends when they have.
 
     Raises: OSError.
     """
     with folder.log.open("ab") as log:
-        return WorkerProcess.start(command(), worker_environment(one_gpu=False), log)
+        return WorkerProcess.start(crew_command(), worker_environment(one_gpu=False), log)
 
 
 class WorkerSupply:

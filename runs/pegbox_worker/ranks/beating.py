@@ -7,7 +7,6 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
 
 from pegbox_runs.crew.rank_files import BEAT_SECONDS, Doing, RankRecord, RankTrouble, write_rank
 from pegbox_runs.run_folder import RunFolder
@@ -15,9 +14,6 @@ from pegbox_runs.run_folder import RunFolder
 
 class Beat:
     """What one process says of itself, in its file."""
-
-    also: Callable[[RankRecord], None] | None = None
-    """Who else hears each record, in the thread that writes it: the crew may be on another machine."""
 
     def __init__(self, folder: RunFolder, attempt: int, rank: int) -> None:
         self.rank = rank
@@ -87,10 +83,5 @@ class Beat:
             self._write()
 
     def _write(self) -> None:
-        with self._lock:
-            record = self.record()
-            with contextlib.suppress(OSError):  # a disk that fails says so where something is lost by it
-                write_rank(self._folder, record)
-            if self.also is not None:
-                with contextlib.suppress(Exception):  # one who doesn't hear mustn't silence this process
-                    self.also(record)
+        with self._lock, contextlib.suppress(OSError):  # a disk that fails says so where something is lost by it
+            write_rank(self._folder, self.record())

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, cast
+from typing import Any
 
 import msgspec
 import torch
@@ -77,7 +77,7 @@ def refuse_other_number(wanted: Devices, group: Group) -> None:
         )
 
 
-class EngineWatch(TrainerCallback):  # type: ignore[misc]
+class EngineWatch(TrainerCallback):
     """Asks torch, once the model is wrapped, what really spans the processes, and tells it.
 
     Accelerate falls back to what it has without a word: to DDP on a processor where FSDP2 was asked for, to a single
@@ -103,13 +103,12 @@ class EngineWatch(TrainerCallback):  # type: ignore[misc]
         there = len(self._company.members)
         if there == 1 and found == "single":
             return  # one process has nobody to share with, whatever was named
-        if found != wanted or spanned != there:
+        if found == "single" or found != wanted or spanned != there:
             raise Refusal(
                 f"devices.engine = '{self._wanted.engine}' on {there} processes was asked for, and {_said(found)} on "
                 f"{spanned} came of it. Take another engine: nothing else than what the recipe says is trained."
             )
-        engine = cast(Literal["ddp", "fsdp2"], found)
-        self._tell(Joined(engine=engine, members=self._company.members, seconds=self._company.seconds))
+        self._tell(Joined(engine=found, members=self._company.members, seconds=self._company.seconds))
 
 
 def _said(engine: str) -> str:

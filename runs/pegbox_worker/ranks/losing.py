@@ -17,7 +17,7 @@ LOST = (
     "connection refused",
     "failed to recv",
 )
-"""Source: gloo's transport/tcp/pair.cc, NCCL's ncclRemoteError as torch words it, c10d's socket.cpp and TCPStore.cpp."""
+"""Source: gloo's transport/tcp/pair.cc; NCCL's ncclRemoteError as torch words it; c10d's socket.cpp, TCPStore.cpp."""
 OF_GROUPS = ("gloo", "nccl", "c10d", "tcpstore", "store", "connectfullmesh")
 
 

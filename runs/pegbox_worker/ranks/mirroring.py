@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,18 +46,17 @@ class _Block(msgspec.Struct, frozen=True, kw_only=True):
     fault: str = ""
 
 
-def seen_by_all(group: Group, folder: RunFolder, place: Path, names: Sequence[str] | None = None) -> Path:
+def seen_by_all(group: Group, folder: RunFolder, place: Path) -> Path:
     """Give where this process reads what the leading one has in a folder of its run's folder.
 
-    `names`: the files that are needed, below `place`; None: all. `place` counts on the leading process alone. Who sees
-    the leading one's disk reads there, and nothing is sent where all do.
+    `place` counts on the leading process alone. Who sees that one's disk reads there, and nothing is sent where all do.
     Raises: OSError, on all processes alike: it can't be read there, or not be written on a machine, which is named.
     """
     if group.processes == 1:
         return place
     mark = folder.path / MARKS / f".seen-{secrets.token_hex(8)}"
     try:
-        offer = _offer(folder, place, names, mark) if group.leads else _Offer(root="", place="", mark="")
+        offer = _offer(folder, place, mark) if group.leads else _Offer(root="", place="", mark="")
         offer = msgspec.json.decode(group.agree(msgspec.json.encode(offer)), type=_Offer)
         there, here = Path(offer.root) / offer.place, folder.path / offer.place
         sees = Path(offer.root, MARKS, offer.mark).exists()
@@ -85,15 +84,15 @@ def shared_checkpoint(group: Group, folder: RunFolder, found: GoodCheckpoint | N
     return found if group.leads else verify(path)
 
 
-def _offer(folder: RunFolder, place: Path, names: Sequence[str] | None, mark: Path) -> _Offer:
+def _offer(folder: RunFolder, place: Path, mark: Path) -> _Offer:
     root = folder.path.absolute()
     below = place.absolute().relative_to(root).as_posix()
     try:
         mark.parent.mkdir(mode=0o700, exist_ok=True)
         mark.touch(mode=0o600)
-        files = [place / name for name in names] if names is not None else sorted(place.rglob("*"))
+        files = sorted(place.rglob("*"))
         listed = tuple((file.relative_to(place).as_posix(), file.stat().st_size) for file in files if file.is_file())
-        manifest = (place / MANIFEST).read_bytes() if names is None and (place / MANIFEST).is_file() else b""
+        manifest = (place / MANIFEST).read_bytes() if (place / MANIFEST).is_file() else b""
     except OSError as error:
         return _Offer(root=str(root), place=below, mark=mark.name, fault=_where(error))
     return _Offer(root=str(root), place=below, mark=mark.name, files=listed, manifest=manifest)

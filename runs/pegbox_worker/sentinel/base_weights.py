@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pegbox_methods.events import Check
 from pegbox_worker.sentinel.words import named
+from pegbox_worker.sharded import own_part
 
 WHOLE = 4096
 """Tensors up to so many numbers are kept whole: norms, biases, small maps."""
@@ -62,7 +63,7 @@ def _frozen(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 def _sample(weight: Tensor) -> Tensor:
     """Take evenly spread numbers of a tensor, as bytes: NaN equals NaN then."""
-    plain = weight.detach()
+    plain = own_part(weight.detach())
     if not plain.is_contiguous():  # flattening would copy all of it
         rows = max(1, plain.shape[0] * plain.shape[-1] // WHOLE)
         plain = plain[::rows].contiguous()

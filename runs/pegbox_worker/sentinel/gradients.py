@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pegbox_methods.events import Check
 from pegbox_worker.failure import SentinelFailed
 from pegbox_worker.sentinel.words import named
+from pegbox_worker.sharded import whole
 
 NAME = "gradients"
 MOVING_STEPS = 2
@@ -88,12 +89,12 @@ def _largest(weights: dict[str, nn.Parameter]) -> dict[str, Place]:
             continue
         position = int(most if high != 0 else least)
         weight = weights[name]
-        found[name] = Place(weight, position, weight.detach().reshape(-1)[position].clone())
+        found[name] = Place(weight, position, whole(weight.detach()).reshape(-1)[position].clone())
     return found
 
 
 def _flat(grad: Tensor) -> Tensor:
-    return (grad.to_dense() if grad.is_sparse else grad).detach().reshape(-1)
+    return whole((grad.to_dense() if grad.is_sparse else grad).detach()).reshape(-1)
 
 
 def _together(parts: list[Tensor]) -> list[list[float]]:

@@ -9,6 +9,7 @@ import torch
 from pegbox_methods.events import Check
 from pegbox_worker.sentinel.gradients import Place
 from pegbox_worker.sentinel.words import named
+from pegbox_worker.sharded import whole
 
 NAME = "weights-move"
 
@@ -30,7 +31,7 @@ class Movement:
         if not self._waiting:
             return
         places = self._waiting.values()
-        differs = [place.weight.detach().reshape(-1)[place.position] != place.before for place in places]
+        differs = [whole(place.weight.detach()).reshape(-1)[place.position] != place.before for place in places]
         if len({part.device for part in differs}) > 1:
             moved = [bool(part) for part in differs]
         else:

@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pegbox_runs.run_folder import RunFolder, create
 from tests.commands import events_of
 from tests.stories import started
 
-PATIENCE_SECONDS = 45
+PATIENCE_SECONDS = 240
 STEPS = 6
 SMALL: dict[str, dict[str, Any]] = {
     "model": {"name": "bundled"},
@@ -79,3 +80,12 @@ def ended(folder: RunFolder, process: subprocess.Popen[bytes]) -> int:
         return process.wait(PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
         raise AssertionError(f"{events_of(folder)[-3:]}, {folder.log.read_text()[-3000:]}") from None
+
+
+def seen(folder: RunFolder, process: subprocess.Popen[bytes], wanted: Callable[[Any], bool]) -> None:
+    """Wait until the log holds such an event; not for longer than the launcher lives."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not any(wanted(event) for event in events_of(folder)):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise AssertionError(f"{events_of(folder)[-3:]}, {folder.log.read_text()[-3000:]}")
+        time.sleep(0.05)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pegbox_runs.arena.asking.budget import LEAST_STEPS
 from pegbox_runs.arena.entries import Entry, Outcome
-from pegbox_runs.arena.schedule import Outcomes, due, failed_final, out_of
+from pegbox_runs.arena.schedule import Grouped, Outcomes, due, failed_final, out_of
 from pegbox_runs.arena.spec import Comparison, Paced
 
 MORE_LOOKS = 3
@@ -95,8 +95,9 @@ def _paces(comparison: Comparison, outcomes: Outcomes) -> dict[str, Pace]:
     """Give the pace of each contestant that still takes part and has shown one: by its trainings that count, if some
     are done, else by its tries."""
     found = {}
+    outcomes = Grouped(outcomes)
     for name in comparison.asked.contestants:
-        mine = [one for one in outcomes.values() if one.entry.contestant == name and one.state == "done"]
+        mine = [one for one in outcomes.of(name) if one.state == "done"]
         counting = [one for one in mine if one.entry.rung is None]
         stays = out_of(name, comparison, outcomes) is None and failed_final(name, comparison, outcomes) is None
         if stays and mine:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pegbox_runs.arena.entries import Outcome
 from pegbox_runs.arena.results import Base, ContestantResult, Pair, Results, Rows
-from pegbox_runs.arena.schedule import Outcomes, choice_rows, finals_of, loss_of, trials_of
+from pegbox_runs.arena.schedule import Grouped, Outcomes, choice_rows, finals_of, loss_of, trials_of
 from pegbox_runs.arena.spec import Asked, Comparison
 from pegbox_runs.arena.verdict.chance import Floats, SameRows
 from pegbox_runs.arena.verdict.comparable import Comparable, comparable, scores_of
@@ -54,7 +54,7 @@ def results_of(comparison: Comparison, outcomes: Outcomes, facts: Facts) -> Resu
     Everything but `made` follows from what is given: the same comes out bit for bit.
     """
     with np.errstate(all="ignore"):  # what isn't finite is left out, and told
-        basis = _basis(comparison, outcomes)
+        basis = _basis(comparison, Grouped(outcomes))
         names = comparison.asked.contestants
         found = {name: _contestant(name, basis) for name in names}
         order = (*basis.verdict.order, *(name for name in names if name not in basis.verdict.order))

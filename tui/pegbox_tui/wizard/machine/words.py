@@ -121,15 +121,25 @@ def choice_text(found: Found) -> Text | None:
     number = next((n for n in range(len(machine.gpus)) if _chosen(n, machine, place)), None)
     if number is None:
         return None
-    said = (
-        f"A run gets {device_label(machine.gpus[number])}: none has more room. One run uses one of the "
-        f"{len(machine.gpus)} devices: their memory doesn't add up."
-    )
+    said = f"A run gets {device_label(machine.gpus[number])}: none has more room. {_together(machine, place)}"
     fast = found.faster
     if fast is not None:
         said += f" {one_line(fast.name, 40)} is faster, with {size(fast.usable_bytes)} to count on"
         said += f": CUDA_VISIBLE_DEVICES={printable(fast.uuid)} pegbox takes that one." if fast.uuid else "."
     return Text(said)
+
+
+def _together(machine: Machine, place: Place) -> str:
+    """Say whether several devices could carry one run."""
+    team = place.team
+    if team is None:
+        many, one = len(machine.gpus), "".join(f" Others are {why}." for why in place.left_out)
+        return f"One run uses one of the {many} devices: their memory doesn't add up.{printable(one)}"
+    said = (
+        f"{team.devices} alike can carry one run together, where that pays: each holds the base, or a part of it, "
+        "and their memory doesn't add up."
+    )
+    return said + "".join(f" Others are {printable(why)}." for why in place.left_out)
 
 
 def _chosen(number: int, machine: Machine, place: Place | None) -> bool:

@@ -32,7 +32,7 @@ from pegbox_tui.wizard.settings.stepping import stepped
 from pegbox_tui.wizard.settings.typed import NotAccepted, read_typed, write_value
 from pegbox_tui.wizard.settings.typing_line import TypingLine
 from pegbox_tui.wizard.settings.values import put_back, with_value
-from pegbox_tui.wizard.settings.words import CARD_EXPLAINED, PRICE_EXPLAINED, STEP_EXPLAINED, price_text
+from pegbox_tui.wizard.settings.words import CARD_EXPLAINED, PRICE_EXPLAINED, STEP_EXPLAINED, price_text, several
 
 WIDE = 110
 

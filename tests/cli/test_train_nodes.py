@@ -1,0 +1,156 @@
+"""`pegbox train` on several machines: what is refused at once, and a run that two of them carry."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pegbox_methods.events import Finished, Joined, RankFailed, Resumed, Step
+from pegbox_runs.crew.nodes.place import free_port
+from pegbox_runs.crew.rank_files import RankRecord, read_ranks
+from pegbox_runs.models import BUNDLED
+from pegbox_runs.run_folder import RunFolder, all_runs
+from tests.commands import events_of, pegbox, write_recipe_text
+
+PATIENCE_SECONDS = 240
+
+
+def recipe_in(folder: Path, **tables: dict[str, Any]) -> Path:
+    folder.mkdir(exist_ok=True)
+    return write_recipe_text(folder, **{"devices": {"processes": 2}, **tables})
+
+
+def refused(home: Path, *arguments: str) -> str:
+    done = pegbox("train", *arguments, home=home)
+    assert done.returncode == 2, done.stderr
+    assert not (home / "runs").exists() or not list((home / "runs").iterdir())
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--nodes", "2"), "go together"),
+        (("--nodes", "2", "--node-rank", "2", "--rendezvous", "localhost:29500"), "expected 0 to 1"),
+        (("--nodes", "2", "--node-rank", "0", "--rendezvous", "localhost"), "HOST:PORT"),
+        (("--nodes", "2", "--node-rank", "0", "--rendezvous", "no-such-host.invalid:29500"), "no-such-host.invalid"),
+        (("--nodes", "2", "--node-rank", "0", "--rendezvous", "192.0.2.200:29500"), "isn't an address of this machine"),
+        (("--nodes", "2", "--node-rank", "1", "--rendezvous", "localhost:29500", "--detach"), "--detach is for node 0"),
+        (("--nodes", "3", "--node-rank", "0", "--rendezvous", "localhost:29500"), "devices.processes"),
+        (("--nodes", "2", "--print", "sky"), "--accelerator"),
+    ],
+)
+def test_what_cant_be_is_refused_before_there_is_a_run(
+    home: Path, tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    assert said in refused(home, str(recipe_in(tmp_path / "a")), *options)
+
+
+def test_a_port_in_use_is_refused_before_there_is_a_run(home: Path, tmp_path: Path) -> None:
+    with socket.create_server(("", 0)) as taken:
+        where = f"localhost:{taken.getsockname()[1]}"
+        said = refused(home, str(recipe_in(tmp_path / "a")), "--nodes", "2", "--node-rank", "0", "--rendezvous", where)
+    assert "is in use" in said
+
+
+def test_the_commands_of_all_machines_are_printed_and_nothing_begins(home: Path, tmp_path: Path) -> None:
+    recipe = recipe_in(tmp_path / "a")
+    done = pegbox("train", str(recipe), "--nodes", "2", "--print", "commands", "--json", home=home)
+    text = json.loads(done.stdout)["text"]
+    assert text.count(f"pegbox train {recipe} --nodes 2 --node-rank ") == 2
+    assert not home.exists()
+
+
+class Machines:
+    """Two of them on this one: a home each, and node 1's files in a folder of its own."""
+
+    def __init__(self, place: Path, **tables: dict[str, Any]) -> None:
+        self.where = f"127.0.0.1:{free_port()}"
+        self.homes = [place / "home0", place / "home1"]
+        recipes = [recipe_in(place / name, **tables) for name in ("first", "second")]
+        moved = place / "second" / "rows.jsonl"
+        moved.write_bytes((BUNDLED / "rows.jsonl").read_bytes())
+        text = recipes[1].read_text().replace(str(BUNDLED / "rows.jsonl"), str(moved))
+        recipes[1].write_text(text)
+        self.rows = moved
+        self.recipes = recipes
+
+    def start(self, node: int) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-m", "pegbox", "train", str(self.recipes[node]), "--plain", "--nodes", "2"),
+                *("--node-rank", str(node), "--rendezvous", self.where),
+            ],
+            env={**os.environ, "PEGBOX_HOME": str(self.homes[node]), "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+        monkeypatch.setenv("PEGBOX_HOME", str(self.homes[0]))
+        return all_runs()[-1]
+
+    def rank_1_at(self, step: int) -> RankRecord:
+        """Wait for node 1's process to have done so many steps, by its own file."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            for part in (self.homes[1] / "nodes").glob("*"):
+                found = read_ranks(RunFolder(part), 1).get(1)
+                if found is not None and found.step >= step:
+                    return found
+            time.sleep(0.05)
+        raise AssertionError(f"node 1's process never did step {step}")
+
+
+def ends(*processes: subprocess.Popen[str]) -> list[str]:
+    return [process.communicate(timeout=PATIENCE_SECONDS)[0] for process in processes]
+
+
+@pytest.mark.slow
+def test_two_machines_carry_a_run_and_go_on_when_a_process_of_one_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables: dict[str, dict[str, Any]] = {
+        "training": {"max_steps": 12, "epochs": 50},
+        "method": {"name": "lora", "settings": {"dropout": 0.0}},
+    }
+    machines = Machines(tmp_path, **tables)
+    processes = [machines.start(1), machines.start(0)]
+    os.kill(machines.rank_1_at(4).pid, signal.SIGKILL)
+    other, head = ends(*processes)
+    assert [process.returncode for process in processes] == [0, 0], (other, head)
+    events = events_of(machines.run(monkeypatch))
+    first = next(event for event in events if isinstance(event, RankFailed) and event.first)
+    assert (first.rank, first.signal) == (1, "SIGKILL")
+    assert sum(isinstance(event, Joined) and len(event.members) == 2 for event in events) == 2
+    assert any(isinstance(event, Resumed) and event.step > 0 for event in events)
+    assert isinstance(events[-1], Finished)
+    assert "killed by SIGKILL" in other
+
+    alone = recipe_in(tmp_path / "alone", **tables, devices={"processes": 1})
+    done = pegbox("train", str(alone), "--json", home=tmp_path / "home-alone", OMP_NUM_THREADS="1")
+    losses = {one["step"]: one["loss"] for one in map(json.loads, done.stdout.splitlines()) if one["event"] == "step"}
+    carried = {event.step: event.loss for event in events if isinstance(event, Step)}
+    assert carried == pytest.approx(losses, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_other_rows_on_one_machine_are_refused_on_both_by_name(tmp_path: Path) -> None:
+    machines = Machines(tmp_path)
+    machines.rows.write_bytes(machines.rows.read_bytes().replace(b"e", b"a"))
+    processes = [machines.start(1), machines.start(0)]
+    other, head = ends(*processes)
+    assert [process.returncode for process in processes] == [1, 1], (other, head)
+    assert "rank 1 on" in head
+    assert "has other rows than rank 0" in head

@@ -1,0 +1,224 @@
+"""Plans for several devices: what each must hold, which engine, how many, and what is never done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pegbox_hardware.gpu import Gpu, Holder
+from pegbox_methods.advice.choose import advise_chosen
+from pegbox_methods.advice.data_card import DataCard
+from pegbox_methods.advice.places import places_of, planned_card
+from pegbox_methods.advice.records import Advice, Place
+from pegbox_methods.advice.several import place_for
+from pegbox_methods.advice.teams import Seat, alike, team_of, with_team
+from pegbox_methods.refusal import Refusal
+from pegbox_methods.registry import find_card
+from tests.methods.advice_situations import (
+    PROFILES,
+    ask,
+    model_1b5,
+    model_8b,
+    model_13b,
+    model_70b,
+    rows,
+    value,
+)
+from tests.runs.made_up_machines import GIB, gpu, machine
+
+MODELS = {"1.5b": model_1b5(), "8b": model_8b(), "13b": model_13b(), "70b": model_70b()}
+CARDS = ("RTX 4090", "A100 80GB", "T4", "H100 SXM", "RTX 3060")
+
+
+def planned(card: str, devices: int, nodes: int = 1, **given: Any) -> Place:
+    return with_team(planned_card(card, PROFILES), PROFILES, devices=devices, nodes=nodes, **given)
+
+
+def cards(count: int, **changes: Any) -> list[Gpu]:
+    return [gpu(index=n, uuid=f"GPU-{n}", pcie_generation=4, pcie_lanes=16, **changes) for n in range(count)]
+
+
+def engine(advice: Advice) -> tuple[str, int] | None:
+    return None if advice.devices is None else (advice.devices.engine, advice.devices.processes)
+
+
+@pytest.mark.parametrize(
+    ("card", "devices", "model", "method", "carried"),
+    [
+        ("RTX 4090", 1, "8b", "lora", None),
+        ("RTX 4090", 2, "1.5b", "lora", ("ddp", 2)),
+        ("RTX 4090", 2, "8b", "lora", ("ddp", 2)),
+        ("RTX 4090", 2, "13b", "qlora", ("ddp", 2)),
+        ("RTX 4090", 8, "8b", "lora", ("ddp", 8)),
+        ("RTX 4090", 8, "70b", "qlora", ("fsdp2", 8)),
+        ("A100 80GB", 2, "13b", "lora", ("ddp", 2)),
+        ("A100 80GB", 2, "70b", "qlora", ("ddp", 2)),
+        ("RTX 4090", 3, "8b", "lora", ("ddp", 3)),
+    ],
+)
+def test_what_fits_on_one_is_whole_on_each_and_what_does_not_is_parted(
+    card: str, devices: int, model: str, method: str, carried: tuple[str, int] | None
+) -> None:
+    advice = ask(planned(card, devices), MODELS[model], rows())
+    assert (advice.fits, advice.method, engine(advice)) == (True, method, carried)
+    assert advice.settings.get("devices", {}) == (
+        {} if carried is None else {"engine": carried[0], "processes": carried[1]}
+    )
+
+
+def test_two_cards_of_24_gib_do_not_hold_what_needs_one_of_48() -> None:
+    alone, two = ask("RTX 4090", model_70b(), rows()), ask(planned("RTX 4090", 2), model_70b(), rows())
+    assert not two.fits
+    assert two.devices is None
+    assert two.margin_bytes == alone.margin_bytes
+    assert any("parted among them, even qlora lacks" in warning for warning in two.warnings)
+    assert any(change.what.startswith("8 x GeForce RTX 4090") for change in alone.changes)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    card=st.sampled_from(CARDS),
+    model=st.sampled_from(sorted(MODELS)),
+    devices=st.integers(1, 17),
+    nodes=st.sampled_from((1, 2, 3)),
+    data=st.sampled_from((None, rows(), rows(count=60), rows(count=50_000))),
+)
+def test_each_device_holds_its_own_forecast_and_its_part_of_every_step(
+    card: str, model: str, devices: int, nodes: int, data: DataCard | None
+) -> None:
+    place = planned(card, devices, nodes)
+    advice = ask(place, MODELS[model], data)
+    assert advice.place.memory_total == place.memory_total
+    assert advice.margin_bytes == advice.place.usable_bytes - advice.memory.safe_bytes
+    assert advice.fits == (advice.memory.safe_bytes <= place.usable_bytes)
+    micro, accumulation = value(advice, "training.micro_batch"), value(advice, "training.accumulation")
+    assert micro * accumulation == advice.effective_batch
+    if advice.devices is None:
+        return
+    plan = advice.devices
+    assert plan.processes == devices * nodes
+    assert plan.processes % plan.nodes == 0
+    assert accumulation % plan.processes == 0
+    alone = ask(card, MODELS[model], data)
+    assert abs(advice.effective_batch - alone.effective_batch) <= plan.processes / 2 or (
+        advice.effective_batch == plan.processes
+    )
+    assert (plan.engine == "ddp") == alone.fits
+    if plan.speed_up is not None:
+        assert 0 < plan.speed_up.low <= plan.speed_up.likely <= plan.speed_up.high
+    if plan.communication is not None:
+        assert plan.communication.seconds_low <= plan.communication.seconds <= plan.communication.seconds_high
+
+
+def test_more_devices_hold_less_each_and_take_less_time() -> None:
+    found = [ask(planned("H100 SXM", devices), model_70b(), rows(), (find_card("lora"),)) for devices in (2, 4, 8)]
+    assert [engine(advice) for advice in found] == [None, ("fsdp2", 4), ("fsdp2", 8)]
+    four, eight = found[1], found[2]
+    assert four.time is not None and eight.time is not None
+    assert eight.memory.items["linear maps"] * 2 == pytest.approx(four.memory.items["linear maps"], rel=0.01)
+    assert eight.time.seconds < four.time.seconds
+
+
+def test_this_machines_alike_gpus_carry_the_run_and_are_named() -> None:
+    advice = ask(machine(*cards(4)), model_8b(), rows())
+    assert engine(advice) == ("ddp", 4)
+    assert advice.devices is not None
+    assert sorted(advice.devices.uuids) == ["GPU-0", "GPU-1", "GPU-2", "GPU-3"]
+    assert advice.devices.communication is not None
+    assert advice.devices.communication.link == "PCIe 4 x16"
+
+
+def test_cards_that_others_use_and_cards_of_other_kinds_are_left_out_and_said() -> None:
+    held = Holder(pid=7, name="python3", memory=12 * GIB)
+    busy = gpu(index=2, uuid="GPU-busy", memory_free=11 * GIB, holders=(held,))
+    other = gpu(index=3, uuid="GPU-T4", name="Tesla T4", memory_total=16 * GIB, memory_free=16 * GIB)
+    other = msgspec.structs.replace(other, compute_capability="7.5")
+    advice = ask(machine(*cards(2), busy, other), model_8b(), rows())
+    assert advice.devices is not None
+    assert sorted(advice.devices.uuids) == ["GPU-0", "GPU-1"]
+    said = " ".join(advice.warnings)
+    assert "GPU 2 (11.0 GiB free, held by python3)" in said
+    assert "1 x Tesla T4" in said
+
+
+def test_the_device_with_the_least_room_counts_for_all() -> None:
+    two = machine(*cards(1), gpu(index=1, uuid="GPU-1", memory_free=20 * GIB))
+    advice = ask(two, model_1b5(), rows())
+    assert engine(advice) == ("ddp", 2)
+    assert advice.place.memory_free == 20 * GIB
+
+
+def test_slices_of_a_card_never_carry_a_run_together() -> None:
+    slices = [gpu(index=n, uuid=f"MIG-{n}", name="A100 MIG 3g.40gb", slice_of=0) for n in range(2)]
+    assert ask(machine(*slices), model_1b5(), rows()).devices is None
+
+
+def test_a_run_of_a_minute_is_left_on_one_device_unless_several_are_asked_for() -> None:
+    few = rows(count=60)
+    short = ask(machine(*cards(2)), model_1b5(), few)
+    assert short.devices is None
+    assert any("starting several" in warning for warning in short.warnings)
+    place = with_team(places_of(machine(*cards(2)), PROFILES)[0], PROFILES, devices=2)
+    assert engine(ask(place, model_1b5(), few)) == ("ddp", 2)
+
+
+def test_where_a_slow_network_eats_the_gain_it_says_that_it_stops_paying() -> None:
+    slow = ask(planned("H100 SXM", 1, 2, network_gbit=1), model_8b(), rows())
+    assert slow.devices is not None
+    assert "does nearly as well" in slow.devices.stops_paying
+    fast = ask(planned("H100 SXM", 1, 2, network_gbit=400), model_8b(), rows())
+    assert fast.devices is not None
+    assert fast.devices.stops_paying == ""
+
+
+@pytest.mark.parametrize("name", ["adalora", "pissa", "olora"])
+def test_a_method_that_needs_whole_weights_is_refused_with_its_reason_and_another_is_advised(name: str) -> None:
+    place = planned("RTX 4090", 8)
+    usual = ask(place, model_70b(), rows())
+    assert (usual.method, engine(usual)) == ("qlora", ("fsdp2", 8))
+    chosen = advise_chosen(find_card(name), usual, model_70b(), profiles=PROFILES)
+    assert not chosen.fits
+    assert chosen.devices is None
+    assert any("sharded base model" in warning for warning in chosen.warnings)
+
+
+def test_the_reason_stands_beside_the_method_that_lost_by_it() -> None:
+    advice = ask(planned("RTX 4090", 8), model_70b(), rows())
+    lost = next(one for one in advice.alternatives if one.what == "adalora")
+    assert lost.fits is None
+    assert "sharded base model" in lost.lost_because
+
+
+def test_on_a_processor_one_process_is_advised_and_it_says_why() -> None:
+    processor = places_of(machine(), PROFILES)[0]
+    advice = ask(with_team(processor, PROFILES, devices=2), model_1b5(), rows())
+    assert advice.devices is None
+    assert any("threads are as good" in warning for warning in advice.warnings)
+    assert place_for(processor, 2).memory_free == processor.memory_free // 2
+
+
+def test_more_devices_than_are_here_are_refused_with_their_number() -> None:
+    place = places_of(machine(*cards(2)), PROFILES)[0]
+    with pytest.raises(Refusal, match="2 devices of this machine can carry a run together"):
+        with_team(place, PROFILES, devices=3)
+    for asked in ({"devices": 0}, {"devices": 1, "nodes": 5000}, {"devices": 2, "network_gbit": 10.0}):
+        with pytest.raises(Refusal):
+            with_team(place, PROFILES, **asked)
+
+
+def test_over_many_machines_each_gives_as_many() -> None:
+    seats = [Seat(f"host-{host}", card) for host, count in enumerate((8, 8, 5, 3)) for card in cards(count)]
+    (group,) = alike(seats)
+    team = team_of(group, PROFILES)
+    assert team is not None
+    assert (team.devices, team.nodes) == (16, 2)
+    assert team.nodes_for(8) == 1
+    assert team.nodes_for(16) == 2
+    assert team.nodes_for(12) == 2
+    assert team.nodes_for(32) is None
+    assert team.between(16).kind == "network"
+    assert team.between(8).kind == "pcie"
