@@ -49,6 +49,9 @@ bench: $(READY) ## print both sides of each performance claim, from one run
 	$(BIN)/python -m tests.bench.event_cost
 	$(BIN)/python -m tests.bench.stop_latency
 	$(BIN)/python -m tests.bench.viewer_cost
+	$(BIN)/python -m tests.bench.inventory
+	$(BIN)/python -m tests.bench.queue_of_entries
+	$(BIN)/python -m tests.bench.ranks
 	$(BIN)/python -m tests.bench.comparison_cost
 	$(BIN)/python -m tests.bench.batched_answers
 	$(BIN)/python -m tests.bench.merge_memory

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 NODES = ("node1", "node2")
@@ -47,12 +49,19 @@ class Slurm:
         self._start(node, "slurmd", "-D", "-N", node, "-f", str(self.conf))
 
     def kill_node(self, node: str) -> None:
-        """Let a node die at once, with all that runs on it, as a power cut would."""
+        """Let a node die at once, with all that runs on it, as a power cut would; the controller hears of it at once
+        too, which it would find out itself after some minutes.
+        """
+        jobs = self.jobs_on(node)
         daemon = self._children.pop(node)
         daemon.kill()
         daemon.wait()
-        for pid in steps_of(node, self._folder):
-            os.kill(pid, signal.SIGKILL)
+        kill_steps(jobs)
+        self.asked("scontrol", "update", f"nodename={node}", "state=down", "reason=its power is gone")
+
+    def jobs_on(self, node: str) -> list[str]:
+        """Give the ids of the jobs that run on a node."""
+        return self.asked("squeue", "--noheader", f"--nodelist={node}", "--format=%A").split()
 
     def asked(self, *command: str) -> str:
         """Run a command of Slurm's. Returns: what it printed."""
@@ -61,7 +70,7 @@ class Slurm:
 
     def end(self) -> None:
         """End all of it, jobs too."""
-        self.asked("scancel", "--user=root", "--signal=KILL", "--full")
+        jobs = [job for node in NODES for job in self.jobs_on(node)]
         for child in self._children.values():
             child.terminate()
         for child in self._children.values():
@@ -70,9 +79,7 @@ class Slurm:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
-        for node in NODES:
-            for pid in steps_of(node, self._folder):
-                os.kill(pid, signal.SIGKILL)
+        kill_steps(jobs)
 
     def _start(self, name: str, *command: str) -> None:
         with (self._folder / "logs" / f"{name}.out").open("ab") as log:
@@ -105,6 +112,7 @@ class Slurm:
                 "AccountingStorageType=accounting_storage/none",
                 "MpiDefault=none",
                 "SwitchType=switch/none",
+                f"FirstJobId={secrets.randbelow(1_000_000) + 1000}",  # no other Slurm here has jobs of these ids
                 "ReturnToService=2",
                 "SlurmdTimeout=5",
                 "KillWait=3",
@@ -140,25 +148,14 @@ def slurm_here(folder: Path) -> Iterator[Slurm]:
             os.environ["SLURM_CONF"] = before
 
 
-def steps_of(node: str, folder: Path) -> list[int]:
-    """Find the processes of a node's jobs: the daemons of their steps, and all below those."""
-    import psutil
-
-    found = []
-    for one in psutil.process_iter(["name", "cmdline"]):
-        if (one.info["name"] or "").startswith("slurmstepd") and str(folder / f"spool-{node}") in _open_in(one):
-            found += [one.pid, *(child.pid for child in one.children(recursive=True))]
-    return found
-
-
-def _open_in(process: object) -> str:
-    import psutil
-
-    assert isinstance(process, psutil.Process)
-    try:
-        return " ".join([process.cwd(), *(one.path for one in process.open_files()), *process.environ().values()])
-    except psutil.Error:
-        return ""
+def kill_steps(jobs: Sequence[str]) -> None:
+    """Kill the daemons of jobs' steps, and all that runs below those."""
+    for one in psutil.process_iter(["cmdline"]):
+        words = " ".join(one.info["cmdline"] or ())
+        if words.startswith("slurmstepd:") and any(f"[{job}." in words for job in jobs):
+            for process in (one, *one.children(recursive=True)):
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
 
 
 def free_ports(count: int) -> list[int]:

@@ -69,9 +69,13 @@ def work_in_hand(state: RunState) -> Work:
         return "training"
     if place.startswith("preparing"):
         # Questions are answered before the first step; a worker that was killed there could have been at one.
-        wordless = trouble is None or not trouble.doing  # as is one of several that the kernel killed
-        return "sample" if wordless and not state.samples else "start"
+        return "sample" if _killed(trouble) and not state.samples else "start"
     return "other"
+
+
+def _killed(trouble: WorkerFailed | None) -> bool:
+    """Tell whether the kernel killed the worker, or one of its several processes: that one said nothing of its work."""
+    return trouble is None or (trouble.kind == "host-memory" and not trouble.doing)
 
 
 def _newest_trouble(state: RunState) -> WorkerFailed | None:

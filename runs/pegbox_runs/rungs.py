@@ -16,13 +16,13 @@ from pegbox_hardware.forecast.memory import Forecast, Learned, forecast_memory
 from pegbox_hardware.forecast.setup import TrainingSetup
 from pegbox_hardware.forecast.time import TimeForecast, forecast_time
 from pegbox_hardware.machine import Machine, probe
-from pegbox_hardware.profiles import PACKAGED, BadProfiles, load_profiles
+from pegbox_hardware.profiles import PACKAGED, BadProfiles, Profiles, load_profiles
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.places import places_of
 from pegbox_methods.advice.pricing import FILLING, STACKS, UNCHECKPOINTED, on_processor
 from pegbox_methods.advice.records import Place
 from pegbox_methods.advice.several import link_for, place_for
-from pegbox_methods.advice.teams import kind_of
+from pegbox_methods.advice.teams import with_team
 from pegbox_methods.card import Card
 from pegbox_methods.recipe import Recipe, Training
 from pegbox_methods.refusal import Refusal
@@ -70,7 +70,9 @@ class Ground:
         """Look at it. `machine`: as it was probed before; None: now."""
         self.card: Card = find_card(recipe.method.name)
         machine = machine or probe()
-        self.place = place_for(_place(machine, device, recipe.devices.processes), recipe.devices.processes)
+        self.place = _place(machine, device)
+        if (count := recipe.devices.processes) > 1:
+            self.place = place_for(_with_others(self.place, machine), count)
         self.processor = device == "cpu" if device is not None else self.place.accelerator == "cpu"
         self._shape = _shape_of(recipe)
         self._learned = None if self.processor else _learned(machine)
@@ -142,7 +144,8 @@ class Ground:
         checkpointings = [training.activation_checkpointing]
         if not present and "checkpointing" not in self.card.cannot:
             checkpointings.append("on")
-        optimizers = (training.optimizer, *self._smaller_optimizers(training))
+        smaller = () if recipe.devices.shards else self._smaller_optimizers(training)  # 8 bits can't be sharded
+        optimizers = (training.optimizer, *smaller)
         for checkpointing, micro_batch, optimizer in product(
             checkpointings, divisors(training.micro_batch), optimizers
         ):
@@ -199,16 +202,23 @@ def _learned(machine: Machine) -> Learned | None:
     return None if gpu is None or torch is None else learned_for(gpu.name, gpu.driver, torch)
 
 
-def _place(machine: Machine, device: str | None, processes: int) -> Place:
-    """Find the device of the run among this machine's: the card that its worker was shown, one of several alike, or the
-    processor."""
+def _place(machine: Machine, device: str | None) -> Place:
+    """Find the device of the run among this machine's: the card that its worker was shown, or the processor."""
     gpu = None if device == "cpu" else gpu_of_run(machine)
-    alike = [] if gpu is None else [gpu]
-    if gpu is not None and processes > 1:
-        alike = [one for one in machine.gpus if kind_of(one) == kind_of(gpu)]
-    alone = msgspec.structs.replace(machine, gpus=tuple(alike))
+    alone = msgspec.structs.replace(machine, gpus=() if gpu is None else (gpu,))
+    return places_of(alone, _profiles())[0]
+
+
+def _with_others(place: Place, machine: Machine) -> Place:
+    """Name the devices beside the run's own, and the link between them."""
+    if place.accelerator == "cpu":
+        return with_team(place, _profiles(), devices=2)
+    alike = next((one for one in places_of(machine, _profiles()) if one.name == place.name), place)
+    return msgspec.structs.replace(place, team=alike.team)
+
+
+def _profiles() -> Profiles:
     try:
-        profiles = load_profiles()
+        return load_profiles()
     except BadProfiles:  # the user's own table was broken while the run ran
-        profiles = load_profiles(PACKAGED)
-    return places_of(alone, profiles)[0]
+        return load_profiles(PACKAGED)

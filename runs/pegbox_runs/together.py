@@ -55,12 +55,22 @@ def failure_sentence(event: RankFailed, *, names: bool = True) -> str:
     """Tell which process failed, where, and of what; one that only lost the others isn't told as the cause."""
     did = "failed" if event.first else "lost the others"
     when = f"at step {event.step:,}" if event.step else "before its first step"
-    return f"{process_name(event, names=names)} {did} {when}{how_it_ended(event)}: {one_line(event.what, WHAT)}"
+    what = event.what.removeprefix(f"rank {event.rank} on {event.host}").lstrip(": ")  # the crew names it too
+    return f"{process_name(event, names=names)} {did} {when}{how_it_ended(event)}: {one_line(what, WHAT)}"
+
+
+def without_machines(text: str, state: RunState) -> str:
+    """Leave out on which machine a process is: `rank 1 on node-b was killed` becomes `rank 1 was killed`."""
+    members = state.joined.members if state.joined else ()
+    hosts = {member.host for member in members} | {one.host for one in state.rank_failures}
+    for host in sorted(hosts, key=len, reverse=True):
+        text = text.replace(f" on {host}", "") if host else text
+    return text
 
 
 def process_name(event: RankFailed, *, names: bool) -> str:
     """Name it by its number, and its machine."""
-    return f"process {event.rank}" + (f" on {one_line(event.host, NAME)}" if names else "")
+    return f"rank {event.rank}" + (f" on {one_line(event.host, NAME)}" if names else "")
 
 
 def how_it_ended(event: RankFailed) -> str:

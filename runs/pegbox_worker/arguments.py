@@ -46,7 +46,7 @@ def training_arguments(
     """
     training = recipe.training
     checkpointing = activation_checkpointing(recipe, device)
-    sharded = sharding(checkpointing) if recipe.devices.shards and processes > 1 else {}
+    sharded = sharding() if recipe.devices.shards and processes > 1 else {}
     shared = {"ddp_find_unused_parameters": find_unused, "ddp_broadcast_buffers": False} if processes > 1 else {}
     return SFTConfig(
         output_dir=str(folder),
@@ -65,8 +65,8 @@ def training_arguments(
         padding_free=training.order == "packed",
         bf16=number_format.compute is torch.bfloat16,
         fp16=number_format.compute is torch.float16,
-        activation_checkpointing=checkpointing and not sharded,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if checkpointing and not sharded else None,
+        activation_checkpointing=checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False} if checkpointing else None,
         eval_strategy="steps" if evaluating else "no",
         eval_steps=steps.every if evaluating else None,
         eval_on_start=evaluating,
@@ -88,11 +88,11 @@ def training_arguments(
     )
 
 
-def sharding(checkpointing: bool) -> dict[str, Any]:
+def sharding() -> dict[str, Any]:
     """Ask transformers for FSDP2: a part of each layer's weights on each process, gathered while the layer computes.
 
-    Which layers those are it takes from the model's own `_no_split_modules`. Activations are recomputed by FSDP's own
-    wrapper around each layer; the model's would gather a layer twice in the backward pass (transformers#30404).
+    Which layers those are it takes from the model's own `_no_split_modules`. Activations are recomputed by the model's
+    own code: FSDP's wrapper around each layer would change the names of all that PEFT has to save.
     """
     return {
         "fsdp": True,
@@ -102,6 +102,5 @@ def sharding(checkpointing: bool) -> dict[str, Any]:
             "reshard_after_forward": True,
             "state_dict_type": "FULL_STATE_DICT",
             "cpu_ram_efficient_loading": False,  # each process reads the model from files: no weight is sent around
-            "activation_checkpointing": checkpointing,
         },
     }

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pegbox_methods.torch_half import Stateful
-from pegbox_worker.sharded import is_sharded, parted_as, plain_name
+from pegbox_worker.sharded import is_sharded, parted_as
 
 TRAINED = "trained.safetensors"
 """Every trained weight by its name in the model. PEFT's own file may leave some out: ranks that AdaLoRA took."""
@@ -23,7 +23,7 @@ class LacksWeights(Exception):
 
 def trained_weights(model: nn.Module) -> dict[str, nn.Parameter]:
     """Name what trains; a weight that is used in two places counts once."""
-    return {plain_name(name): weight for name, weight in model.named_parameters() if weight.requires_grad}
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 def save_method(model: nn.Module, state: Stateful | None, folder: Path) -> None:

@@ -249,7 +249,7 @@ def _prepared(
         model_weights=sum(count for count, _ in weights),
         device=str(hands.device),
         precision=start.base.number_format.name,
-        activation_checkpointing=trainer.recomputes,
+        activation_checkpointing=bool(trainer.args.gradient_checkpointing),
         loss_path="trl-fused" if labelled_loss is None else "labelled-positions",
         order=start.recipe.training.order,
         sequences=len(start.sequences) if packed else None,

@@ -13,18 +13,10 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-RECOMPUTED = "_checkpoint_wrapped_module."
-"""What torch's wrapper for recomputed activations puts into the names of what it holds."""
-
 
 def is_sharded(model: nn.Module) -> bool:
     """Tell whether each process holds a part of a model."""
     return isinstance(model, FSDPModule)
-
-
-def plain_name(name: str) -> str:
-    """Name a weight as the model's own files do, whatever wraps its layers."""
-    return name.replace(RECOMPUTED, "")
 
 
 def whole(tensor: Tensor) -> Tensor:
@@ -64,7 +56,7 @@ def shown_whole(model: nn.Module) -> Iterator[None]:
         yield
         return
     trained = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-    state = {plain_name(name): whole(weight.detach()).cpu() for name, weight in trained}
+    state = {name: whole(weight.detach()).cpu() for name, weight in trained}
     shown: Any = model
     shown.state_dict = lambda *_, **__: state
     try:

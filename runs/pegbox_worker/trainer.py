@@ -44,6 +44,7 @@ class MeasuredTrainer(ResumableTrainer):
         self.labelled_loss = labelled_loss
         """What computes the loss; None: TRL's fused head does."""
         self._fillers = fillers
+        self._order: RowOrder | None = None
         self._added_loss = added_loss
         self._step_loss: list[Tensor] = []
         self._step_tokens = 0
@@ -64,12 +65,6 @@ class MeasuredTrainer(ResumableTrainer):
         if self.labelled_loss is not None and self.accelerator.num_processes > 1:
             let_through(self.labelled_loss)
         self.clock = StepClock(wait_of(self.args.device))
-
-    @property
-    def recomputes(self) -> bool:
-        """Tell whether activations are computed anew in the backward pass, by the model or by what shards it."""
-        shards: Any = self.args.fsdp_config if self.args.fsdp else {}
-        return bool(self.args.gradient_checkpointing or shards.get("activation_checkpointing"))
 
     def take_step(self) -> TakenStep:
         """Give what all processes did since the last call, and begin anew. Each of them calls it."""
@@ -163,7 +158,18 @@ class MeasuredTrainer(ResumableTrainer):
             return super()._get_train_sampler(train_dataset)
         fillers, count = self._fillers[0], len(rows) - self._fillers[0]
         lengths = lengths_of(rows)[:count] if strategy == "group_by_length" else None
-        return RowOrder(count, seed=self.args.data_seed, lengths=lengths, step_rows=self.step_rows, fillers=fillers)
+        self._order = RowOrder(
+            count, seed=self.args.data_seed, lengths=lengths, step_rows=self.step_rows, fillers=fillers
+        )
+        return self._order
+
+    def _run_epoch(self, model: Any, epoch: int, *arguments: Any, **named: Any) -> Any:
+        """Name the epoch to the order itself: to a resumed run of several processes neither transformers nor Accelerate
+        gets it through, and the rows would be the first epoch's (accelerate 1.15, SkipBatchSampler).
+        """
+        if self._order is not None:
+            self._order.set_epoch(epoch)
+        return super()._run_epoch(model, epoch, *arguments, **named)
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Any:
         """Look at the held-out rows in the same batches each time, drawing nothing."""

@@ -42,6 +42,7 @@ def model_folder(folder: Path, **changes: Any) -> str:
 
 def asked(model: str, **given: Any) -> Namespace:
     whole = {"data": None, "goal": [], "priority": None, "gpu": None, "vram": None, "price_per_hour": None}
+    whole |= {"devices": None, "nodes": 1, "network": None}
     return Namespace(**{**whole, "write": None, "json": False, "model": model, **given})
 
 
@@ -98,6 +99,8 @@ def test_nothing_fits_is_exit_code_1_and_says_what_would_help(home: Path, tmp_pa
         (["--write", "recipe.toml"], "give --data FILE too"),
         (["--data", "nowhere.jsonl"], "there is no such file or folder of rows"),
         (["--goal", "speed,memory"], "exclude each other"),
+        (["--gpu", "4090", "--devices", "0"], "from 1 to 4096"),
+        (["--gpu", "4090", "--network", "10"], "name their number by --nodes"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(home: Path, arguments: list[str], said: str) -> None:
@@ -146,6 +149,33 @@ def test_a_second_gpu_is_named_in_the_command(
     code = advise.run(asked(model_folder(tmp_path / "m"), data=ROWS, write="recipe.toml"))
     assert code == 0
     assert capsys.readouterr().out.strip().endswith("CUDA_VISIBLE_DEVICES=GPU-second pegbox train recipe.toml")
+
+
+def test_several_gpus_are_planned_for_and_named_in_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(advising, "probe", lambda: machine(gpu(), gpu(index=1, uuid="GPU-second")))
+    monkeypatch.chdir(tmp_path)
+    model = model_folder(tmp_path / "m")
+    assert advise.run(asked(model, data=ROWS, write="recipe.toml", devices=2)) == 0
+    said = capsys.readouterr().out
+    assert said.strip().endswith("CUDA_VISIBLE_DEVICES=GPU-8f3a,GPU-second pegbox train recipe.toml")
+    assert "their memory doesn't add up" in " ".join(said.split())
+    recipe = read_recipe(tmp_path / "recipe.toml")
+    assert (recipe.devices.processes, recipe.devices.engine) == (2, "ddp")
+    assert recipe.training.accumulation % 2 == 0
+    assert advise.run(asked(model, data=ROWS, write="one.toml", devices=1)) == 0
+    assert not read_recipe(tmp_path / "one.toml").devices.launched
+
+
+def test_eight_small_cards_share_a_base_that_none_of_them_holds(home: Path, tmp_path: Path) -> None:
+    model = model_folder(tmp_path / "m", hidden_size=8192, num_hidden_layers=80, intermediate_size=28672)
+    done = pegbox("advise", model, "--gpu", "4090", "--devices", "8", home=home, COLUMNS="80")
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    for part in ("on 8 x GeForce RTX 4090", "8 x GeForce RTX 4090 by FSDP2", "PCIe 4", "could carry the run"):
+        assert part in said
+    assert max(map(len, done.stdout.rpartition("Next")[0].splitlines())) <= 80
 
 
 def test_an_existing_file_is_never_written_over(home: Path, tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def wanted(monkeypatch: pytest.MonkeyPatch) -> list[creating.Wanted]:
         (["--budget", "90m"], {"budget": Budget(seconds=5400.0)}),
         (["--budget", "500"], {"budget": Budget(steps=500)}),
         (["--no-search", "--rank-budget", "1000"], {"search": False, "rank_budget": 1000}),
+        (["--on", "ray://head:10001", "--at-once", "3"], {"on": "ray://head:10001", "at_once": 3}),
     ],
 )
 def test_options_come_to_what_is_wanted(
@@ -448,3 +449,21 @@ def test_a_plan_says_what_its_time_leaves_out(
     assert f"{left_out} and the look at the general rows, before and after each training. The budget counts" in said
     assert main(["compare", recipe, "--methods", "lora,dora", "--dry-run", "--general", "none"]) == 0
     assert "Not in that time" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--on", "rai"], 'did you mean "ray"?'),
+        (["--on", "ray:head"], "expected ray (the cluster that this machine is a node of)"),
+        (["--on", "ray:127.0.0.1:1"], "nothing answers there"),
+        (["--on", "ray", "--at-once", "0"], "--at-once 0: expected a number of entries"),
+        (["--at-once", "2"], "--at-once is for a comparison on a cluster"),
+    ],
+)
+def test_a_cluster_that_cannot_be_meant_or_reached_is_refused_before_anything_is_there(
+    recipe: str, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert main(["compare", recipe, "--methods", "lora,dora", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert all_comparisons() == []

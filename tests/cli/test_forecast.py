@@ -364,3 +364,31 @@ def test_full_fine_tunings_work_is_counted_and_its_ratio_not_applied_on_top(
     plain, full = (answer(capfd, *arguments, "--method", method)["step_time"] for method in ("lora", "full"))
     assert full["flops_per_token"] > 1.25 * plain["flops_per_token"]
     assert full["seconds"] < 2 * plain["seconds"]
+
+
+def test_several_devices_are_forecast_each_by_itself(llama: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    config = ("--config", str(llama), "--gpu", "RTX 4090", "--micro-batch", "1")
+    one = answer(capfd, *config)
+    ddp = answer(capfd, *config, "--devices", "4")
+    parted = answer(capfd, *config, "--devices", "4", "--engine", "fsdp2")
+    assert ddp["items"]["linear maps"] == one["items"]["linear maps"]
+    assert parted["items"]["linear maps"] * 4 == pytest.approx(one["items"]["linear maps"], rel=0.01)
+    assert one["step_time"]["communication"] is None
+    assert parted["step_time"]["communication"]["bytes"] > 90 * ddp["step_time"]["communication"]["bytes"]
+    assert ddp["setup"]["accumulation"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--devices", "3"), "3 devices don't part it alike; take a multiple of 3, such as 3"),
+        (("--engine", "fsdp2"), "name their number by --devices"),
+        (("--devices", "2", "--engine", "fsdp2", "--method", "pissa"), "singular value decomposition"),
+        (("--devices", "2", "--level", "simulated"), "--level analytic prices several"),
+        (("--nodes", "0"), "expected a whole number from 1"),
+    ],
+)
+def test_what_several_devices_cannot_do_is_refused(
+    llama: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    assert said in refusal(capfd, "--config", str(llama), "--gpu", "RTX 4090", *arguments)

@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from pegbox_runs.models import BUNDLED
 from pegbox_runs.run_folder import RunFolder, all_runs
 from tests.commands import events_of, pegbox, write_recipe_text
 
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 180
 
 
 def recipe_in(folder: Path, **tables: dict[str, Any]) -> Path:
@@ -83,9 +85,10 @@ class Machines:
         recipes[1].write_text(text)
         self.rows = moved
         self.recipes = recipes
+        self.started: list[subprocess.Popen[str]] = []
 
     def start(self, node: int) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [
                 *(sys.executable, "-P", "-m", "pegbox", "train", str(self.recipes[node]), "--plain", "--nodes", "2"),
                 *("--node-rank", str(node), "--rendezvous", self.where),
@@ -96,6 +99,14 @@ class Machines:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Leave nothing behind, whatever a test found."""
+        for process in self.started:
+            process.kill()
+        pegbox("abort", "last", home=self.homes[0])
 
     def run(self, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
         monkeypatch.setenv("PEGBOX_HOME", str(self.homes[0]))
@@ -104,13 +115,26 @@ class Machines:
     def rank_1_at(self, step: int) -> RankRecord:
         """Wait for node 1's process to have done so many steps, by its own file."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and all(process.poll() is None for process in self.started):
             for part in (self.homes[1] / "nodes").glob("*"):
                 found = read_ranks(RunFolder(part), 1).get(1)
                 if found is not None and found.step >= step:
                     return found
             time.sleep(0.05)
-        raise AssertionError(f"node 1's process never did step {step}")
+        raise AssertionError(f"node 1's process never did step {step}: {ends(*self.started)}")
+
+
+@pytest.fixture
+def made() -> Iterator[Callable[..., Machines]]:
+    """Give what makes two machines; none of their processes outlives the test."""
+    with ExitStack() as stack:
+
+        def make(place: Path, **tables: dict[str, Any]) -> Machines:
+            machines = Machines(place, **tables)
+            stack.callback(machines.end)
+            return machines
+
+        yield make
 
 
 def ends(*processes: subprocess.Popen[str]) -> list[str]:
@@ -119,13 +143,14 @@ def ends(*processes: subprocess.Popen[str]) -> list[str]:
 
 @pytest.mark.slow
 def test_two_machines_carry_a_run_and_go_on_when_a_process_of_one_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Callable[..., Machines]
 ) -> None:
     tables: dict[str, dict[str, Any]] = {
         "training": {"max_steps": 12, "epochs": 50},
-        "method": {"name": "lora", "settings": {"dropout": 0.0}},
+        "method": {"name": "lora"},
+        "method.settings": {"dropout": 0.0},
     }
-    machines = Machines(tmp_path, **tables)
+    machines = made(tmp_path, **tables)
     processes = [machines.start(1), machines.start(0)]
     os.kill(machines.rank_1_at(4).pid, signal.SIGKILL)
     other, head = ends(*processes)
@@ -146,9 +171,9 @@ def test_two_machines_carry_a_run_and_go_on_when_a_process_of_one_is_killed(
 
 
 @pytest.mark.slow
-def test_other_rows_on_one_machine_are_refused_on_both_by_name(tmp_path: Path) -> None:
-    machines = Machines(tmp_path)
-    machines.rows.write_bytes(machines.rows.read_bytes().replace(b"e", b"a"))
+def test_other_rows_on_one_machine_are_refused_on_both_by_name(tmp_path: Path, made: Callable[..., Machines]) -> None:
+    machines = made(tmp_path)
+    machines.rows.write_bytes(machines.rows.read_bytes().replace(b"Which", b"What"))
     processes = [machines.start(1), machines.start(0)]
     other, head = ends(*processes)
     assert [process.returncode for process in processes] == [1, 1], (other, head)

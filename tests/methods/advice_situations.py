@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pegbox_hardware.machine import Machine
@@ -117,7 +118,7 @@ def rows(count: int = 3000, length: int = 400, limits: tuple[int, ...] = (256, 5
 
 
 def ask(
-    where: Machine | Place | str,
+    where: Machine | Place | Sequence[Place] | str,
     model: ModelShape,
     data: DataCard | None = None,
     zoo: tuple[Card, ...] = ZOO,

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from pegbox_methods.events import Change, Event, Failed, Finished, Replanned
-from pegbox_methods.recipe import Recipe, Training
+from pegbox_methods.recipe import Devices, Recipe, Training
 from pegbox_methods.recipe_file import read_recipe, write_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs import continuing
@@ -20,6 +20,7 @@ from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.supervision.owner import Ownership
 from pegbox_runs.supervision.telling import tell
 from pegbox_runs.viewing import state_of
+from tests.runs.made_up_machines import machine
 from tests.runs.supervised import newest
 from tests.stories import RECIPE, STORY, made, started
 
@@ -198,3 +199,16 @@ def test_a_person_decides_whether_a_run_whose_checkpoints_are_all_spoilt_begins_
     spoilt.rmdir()
     continue_run(folder)
     assert launched == [folder.id]
+
+
+def test_another_number_of_processes_may_carry_the_rest(launched: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = run(STOPPED, recipe=msgspec.structs.replace(RECIPE, devices=Devices(processes=2)))
+    with pytest.raises(Refusal, match=r"training\.accumulation = 4: can't be parted among devices\.processes = 3"):
+        continue_run(folder, sets=["devices.processes=3"])
+    monkeypatch.setattr(continuing, "probe", lambda: machine(cores=2))
+    with pytest.raises(Refusal, match="no GPU, and 2 cores"):
+        continue_run(folder, sets=["devices.processes=4"])
+    continue_run(folder, sets=["devices.processes=1"])
+    assert launched == [folder.id]
+    assert newest(folder, Replanned).changes == (Change(key="devices.processes", before=2, after=1),)
+    assert not current_recipe(folder).devices.launched

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pegbox_methods.recipe import Method, Model, Recipe, Rows, Training
+from pegbox_methods.recipe import Devices, Method, Model, Recipe, Rows, Training
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from pegbox_runs import conditions, preflight
@@ -141,3 +141,17 @@ def test_every_misfit_is_told_at_once() -> None:
 @pytest.mark.parametrize("target", ["self_attn.q_proj", "layers.0.mlp.up_proj", "*_proj", "layers.[0-1].mlp.*"])
 def test_targets_may_be_longer_names_or_patterns(target: str) -> None:
     check(changed(method=Method(settings={"targets": [target]})), file="recipe.toml")
+
+
+def test_processes_that_the_machine_or_the_method_cannot_carry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "probe", lambda: machine(cores=2))
+    training = Training(accumulation=8)
+    said = refused(changed(training=training, devices=Devices(processes=4)))
+    assert "devices.processes = 4: this machine has no GPU, and 2 cores" in said
+    with pytest.raises(Refusal, match="can't be parted among 3 machines"):
+        check(changed(training=training, devices=Devices(processes=4)), file="recipe.toml", nodes=3)
+    check(changed(training=training, devices=Devices(processes=4)), file="recipe.toml", nodes=2)
+    said = refused(
+        changed(training=training, devices=Devices(processes=2, engine="fsdp2"), method=Method(name="pissa"))
+    )
+    assert "devices.engine = 'fsdp2'" in said

@@ -257,6 +257,7 @@ def phase(name: PhaseName) -> Phase:
         ([started(1), failed("answering question 2", seq=2)], "sample"),
         ([started(1), failed("loading", seq=2)], "other"),
         ([started(1), failed("preparing", seq=2)], "start"),
+        ([started(1), failed("preparing", seq=2, kind="host-memory")], "sample"),  # one of several, killed
         ([started(1), phase("training")], "training"),
         ([started(1), phase("evaluating")], "evaluation"),
         ([started(1), phase("judging")], "evaluation"),

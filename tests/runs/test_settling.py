@@ -17,6 +17,7 @@ from pegbox_methods.advice import choose
 from pegbox_methods.advice.data_card import DataCard
 from pegbox_methods.advice.goals import PRIORITIES, PURPOSES, Goal
 from pegbox_methods.advice.places import planned_card
+from pegbox_methods.advice.teams import with_team
 from pegbox_methods.recipe import Method, MixedRows, Model, Rows, Split
 from pegbox_methods.recipe_file import read_recipe, recipe_text
 from pegbox_methods.refusal import Refusal
@@ -439,3 +440,38 @@ def test_a_bad_value_is_told_once_and_stands_in_no_methods_way() -> None:
     assert by_name["lora"].fits
     unable = {offer.name for offer in came.methods if offer.obstacle} - {o.name for o in plain.methods if o.obstacle}
     assert unable == {card.name for card in all_cards()[0] if "checkpointing" in card.cannot}
+
+
+def over_four(values: dict[str, Any] | None = None) -> Settled:
+    place = with_team(planned_card("RTX 4090", PROFILES), PROFILES, devices=4)
+    return settle(draft(values=values or {}), place, found(model_8b()), rows(), PROFILES, {})
+
+
+def test_several_devices_are_a_part_of_the_recipe_and_of_its_price() -> None:
+    four = over_four()
+    assert (four.recipe.devices.processes, four.recipe.devices.engine) == (4, "ddp")
+    assert four.recipe.training.accumulation % 4 == 0
+    alone = settled()
+    assert four.time is not None
+    assert alone.time is not None
+    assert four.time.tokens_per_second > 3 * alone.time.tokens_per_second
+    assert four.memory == four.advice.memory
+    assert four.margin_bytes == four.advice.margin_bytes
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 16, 32])
+def test_a_number_of_devices_set_by_hand_keeps_a_steps_rows_where_it_can(count: int) -> None:
+    taken = over_four({"devices.processes": count})
+    training = taken.recipe.training
+    assert taken.recipe.devices.processes == count
+    assert training.accumulation % count == 0
+    batch = taken.advice.effective_batch
+    made = training.micro_batch * training.accumulation
+    assert made == batch or (batch % count and abs(made - batch) <= max(count / 2, count - batch))
+    if count == 1:
+        assert not taken.recipe.devices.launched
+
+
+def test_the_rows_of_a_step_stay_when_the_micro_batch_is_set_over_several_devices() -> None:
+    taken = over_four({"training.micro_batch": 2})
+    assert (taken.recipe.training.accumulation, taken.recipe.devices.processes) == (8, 4)

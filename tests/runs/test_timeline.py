@@ -83,11 +83,15 @@ UNSURE = Check(name="throughput", verdict="unsure", text="half of the forecast")
         ),
         (
             RankFailed(rank=1, host="node-b", pid=7, what="it ran out of memory", first=True, step=3, exit_code=1),
-            "process 1 on node-b failed at step 3 (exit code 1): it ran out of memory",
+            "rank 1 on node-b failed at step 3 (exit code 1): it ran out of memory",
+        ),
+        (
+            RankFailed(rank=1, host="node-b", pid=7, what="rank 1 on node-b was killed", first=True, step=3),
+            "rank 1 on node-b failed at step 3: was killed",
         ),
         (
             RankFailed(rank=0, host="node-a", pid=6, what="a connection broke", first=False, signal="SIGTERM"),
-            "process 0 on node-a lost the others before its first step (SIGTERM): a connection broke",
+            "rank 0 on node-a lost the others before its first step (SIGTERM): a connection broke",
         ),
         (ended(None, "SIGKILL"), "the worker was killed by SIGKILL"),
         (ended(None, "SIGKILL", oom=True), "the kernel killed the worker for memory (oom_kill rose from 1 to 2)"),

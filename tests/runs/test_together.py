@@ -85,13 +85,15 @@ def test_a_failed_process_is_told_and_those_that_lost_it_are_only_counted() -> N
 
 def test_a_setback_names_the_process_that_was_its_cause() -> None:
     ended = WorkerEnded(attempt=1, exit_code=1, signal=None)
-    trouble = WorkerFailed(kind="crash", what="process 1 was killed", where="training", remedy="None.", step=3)
+    trouble = WorkerFailed(
+        kind="crash", what="rank 1 on node-a was killed by SIGKILL", where="training", remedy="None.", step=3
+    )
     resumed = Resumed(step=2, folder="checkpoints/checkpoint-2")
     story: list[AnyEvent] = [*told_together(), failed(0), failed(1, first=True), trouble, ended]
     state = fold([*story, started(attempt=2), resumed])
     (lost,) = state.setbacks
     assert setback_sentence(lost) == (
-        "worker 1 lost process 1 on node-a (SIGKILL) at step 3; gone on from the checkpoint of step 2: "
+        "worker 1 lost rank 1 on node-a (SIGKILL) at step 3; gone on from the checkpoint of step 2: "
         "1 step is taken anew"
     )
     assert "node-a" not in setback_sentence(lost, names=False)
@@ -158,12 +160,16 @@ def test_a_summary_of_an_earlier_version_is_of_one_process() -> None:
 
 def test_a_report_counts_machines_and_names_none() -> None:
     ended = WorkerEnded(attempt=1, exit_code=1, signal=None)
-    story = [*told_together(), failed(1, first=True, host="node-b"), ended, started(attempt=2)]
+    trouble = WorkerFailed(
+        kind="crash", what="rank 1 on node-b was killed by SIGKILL", where="training", remedy="None.", step=3
+    )
+    story = [*told_together(), failed(1, first=True, host="node-b"), trouble, ended, started(attempt=2)]
     story += [Resumed(step=2, folder="checkpoints/checkpoint-2"), joined(member(0), member(1, "node-b")), DONE]
     folder = run_of("20260101-000000-lora-aaaa", *story, ended=True)
     page = run_markdown(report_of(read_facts(folder))).decode()
     assert "2 processes, DDP on 2 machines" in page
-    assert "process 1 failed at step 3 (SIGKILL)" in page
+    assert "rank 1 failed at step 3 (SIGKILL)" in page
+    assert "the worker couldn't go on while training: rank 1 was killed by SIGKILL" in page
     assert "on the average" in page
     assert "node-a" not in page
     assert "node-b" not in page

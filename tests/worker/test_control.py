@@ -18,6 +18,7 @@ from pegbox_runs.commands import CommandName, send
 from pegbox_runs.event_log import EventReader, EventWriter
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.supervision import adopting
+from pegbox_runs.supervision.guard import SupervisorGuard
 from pegbox_worker import control as controlling
 from pegbox_worker.control import Control
 from pegbox_worker.stop_flag import StopFlag

@@ -87,7 +87,8 @@ def _command(advice: Advice, asked: argparse.Namespace, written: Path | None) ->
         return None
     uuids = ",".join(advice.devices.uuids) if advice.devices else advice.place.uuid
     device = f"CUDA_VISIBLE_DEVICES={shlex.quote(uuids)} " if uuids else ""
-    nodes = f" --nodes {advice.devices.nodes} --node-rank 0 --rendezvous HOST:PORT" if _spread(advice) else ""
+    spread = 1 if advice.devices is None else advice.devices.nodes
+    nodes = "" if spread == 1 else f" --nodes {spread} --node-rank 0 --rendezvous HOST:PORT"  # the first of them
     if written is not None:
         return f"{device}pegbox train {shlex.quote(portable(str(written)))}{nodes}".replace("'~/", "~/'")
     words: list[Any] = ["pegbox", "advise", asked.model, "--data", asked.data or "ROWS.jsonl"]
@@ -98,8 +99,3 @@ def _command(advice: Advice, asked: argparse.Namespace, written: Path | None) ->
         words += [] if value is None or (flag == "nodes" and value == 1) else [f"--{flag}", value]
     words += ["--write", "recipe.toml"]
     return f"{shlex.join(map(str, words))} && {device}pegbox train recipe.toml{nodes}"
-
-
-def _spread(advice: Advice) -> bool:
-    """Tell whether the run goes over several machines: the command is for the first of them."""
-    return advice.devices is not None and advice.devices.nodes > 1

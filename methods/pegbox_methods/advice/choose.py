@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 
 import msgspec
 
@@ -22,7 +21,7 @@ from pegbox_methods.advice.places import places_of
 from pegbox_methods.advice.ranking import RANKED, not_together
 from pegbox_methods.advice.records import Advice, Alternative, Change, Choice, Place
 from pegbox_methods.advice.search import Found, highest_rank
-from pegbox_methods.advice.several import together
+from pegbox_methods.advice.several import beside_others, together
 from pegbox_methods.advice.situation import Situation, situation
 from pegbox_methods.card import Card
 from pegbox_methods.refusal import Refusal
@@ -65,9 +64,12 @@ def advise(
     asked = [situation(shape, place, goal, data, (learned or {}).get(place.name)) for place in places]
     names = [card.name for card in zoo] + [*others]
     known = [card for card in zoo if card.name in RANKED]
-    deciding = partial(decide, known=known, names=names, given=given)
-    decisions = [together(deciding(now), deciding) for now in asked]
-    best = max(decisions, key=merit)
+
+    def deciding(now: Situation, only: Card | None) -> Decision:
+        return decide(now, known if only is None else [only], names, given)
+
+    decisions = [together(deciding(now, None), deciding) for now in asked]
+    best = beside_others(max(decisions, key=merit), deciding)
     if best.winner is not None:
         return _advice(best, best.winner, price_per_hour, ())
     leanest = min(best.found, key=lambda one: one.best.memory.safe_bytes)
@@ -128,14 +130,14 @@ def advise_alone(
 def _of_card(
     card: Card, now: Situation, unranked: tuple[str, ...], instead: str, profiles: Profiles, given: Conditions
 ) -> Advice:
-    def deciding(here: Situation) -> Decision:
+    def deciding(here: Situation, _only: Card | None) -> Decision:
         why = not_together(card, processes=here.processes, sharded=here.sharded)
         if why is not None:
             raise Refusal(why)
         found, winner = settled([highest_rank(card, here, optimizer_for(here, card).value)], here)
         return Decision(here, tuple(found), (), unranked, winner)
 
-    decision = together(deciding(now), deciding)
+    decision = together(deciding(now, None), deciding)
     first = decision.winner or decision.found[0]
     helping = () if decision.winner else changes(first, [card], profiles, given)
     advice = _advice(decision, first, None, helping)

@@ -15,6 +15,8 @@ from pegbox_methods.advice.teams import Alike, Seat, alike, left_out, team_of
 from pegbox_methods.refusal import Refusal
 
 GIB = 2**30
+MOST_KINDS = 8
+"""Of an inventory: those of which there are most."""
 MOST_GIB = 100_000
 MAC = "`pegbox train` computes on the processor of a Mac today, in fp32: this holds for its GPU"
 BF16_FROM = (8, 0)
@@ -42,6 +44,17 @@ def places_of(machine: Machine, profiles: Profiles) -> tuple[Place, ...]:
     worth = [roomiest] if fastest is roomiest or fastest.name == roomiest.name else [roomiest, fastest]
     largest = most_alike(found)
     return (*worth, *([largest] if all(largest.name != place.name for place in worth) else []))
+
+
+def places_in(seats: Sequence[Seat], profiles: Profiles) -> tuple[Place, ...]:
+    """List an inventory's devices worth advising for: of the kinds with most of them the freest, each with its team."""
+    groups = alike(seats)
+    found = []
+    for group in groups[:MOST_KINDS]:
+        gpu = group.seats[0].gpu
+        place = _gpu_place(gpu, 0, None, profiles)
+        found.append(_in_team(place, gpu, groups, profiles))
+    return tuple(found)
 
 
 def most_alike(places: Sequence[Place]) -> Place:
@@ -97,7 +110,7 @@ def _planned(
     )
 
 
-def _gpu_place(gpu: Gpu, number: int, machine: Machine, profiles: Profiles) -> Place:
+def _gpu_place(gpu: Gpu, number: int, machine: Machine | None, profiles: Profiles) -> Place:
     total, free = gpu.memory_total or 0, gpu.memory_free or 0
     capability = capability_of(gpu)
     # A slice has its own memory, and a part of its card's speed that the table doesn't know.
@@ -114,7 +127,7 @@ def _gpu_place(gpu: Gpu, number: int, machine: Machine, profiles: Profiles) -> P
         notes.append("its memory is the machine's RAM, so a larger part stays free")
     if gpu.kind == "mps":
         notes.append(MAC)
-    if len(machine.gpus) > 1:
+    if machine is not None and len(machine.gpus) > 1:
         notes.append(f"one of {len(machine.gpus)} devices: their memory doesn't add up")
     return Place(
         name=gpu.name,

@@ -21,6 +21,8 @@ class Team(msgspec.Struct, frozen=True, kw_only=True):
     """In all, itself among them."""
     nodes: int = 1
     """Machines, each with as many of them."""
+    at_one: int = 0
+    """The most that a single machine has, where that is more."""
     memory_free: int
     """Bytes, of the one that has least."""
     link: LinkRow
@@ -35,6 +37,8 @@ class Team(msgspec.Struct, frozen=True, kw_only=True):
     def nodes_for(self, processes: int) -> int | None:
         """Give the fewest machines that so many processes part alike; None: they can't."""
         each = self.devices // self.nodes
+        if processes <= self.at_one:
+            return 1
         return next((n for n in range(1, self.nodes + 1) if processes % n == 0 and processes // n <= each), None)
 
     def between(self, processes: int) -> LinkRow:

@@ -13,6 +13,7 @@ from pegbox_methods.advice.deciding import Decision
 from pegbox_methods.advice.goals import Rule
 from pegbox_methods.advice.records import DevicePlan, Place, Team
 from pegbox_methods.advice.situation import Situation
+from pegbox_methods.card import Card
 from pegbox_methods.refusal import Refusal
 
 GIB = 2**30
@@ -24,7 +25,8 @@ ON_PROCESSOR = (
     "one process uses all cores of the processor: its threads are as good as several processes (measured with 2 cores: "
     "186 to 197 tokens/s by two processes, 178 by two threads), and each process would hold the base once more"
 )
-Deciding = Callable[[Situation], Decision]
+Deciding = Callable[[Situation, Card | None], Decision]
+"""For a situation, among all methods or with one alone."""
 
 
 def place_for(place: Place, processes: int) -> Place:
@@ -56,12 +58,25 @@ def together(alone: Decision, deciding: Deciding) -> Decision:
     if not counts or (short and not team.asked):
         why = short or f"a step of {alone.now.batch.value} rows doesn't part among more"
         return dataclasses.replace(alone, told=(*place.left_out, f"one of {team.devices} devices is advised: {why}"))
-    found = _whole(alone, counts, deciding) if alone.winner is not None else []
-    found = found or _sharded(alone, counts, deciding)
-    if not found:
+    tried = [] if alone.winner is None else [(alone, count, False) for count in counts]
+    found, stops = _paying(tried, team, deciding)
+    if found is None:
+        found, stops = _paying([(alone, count, True) for count in counts], team, deciding)
+    if found is None:
         return dataclasses.replace(alone, told=(*place.left_out, _no_help(alone, counts, deciding)))
-    chosen, stops = _paying(found, team)
-    return _planned(alone, chosen, team, stops)
+    return _planned(alone, found, team, stops)
+
+
+def beside_others(chosen: Decision, deciding: Deciding) -> Decision:
+    """Price the other methods too, in the situation in which one alone was decided for."""
+    if chosen.plan is None or chosen.winner is None:
+        return chosen
+    whole = deciding(chosen.now, None)
+    same = whole.winner is not None and whole.winner.pricing.card.name == chosen.winner.pricing.card.name
+    if not same:  # another would win among so many; what one device trains with stays
+        others = tuple(one for one in whole.found if one.pricing.card.name != chosen.winner.pricing.card.name)
+        return dataclasses.replace(chosen, found=(*chosen.found, *others), refused=whole.refused)
+    return dataclasses.replace(whole, plan=chosen.plan, told=chosen.told)
 
 
 def _counts(team: Team, batch: Rule) -> list[int]:
@@ -101,45 +116,37 @@ def _parted(batch: Rule, count: int) -> Rule:
     return Rule(value, why, batch.source)
 
 
-def _whole(alone: Decision, counts: Sequence[int], deciding: Deciding) -> list[Decision]:
-    """Decide for the whole base on each device, by the method that one device would train with."""
-    return _decided(alone, counts, deciding, sharded=False)
+def _paying(tried: Sequence[tuple[Decision, int, bool]], team: Team, deciding: Deciding) -> tuple[Decision | None, str]:
+    """Take as many devices as pay, the fewest first. `tried`: (what one would do, how many, whether sharded).
 
-
-def _sharded(alone: Decision, counts: Sequence[int], deciding: Deciding) -> list[Decision]:
-    """Decide for the base parted among them."""
-    return _decided(alone, counts, deciding, sharded=True)
-
-
-def _decided(alone: Decision, counts: Sequence[int], deciding: Deciding, *, sharded: bool) -> list[Decision]:
-    found = []
-    for count in counts:
-        try:
-            one = deciding(_situation(alone.now, count, sharded=sharded))
-        except Refusal:
+    What fits on one is trained by the same method on several.
+    Returns: (the decision, None where nothing fits; why no more of them).
+    """
+    chosen: Decision | None = None
+    stops = ""
+    for alone, count, sharded in tried:
+        more = _found(alone, count, deciding, sharded=sharded)
+        if more is None:
             continue
-        same = alone.winner is None or (one.winner and _method(one) == _method(alone))
-        if one.winner is not None and same:
-            found.append(one)
-    return found
-
-
-def _method(decision: Decision) -> str:
-    return "" if decision.winner is None else decision.winner.pricing.card.name
-
-
-def _paying(found: Sequence[Decision], team: Team) -> tuple[Decision, str]:
-    """Take as many devices as pay. Returns: (the decision, why no more of them)."""
-    chosen = found[0]
-    for more in found[1:]:
-        before, after = _speed(chosen), _speed(more)
-        better = not _packs(more) and _packs(chosen)
-        if after < PAYS * before and not better:
-            many = more.now.processes
-            gain = f"{after / before:.2f} times as fast as {chosen.now.processes}"
-            return chosen, f"{many} of the {team.devices} devices would be {gain}: they wait for one another"
+        if chosen is not None:
+            before, after = _speed(chosen), _speed(more)
+            better = _packs(chosen) and not _packs(more)
+            if after < PAYS * before and not better:
+                gain = f"{after / before:.2f} times as fast as {chosen.now.processes}"
+                stops = f"{count} of the {team.devices} devices would be {gain}: they wait for one another"
+                break
         chosen = more
-    return chosen, ""
+    return chosen, stops
+
+
+def _found(alone: Decision, count: int, deciding: Deciding, *, sharded: bool) -> Decision | None:
+    """Decide for so many devices; None: nothing fits, or not what one device would train with."""
+    only = None if alone.winner is None else alone.winner.pricing.card
+    try:
+        found = deciding(_situation(alone.now, count, sharded=sharded), only)
+    except Refusal:
+        return None
+    return None if found.winner is None else found
 
 
 def _speed(decision: Decision) -> float:
@@ -206,7 +213,7 @@ def _no_help(alone: Decision, counts: Sequence[int], deciding: Deciding) -> str:
         name = alone.winner.pricing.card.name
         return f"one of {count} devices is advised: beside what several need to talk, {name} no longer fits on each"
     try:
-        found = deciding(_situation(alone.now, count, sharded=True)).found
+        found = deciding(_situation(alone.now, count, sharded=True), None).found
     except Refusal as refusal:
         return f"{count} devices together are no help: {refusal.sentence.rstrip('.')}"
     least = max(found, key=lambda one: one.best.margin_bytes)

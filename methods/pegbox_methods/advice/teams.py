@@ -82,6 +82,7 @@ def team_of(group: Alike, profiles: Profiles, *, network: LinkRow | None = None)
     return Team(
         devices=len(seats),
         nodes=nodes,
+        at_one=max(held.values()),
         memory_free=min(seat.gpu.memory_free or 0 for seat in seats),
         link=_slowest([seat.gpu for seat in seats], profiles),
         network=None if nodes == 1 else network or profiles.network(None),

@@ -65,6 +65,8 @@ class DueLine:
         entry = one.entry
         contestant = self._contestants[entry.contestant]
         before = contestant.outcomes.get(entry.id)
+        if before is one:
+            return
         self._note(one)
         contestant.outcomes[entry.id] = one
         if (

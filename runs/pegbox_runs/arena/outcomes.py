@@ -15,6 +15,7 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.entries import Entry, EntryState, Outcome, entry_recipe
 from pegbox_runs.arena.entry_log import EntryLog
+from pegbox_runs.arena.file_marks import Mark, grew, is_whole, mark_of
 from pegbox_runs.arena.schedule import FACTORS
 from pegbox_runs.arena.spec import Comparison
 from pegbox_runs.judging.judged import JUDGED, read_judged
@@ -95,17 +96,17 @@ class OutcomeReader:
     def _look_at(self, expected: Entry, known: _Known | None, comparison: Comparison) -> _Known:
         # A string: of ten thousand entries the making of their paths takes longer than the looks themselves.
         place = f"{self._place}/{expected.id}"
-        mark = _Mark(*(_changed(f"{place}/{name}") for name in self._names))
+        mark = Mark(*(mark_of(f"{place}/{name}") for name in self._names))
         if known is not None and known.settled and known.mark == mark:
             return known
         folder = self._folder.entry(expected.id)
-        log = known.log if known is not None and _grew(known.mark, mark) else None
+        log = known.log if known is not None and grew(known.mark, mark) else None
         log = EntryLog(folder) if log is None else log
         try:
             log.read()
         except OSError as error:
             return _damaged(mark, expected, f"its events.jsonl can't be read: {error.strerror}")
-        if mark.events is None or (mark.events.size and not log.state.last_seq and _is_whole(folder.events)):
+        if mark.events is None or (mark.events.size and not log.state.last_seq and is_whole(folder.events)):
             return _damaged(mark, expected, "its events.jsonl is gone, or no line of it tells an event of a run")
         if not log.state.last_seq:  # who finds it so makes it anew, whatever lies in it
             return _Known(mark, Outcome(entry=expected, state="new"), log, settled=False)
@@ -128,26 +129,10 @@ class OutcomeReader:
         )
 
 
-class _File(NamedTuple):
-    """What changes where a file does."""
-
-    number: int
-    changed: int
-    size: int
-
-
-class _Mark(NamedTuple):
-    """None: it isn't there."""
-
-    recipe: _File | None
-    events: _File | None
-    judged: _File | None
-
-
 class _Known(NamedTuple):
     """What is kept of an entry between two looks."""
 
-    mark: _Mark
+    mark: Mark
     outcome: Outcome
     log: EntryLog | None
     entry: Entry | None = None
@@ -262,7 +247,7 @@ def _state(state: RunState, judged: bool) -> tuple[EntryState, str]:
     return "stopped" if state.ended.kind == "disk" else "failed", state.ended.what
 
 
-def _damaged(mark: _Mark, expected: Entry, why: str) -> _Known:
+def _damaged(mark: Mark, expected: Entry, why: str) -> _Known:
     return _Known(mark, Outcome(entry=expected, state="failed", why=why), None, settled=False)
 
 
@@ -272,29 +257,6 @@ def _names(entries: Path) -> Iterator[str]:
             yield from (one.name for one in found if one.is_dir() and not one.name.startswith("."))
     except (FileNotFoundError, NotADirectoryError):
         return
-
-
-def _changed(file: str) -> _File | None:
-    try:
-        found = os.stat(file)  # noqa: PTH116  # see above
-    except OSError:
-        return None
-    return _File(found.st_ino, found.st_mtime_ns, found.st_size)
-
-
-def _grew(before: _Mark, now: _Mark) -> bool:
-    """Tell whether a log is the same file as before, with nothing taken away."""
-    if before.events is None or now.events is None:
-        return False
-    return before.events.number == now.events.number and before.events.size <= now.events.size
-
-
-def _is_whole(events: Path) -> bool:
-    """Tell whether a log holds a whole line at least; the first may be being written."""
-    try:
-        return b"\n" in events.read_bytes()
-    except OSError:
-        return False
 
 
 def _bytes(adapter: Path) -> int | None:

@@ -12,24 +12,29 @@ from typing import Literal
 from pegbox_methods.events import Event, WorkerFailed
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.changes import current_recipe
-from pegbox_runs.commands import send
+from pegbox_runs.commands import answer, send
 from pegbox_runs.crew.blaming import Ends, blame
 from pegbox_runs.crew.gpus import launch_here
 from pegbox_runs.crew.launched import Launched
 from pegbox_runs.crew.meeting import Meeting
+from pegbox_runs.crew.nodes.words import Word
 from pegbox_runs.crew.sight import Sight
 from pegbox_runs.crew.watching import Broken, judge
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.supervision.guard import SupervisorGuard
 from pegbox_runs.supervision.ledger import Ledger
+from pegbox_runs.supervision.mailbox import Mailbox
 from pegbox_runs.supervision.oom_killer import kill_counts, killed_for_memory
-from pegbox_runs.supervision.telling import where
+from pegbox_runs.supervision.policy import NEVER_AGAIN
+from pegbox_runs.supervision.telling import finished, where
 
 WAKE_SECONDS = 0.2
 LOOK_SECONDS = 1.0
 LEAVING_SECONDS = 20.0
 """How long processes may take to end by themselves once the run's end, or its pause, is told."""
+NEWS_SECONDS = 3.0
+"""How long the reason may be on its way from another machine, where a process of this one only lost it."""
 
 End = Literal["over", "released", "ended", "failed"]
 
@@ -44,6 +49,7 @@ class Crew:
         self._attempt = started.attempt if started is not None else 1
         self._guard = SupervisorGuard(folder, self._say, os.getppid() if started is None else started.supervisor_pid)
         self._kills = kill_counts(os.getpid())
+        self._mailbox = Mailbox(folder.commands)
         self._stop = self._stop_sent = False
         self._unsaid: list[Event] = []
         """What can't be told as long as the leading process writes the log."""
@@ -65,23 +71,37 @@ class Crew:
         if launched is None:
             meeting.close("stopped")
             return 0
+        return self._seen_to_the_end(launched, meeting)
+
+    def _seen_to_the_end(self, launched: Launched, meeting: Meeting) -> int:
         sight = Sight(self._folder, self._attempt, launched.launch.processes, time.monotonic())
         try:
             end, broken = self._watch(launched, meeting, sight)
         except BaseException as error:  # noqa: BLE001  # nobody may go on with the run beside the next worker
             traceback.print_exc()
-            end, broken = (
-                "failed",
-                Broken(None, f"the crew failed: {type(error).__name__}: {one_line(str(error), 300)}"),
-            )
+            said = one_line(f"{type(error).__name__}: {error}", 300)
+            end, broken = "failed", Broken(None, f"the process that watches over the run's processes failed: {said}")
         code = launched.poll()
+        exits = [*launched.exits(), *meeting.exits()]  # now: those that are killed below say nothing
         gone = launched.kill(ranks=sight.here) and meeting.kill()
-        if end == "failed" and not self._ended_after_all():
-            self._tell_failure(self._ends(launched, meeting, sight, code, broken if gone else broken or _not_gone()))
-            meeting.close("again")
-            return 1
-        meeting.close(self._last_word(end))
-        return 0
+        if end != "failed" or self._ended_after_all():
+            meeting.close(self._last_word(end))
+            return 0
+        sight.look(time.monotonic())
+        rose, evidence = killed_for_memory(self._kills)
+        word = self._tell_failure(
+            Ends(
+                records=sight.records,
+                exits=exits,
+                launcher=code,
+                last_words=launched.last_words(),
+                broken=broken if gone else broken or _not_gone(),
+                host=socket.gethostname(),
+                memory=evidence if rose else "",
+            )
+        )
+        meeting.close(word)
+        return 1
 
     def _watch(self, launched: Launched, meeting: Meeting, sight: Sight) -> tuple[End, Broken | None]:
         """Look at them until they are gone, or have to go."""
@@ -99,8 +119,9 @@ class Crew:
             self._ledger.read()
             if (end := self._told()) is not None:
                 leaving = leaving or now + (0.0 if self._aborted else LEAVING_SECONDS)
-                if code is not None or now >= leaving:
-                    return end, None
+                if code is not None or now >= leaving or sight.all_gone:
+                    return end, None  # the launcher alone would take some seconds more to leave
+                look_at = now
                 continue
             if code is not None:
                 return self._after_launcher(code, meeting)
@@ -109,13 +130,10 @@ class Crew:
 
     def _after_launcher(self, code: int, meeting: Meeting) -> tuple[End, Broken | None]:
         """Decide once this machine's launcher is gone: it ends first where its own process was the one that failed."""
-        if code:
-            return "failed", None
-        until = time.monotonic() + LEAVING_SECONDS
-        while not meeting.all_ended and time.monotonic() < until:
+        until = time.monotonic() + (NEWS_SECONDS if code else LEAVING_SECONDS)
+        while (broken := meeting.broken()) is None and not meeting.all_ended and time.monotonic() < until:
             time.sleep(WAKE_SECONDS)
-        broken = meeting.broken()
-        return ("ended", None) if broken is None else ("failed", broken)
+        return ("failed", broken) if code or broken is not None else ("ended", None)
 
     def _told(self) -> End | None:
         """Say which end the leading process told, if any."""
@@ -140,35 +158,29 @@ class Crew:
         reason = getattr(ended, "reason", None)
         return {"stopped": "stopped", "aborted": "aborted"}.get(str(reason), "finished")  # type: ignore[return-value]
 
-    def _ends(
-        self, launched: Launched, meeting: Meeting, sight: Sight, code: int | None, broken: Broken | None
-    ) -> Ends:
-        """Gather what is known of the end, once all are gone."""
-        sight.look(time.monotonic())
-        rose, evidence = killed_for_memory(self._kills)
-        return Ends(
-            records=sight.records,
-            exits=[*launched.exits(), *meeting.exits()],
-            launcher=code,
-            last_words=launched.last_words(),
-            broken=broken,
-            host=socket.gethostname(),
-            memory=evidence if rose else "",
-        )
-
-    def _tell_failure(self, ends: Ends) -> None:
-        """Write down who failed, and why: the log is this process' to write now."""
+    def _tell_failure(self, ends: Ends) -> Word:
+        """Write down who failed, and why: the log is this process' to write now. Returns: what other machines hear."""
         ledger = self._ledger
         ledger.read()
         ranks, failed = blame(ends, where(ledger.state), ledger.state.steps_done)
         ledger.tell(*self._unsaid, *ranks, failed)
+        return "failed" if failed.kind in NEVER_AGAIN or failed.kind == "disk" else "again"
 
     def _told_to_stop(self, *_: object) -> None:
         self._stop = True
 
     def _is_called_off(self) -> bool:
-        """Tell whether nothing shall be started any more, while other machines are waited for."""
+        """Tell whether nothing shall be started any more, while other machines are waited for.
+
+        An abort needs nobody here: the supervisor ends this process.
+        """
         self._guard.look()
+        ledger = self._ledger
+        for command in self._mailbox.unanswered(ledger.answered):
+            if command.command == "stop":
+                ledger.tell(answer(command, "the run ends before its processes have begun", taken=True))
+                ledger.tell(finished("stopped", ledger.state))
+                return True
         return self._stop
 
     def _pass_on_stop(self) -> None:

@@ -254,7 +254,8 @@ class _Together:
             exits |= {found.rank: found.code for found in launched.exits()}
             self._line.say(Ended(exits=exits))
             end = End(0, "", exits)
-            why = "; ".join(f"rank {rank} here: {said}" for rank in exits if (said := end.said(rank)) is not None)
+            told = {rank: end.said(rank) for rank in exits}
+            why = "; ".join(f"rank {rank} here: {words}" for rank, words in told.items() if words is not None)
             until = time.monotonic() + LATE_SECONDS
             while time.monotonic() < until:
                 said = self._line.hear(1.0)

@@ -49,6 +49,12 @@ class Sight:
         ranks = self._ranks.values()
         return [(watched.record.pid, watched.mark) for watched in ranks if watched.mark is not None]
 
+    @property
+    def all_gone(self) -> bool:
+        """Tell whether all were on this machine, and none of them lives."""
+        ranks = self._ranks.values()
+        return len(ranks) == self._expected and all(watched.gone is not None for watched in ranks)
+
     def look(self, now: float, coming: float = COMING_SECONDS) -> Facts:
         """Look at all. `coming`: how long after the first the last one may come."""
         late = now - self._looked - MOST_LATE_SECONDS

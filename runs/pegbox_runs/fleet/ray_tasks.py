@@ -36,7 +36,7 @@ class PostKeeper:
         code = subprocess.run(command, env=kept, stdin=subprocess.DEVNULL, check=False).returncode
         if code:
             print(f"the post of {folder} ended with {_name(code)}", file=sys.stderr)
-        ray.actor.exit_actor()
+        ray.actor.exit_actor()  # only this way does a detached one end without its creator
 
     def await_end(self) -> None:
         """Come to one's turn behind `keep`: never, since that ends all."""

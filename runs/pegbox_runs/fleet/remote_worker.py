@@ -13,7 +13,7 @@ from pegbox_methods.events import Event, Paused
 from pegbox_runs.commands import Command, CommandReader, answer
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.fleet.cluster import Cluster, JobState, Post
-from pegbox_runs.fleet.post_files import SILENT_SECONDS, PostRecord, PostWanted, read_record, write_wanted
+from pegbox_runs.fleet.post_files import SILENT_SECONDS, PostRecord, PostWanted, read_record, read_wanted, write_wanted
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState, catch_up
@@ -26,6 +26,9 @@ SETTLING_SECONDS = 4.0
 """A post that the cluster gave up, and whose beat stood still for so long, writes no more."""
 GIVEN_UP_SECONDS = 3 * SILENT_SECONDS
 """After so long a silence an entry goes on elsewhere, whatever the cluster says of its post."""
+MOST_SUBMISSIONS = 4
+"""Of one worker: a cluster goes on giving places on a node that is gone until it has seen that."""
+AGAIN_SECONDS = 3.0
 NO_PID = 0
 """Of a process on another machine: no process here has it."""
 ENDS_WAITING = {"stop", "pause", "pause-release"}
@@ -38,6 +41,8 @@ class _Ended:
     exit: Exit
     oom_killer: bool | None = None
     evidence: str = ""
+    told: bool = False
+    """Whether its post said so itself, and goes by itself."""
 
 
 class RemoteWorker:
@@ -53,6 +58,8 @@ class RemoteWorker:
         self._wanted = wanted
         self._ended: _Ended | None = None
         self._look_at = 0.0
+        self._submissions = 0
+        self._cancelled = False
         self._record: PostRecord | None = None
         self._stands_since = time.monotonic()
         """Since when its beat stood still, as far as it could be read."""
@@ -83,6 +90,7 @@ class RemoteWorker:
 
     def hand_over(self, folder: RunFolder) -> None:
         """Submit its post, which gets the run."""
+        self._submissions += 1
         try:
             name = f"pegbox-{folder.id}"
             job = self._cluster.submit(Post(folder=folder.path, ticket=self._wanted.ticket, name=name))
@@ -104,7 +112,8 @@ class RemoteWorker:
 
     def close(self) -> None:
         """Let go of it; what the cluster still holds of it is given back."""
-        self._cancel()
+        if self._ended is None or not self._ended.told:
+            self._cancel()
 
     def leave_behind(self) -> None:
         """End it where another one shall take its place, and wait until it writes no more."""
@@ -117,28 +126,40 @@ class RemoteWorker:
         self._wanted = wanted
 
     def _cancel(self) -> None:
+        self._cancelled = True
         if self._wanted.job is not None:
             self._cluster.cancel(self._wanted.job)
 
     def _look(self) -> _Ended | None:
+        # In this order: what a post wrote before the cluster saw its end is there to be read then.
+        state = None if self._wanted.job is None else self._cluster.state(self._wanted.job)
         record = read_record(self._folder, self._wanted.ticket)
         if record is None and not self._folder.path.exists():
             return _Ended(Exit(None, None), False, "its run was removed")
         if record is not None and record.ended:
-            return _Ended(Exit(record.exit_code, record.signal), record.oom_killer, _on(record))
+            return _Ended(Exit(record.exit_code, record.signal), record.oom_killer, _on(record), told=True)
         now = time.monotonic()
         if record is None or self._record is None or record.beat != self._record.beat:
             self._stands_since = now
         self._record = record or self._record
-        if self._wanted.job is None:
+        if state is None:
             return _Ended(Exit(None, None), False, "its director died while it was submitted")
-        state = self._cluster.state(self._wanted.job)
         if self._record is None:
+            if state.phase == "gone" and self._may_try_again:
+                self._look_at = now + AGAIN_SECONDS
+                self.hand_over(self._folder)
+                return self._ended
             if state.phase == "gone":
                 return _lost(state, "before it began")
             self._heed(state)
             return None
         return self._look_for_silence(state, self._record.host, now - self._stands_since)
+
+    @property
+    def _may_try_again(self) -> bool:
+        wanted = read_wanted(self._folder)
+        mine = wanted is not None and wanted.ticket == self._wanted.ticket
+        return mine and not self._cancelled and 0 < self._submissions < MOST_SUBMISSIONS
 
     def _look_for_silence(self, state: JobState, host: str, silent: float) -> _Ended | None:
         """Judge a post that hasn't told its end. One whose file can't be read just now isn't silent."""

@@ -18,10 +18,10 @@ import msgspec
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.figures import gib
 from pegbox_runs.fleet.cluster import JobState, Post, Wanted
-from pegbox_runs.fleet.looking import Asking, begin_look, read_look, refuse_looks
+from pegbox_runs.fleet.looking import Asking, NodeLook, begin_look, read_look, refuse_looks
 from pegbox_runs.fleet.post_command import post_command
 from pegbox_runs.fleet.slurm_commands import asked, refuse_missing
-from pegbox_runs.fleet.slurm_nodes import Node, cpus_of, gpus_on, nodes_of, places_on
+from pegbox_runs.fleet.slurm_nodes import Node, cpus_of, gpus_on, nodes_of, places_on, refuse_long
 from pegbox_runs.fleet.slurm_options import WARNING_SECONDS, directives, read_options
 from pegbox_runs.fleet.slurm_states import job_state
 from pegbox_runs.printable import one_line
@@ -63,10 +63,15 @@ class SlurmCluster:
         """Give what people call it."""
         return f"Slurm's partition {self._options.partition}" if self._options.partition else "Slurm"
 
+    def reach(self) -> None:
+        """See that Slurm answers. Raises: Refusal."""
+        self._fit_nodes()
+
     def check(self, places: Sequence[Path]) -> None:
         """See that a job could be had and what nodes see. Raises: Refusal."""
         refuse_missing()
         nodes = self._fit_nodes()
+        refuse_long(self._options, nodes)
         test = Post(folder=places[0], ticket="0", name="pegbox-test")
         try:
             asked(["sbatch", "--test-only", f"--chdir={places[0]}"], text=self._script(test))
@@ -152,10 +157,8 @@ class SlurmCluster:
         """Tell of a job that squeue names no more: some minutes after its end it doesn't."""
         if self._accounts:
             try:
-                text = asked(
-                    ["sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={id_}"]
-                    + ["--format=State,NodeList"]
-                )
+                form = ("--noheader", "--parsable2", "--allocations", "--format=State,NodeList")
+                text = asked(["sacct", *form, f"--jobs={id_}"])
             except OSError:
                 self._accounts = False  # many clusters keep no accounts
             else:
@@ -198,7 +201,7 @@ class SlurmCluster:
         return places_on(node, self._options, self._wanted, gpus=gpus, cpus=self._cpus())
 
     def _fit_nodes(self) -> list[Node]:
-        """Give the partition's nodes that take jobs, as they were at the first look. Raises: Refusal: there are none."""
+        """Give the partition's nodes that take jobs, as they were at first. Raises: Refusal: there are none."""
         if self._nodes is None:
             refuse_missing()
             try:
@@ -221,7 +224,7 @@ class SlurmCluster:
             gets.append(f"{self._options.mem or gib(self._wanted.memory_bytes or 0)} of memory")
         return ", ".join(gets[:-1]) + f" and {gets[-1]}" if len(gets) > 1 else gets[0]
 
-    def _looks(self, asking: Asking, nodes: Sequence[Node]) -> list[object]:
+    def _looks(self, asking: Asking, nodes: Sequence[Node]) -> list[NodeLook]:
         """Let idle nodes look. None does where Slurm has no room for that just now: each job tells it at its start.
 
         Raises: Refusal: a node couldn't begin to.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.fleet.cluster import Wanted
 from pegbox_runs.fleet.slurm_commands import asked
-from pegbox_runs.fleet.slurm_options import SlurmOptions
+from pegbox_runs.fleet.slurm_options import TIME, SlurmOptions, seconds_of
 from pegbox_runs.printable import one_line
 
 UNFIT = (
@@ -22,7 +22,6 @@ UNFIT = (
     "power",
     "inval",
     "reboot",
-    "perfctrs",
     "no_resp",
 )
 """Beginnings of states in which a node takes no job. Source: sinfo(1), "NODE STATE CODES"."""
@@ -38,6 +37,8 @@ class Node(NamedTuple):
     cpus: int
     memory_mib: int
     gpus: int
+    longest: str
+    """A job's longest time in the partition, as sinfo writes it: `infinite`, or in words that sbatch takes."""
 
     @property
     def fit(self) -> bool:
@@ -50,8 +51,8 @@ def nodes_of(options: SlurmOptions) -> list[Node]:
 
     Raises: OSError: Slurm doesn't answer. Refusal: there is no such partition.
     """
-    text = asked(["sinfo", "--noheader", "--Node", "--format=%N|%P|%T|%c|%m|%G|%a"])
-    rows = [line.split("|") for line in text.splitlines() if line.count("|") == 6]
+    text = asked(["sinfo", "--noheader", "--Node", "--format=%N|%P|%T|%c|%m|%G|%a|%l"])
+    rows = [line.split("|") for line in text.splitlines() if line.count("|") == 7]
     partitions = dict.fromkeys(row[1].rstrip("*") for row in rows)
     default = next((row[1].rstrip("*") for row in rows if row[1].endswith("*")), None)
     wanted = options.partition or default
@@ -60,6 +61,18 @@ def nodes_of(options: SlurmOptions) -> list[Node]:
         what = "Slurm names no default partition" if wanted is None else f"Slurm has no partition {wanted} with nodes"
         raise Refusal(f"--on slurm: {what}. It has {known}; name one as --on slurm:partition=NAME.")
     return [_node(row) for row in rows if row[1].rstrip("*") == wanted and row[6] == "up"]
+
+
+def refuse_long(options: SlurmOptions, nodes: Sequence[Node]) -> None:
+    """See that jobs may take so long: many clusters would let them wait for ever. Raises: Refusal."""
+    longest = nodes[0].longest
+    if options.time is None or not TIME.fullmatch(longest):
+        return
+    if seconds_of(options.time) > seconds_of(longest):
+        raise Refusal(
+            f"--on slurm: time={options.time} is above what the partition allows, {longest}. Give that, or less: an "
+            "entry that needs longer goes on in another job."
+        )
 
 
 def gpus_on(nodes: Sequence[Node], options: SlurmOptions) -> bool:
@@ -87,9 +100,9 @@ def places_on(node: Node, options: SlurmOptions, wanted: Wanted, *, gpus: bool, 
 
 
 def _node(row: Sequence[str]) -> Node:
-    name, _, state, cpus, memory, gres, _ = row
+    name, _, state, cpus, memory, gres, _, longest = row
     gpus = sum(_count(one) for one in gres.split(",") if one.split(":")[0] == "gpu")
-    return Node(name, state.lower(), _number(cpus), _number(memory), gpus)
+    return Node(name, state.lower(), _number(cpus), _number(memory), gpus, longest)
 
 
 def _count(gres: str) -> int:

@@ -54,7 +54,7 @@ EXAMPLES = {"time": "04:00:00", "cpus": "4", "mem": "32G", "gpu": "gpu:a100"}
 
 
 def read_options(text: str) -> SlurmOptions:
-    """Read what follows `slurm:`. Raises: Refusal: there is no such option, or its value isn't one that sbatch takes."""
+    """Read what follows `slurm:`. Raises: Refusal: an option isn't known, or its value is none that sbatch takes."""
     found: dict[str, str] = {}
     for part in filter(None, text.split(",")):
         name, _, value = part.partition("=")

@@ -12,7 +12,7 @@ from pegbox_runs.event_log import BadLine, EventReader
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState, fold
 from pegbox_runs.timeline import sentence
-from pegbox_runs.together import failure_sentence, joined_sentence
+from pegbox_runs.together import failure_sentence, joined_sentence, without_machines
 from pegbox_runs.viewing import mark_lost
 
 FIRST_KEPT, LAST_KEPT = 60, 240
@@ -129,7 +129,7 @@ class _Reading:
             return
         time = self.state.last_time if isinstance(event, BadLine) else event.time
         self._count += 1
-        told = Happened(time, self.state.steps_done, said)
+        told = Happened(time, self.state.steps_done, without_machines(said, self.state))
         (self._first if len(self._first) < FIRST_KEPT else self._newest).append(told)
 
 

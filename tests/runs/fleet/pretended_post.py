@@ -16,10 +16,7 @@ WORKER = Path(__file__).parent.with_name("pretended_worker.py")
 
 if __name__ == "__main__":
     command = [sys.executable, "-P", str(WORKER), sys.argv[1]]
-    duty = Duty(
-        RunFolder(Path(sys.argv[2])),
-        sys.argv[3],
-        WorkerSupply(lambda: bound_command(command), lambda: dict(os.environ)),
-    )
+    supply = WorkerSupply(lambda: bound_command(command), lambda: dict(os.environ))
+    duty = Duty(RunFolder(Path(sys.argv[2])), sys.argv[3], supply)
     signal.signal(signal.SIGTERM, duty.warn)
     sys.exit(duty.do())

@@ -22,6 +22,7 @@ from pegbox_runs.fleet.remote_supply import RemoteSupply
 from pegbox_runs.fleet.remote_worker import RemoteWorker
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState
+from pegbox_runs.supervision import mailbox
 from pegbox_runs.viewing import state_of
 from tests.commands import events_of, wait_until
 from tests.runs.carried import carry
@@ -37,6 +38,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look more often, and wait less for what has fallen silent."""
     monkeypatch.setattr(remote_worker, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(remote_worker, "SETTLING_SECONDS", 2.5)
+    monkeypatch.setattr(mailbox, "ABORT_SECONDS", 0.5)
+    monkeypatch.setattr(remote_worker, "AGAIN_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -70,6 +73,12 @@ class Carried:
 def cluster_with(clusters: list[PretendedCluster], plan: Path, slots: int = 1) -> PretendedCluster:
     clusters.append(PretendedCluster(plan, slots=slots))
     return clusters[-1]
+
+
+def worker_pid_of(folder: RunFolder) -> int:
+    """Wait until a post has started its worker."""
+    wait_until(lambda: (record := record_of(folder)) is not None and record.worker_pid is not None)
+    return record_of(folder).worker_pid  # type: ignore[union-attr,return-value]
 
 
 def record_of(folder: RunFolder) -> PostRecord | None:
@@ -119,7 +128,7 @@ def test_a_node_that_is_lost_with_its_worker_is_named_and_the_run_goes_on_elsewh
 def test_a_job_that_the_cluster_gave_up_while_its_post_lives_has_no_second_worker_beside_it(
     tmp_path: Path, clusters: list[PretendedCluster]
 ) -> None:
-    cluster = cluster_with(clusters, write_plan(tmp_path, [("steps", 1), ("wait", 6), DONE]), slots=2)
+    cluster = cluster_with(clusters, write_plan(tmp_path, [("steps", 1), ("wait", 4), DONE]), slots=2)
     folder = made()
     carried = Carried(cluster, folder)
     wait_until(lambda: state_of(folder).steps_done == 1)
@@ -157,6 +166,18 @@ def test_a_post_that_comes_too_late_starts_nothing(tmp_path: Path, clusters: lis
     assert "(before it began)" in worker.killed_for_memory()[1]
 
 
+def test_a_job_that_was_lost_before_it_began_is_submitted_again(
+    tmp_path: Path, clusters: list[PretendedCluster]
+) -> None:
+    cluster = cluster_with(clusters, write_plan(tmp_path, [DONE]), slots=0)
+    folder = made()
+    carried = Carried(cluster, folder)
+    wait_until(lambda: bool(cluster.jobs))
+    cluster.room = 1
+    cluster.jobs.clear()
+    assert carried.end() == ["Started", "Finished"]
+
+
 def test_a_post_that_is_started_twice_carries_its_run_once(tmp_path: Path, clusters: list[PretendedCluster]) -> None:
     cluster = cluster_with(clusters, write_plan(tmp_path, [("wait", 600)]), slots=2)
     folder = made()
@@ -190,10 +211,8 @@ def test_what_a_dead_director_left_ends_before_another_begins(tmp_path: Path, cl
     cluster = cluster_with(clusters, write_plan(tmp_path, [("wait", 600)]), slots=2)
     folder = made()
     RemoteSupply(cluster, "here").next(folder).hand_over(folder)
-    wait_until(lambda: record_of(folder) is not None)
-    pid = record_of(folder).worker_pid  # type: ignore[union-attr]
+    pid = worker_pid_of(folder)
     RemoteSupply(cluster, "here").next(folder)
-    assert pid is not None
     assert not psutil.pid_exists(pid)
     assert not cluster.processes
 
@@ -230,10 +249,7 @@ def test_what_waits_for_a_place_can_be_paused_and_begins_when_it_is_resumed(
     assert newest(folder, Started).attempt == 2
 
 
-def test_a_deaf_worker_on_a_node_is_killed_by_an_abort(
-    tmp_path: Path, clusters: list[PretendedCluster], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pegbox_runs.supervision.mailbox.ABORT_SECONDS", 0.5)
+def test_a_deaf_worker_on_a_node_is_killed_by_an_abort(tmp_path: Path, clusters: list[PretendedCluster]) -> None:
     folder = made()
     plan = write_plan(tmp_path, [("deaf", None), ("steps", 1), ("wait", 600)])
     carried = Carried(cluster_with(clusters, plan), folder)
@@ -244,7 +260,7 @@ def test_a_deaf_worker_on_a_node_is_killed_by_an_abort(
 
 
 def test_a_job_about_to_be_ended_saves_first_and_goes_on_in_another(
-    tmp_path: Path, clusters: list[PretendedCluster], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clusters: list[PretendedCluster]
 ) -> None:
     plan = write_plan(tmp_path, [("steps", 2), ("wait", 600)], [("resumed", 2), DONE])
     cluster = cluster_with(clusters, plan)
@@ -294,7 +310,6 @@ def test_a_worker_dies_with_a_post_that_is_killed(tmp_path: Path, clusters: list
     cluster = cluster_with(clusters, write_plan(tmp_path, [("wait", 600)]))
     folder = made()
     RemoteSupply(cluster, "here").next(folder).hand_over(folder)
-    wait_until(lambda: (record := record_of(folder)) is not None and record.worker_pid is not None)
-    pid = record_of(folder).worker_pid  # type: ignore[union-attr]
+    pid = worker_pid_of(folder)
     os.kill(cluster.processes[0].pid, signal.SIGKILL)
-    wait_until(lambda: pid is not None and not psutil.pid_exists(pid))
+    wait_until(lambda: not psutil.pid_exists(pid))

@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-sys.modules.setdefault("bitsandbytes", None)  # type: ignore[arg-type]  # as the worker does
-
 import msgspec
 import torch
 from safetensors.torch import save_file
@@ -110,7 +108,7 @@ def recipe_of(trial: Trial, processes: int) -> Recipe:
         rows=Rows(file="/rows"),
         method=Method(name=trial.method, settings=filled),
         training=Training(**training),
-        evaluation=Looks(every=2, batch=2),
+        evaluation=Looks(every=2),
         output=Output(checkpoints=1000),
         devices=Devices(processes=processes, engine=trial.engine if processes > 1 else "auto"),  # type: ignore[arg-type]
     )

@@ -131,11 +131,10 @@ def check_comparison(wanted: Wanted) -> CheckedComparison:
         budget_seconds=wanted.budget.seconds if wanted.budget else None,
         rank_budget=wanted.rank_budget,
         gpus=wanted.gpus,
-        on=wanted.on,
         at_once=wanted.at_once,
     )
     costs = {name: cost_of(one, rows, machine) for name, one in checked.items()}
-    fleet = None if wanted.on is None else find_fleet(asked, checked, costs)
+    fleet = None if wanted.on is None else find_fleet(wanted.on, asked, checked, costs)
     asked = asked if fleet is None else fleet.asked
     refuse_short_of_time(costs, asked, max(min(LEAST_STEPS, own), *least.values()))
     disk_bytes = refuse_short_of_disk(costs, asked)

@@ -48,14 +48,13 @@ def refuse_bad_fleet(on: str | None, at_once: int | None, gpus: tuple[str, ...])
         raise Refusal(f"--at-once {at_once}: expected a number of entries, from 1 to {MOST_AT_ONCE}.")
 
 
-def find_fleet(asked: Asked, checked: Mapping[str, CheckedRecipe], costs: Mapping[str, Cost]) -> FoundFleet:
+def find_fleet(on: str, asked: Asked, checked: Mapping[str, CheckedRecipe], costs: Mapping[str, Cost]) -> FoundFleet:
     """Reach the cluster, see that its nodes could carry the entries, and plan how many run at once.
 
     Raises: Refusal.
     """
-    assert asked.on is not None  # noqa: S101  # the caller asks only then
-    asked = msgspec.structs.replace(asked, entry_bytes=_entry_bytes(costs))
-    cluster = cluster_on(asked.on, wanted_of(asked, {name: one.recipe for name, one in checked.items()}))
+    asked = msgspec.structs.replace(asked, on=on, entry_bytes=_entry_bytes(costs))
+    cluster = cluster_on(on, wanted_of(asked, {name: one.recipe for name, one in checked.items()}))
     try:
         cluster.reach()
         cluster.check(list(dict.fromkeys([_root(), *_places(checked)])))

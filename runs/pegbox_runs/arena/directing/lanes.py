@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import os
-import select
 import threading
 import time
 from collections import deque
@@ -17,6 +14,7 @@ from pegbox_methods.events import Failed
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
+from pegbox_runs.arena.directing.ears import Ears
 from pegbox_runs.arena.directing.entry_folder import Ground, entry_folder
 from pegbox_runs.arena.entries import Entry
 from pegbox_runs.commands import send
@@ -101,9 +99,7 @@ class Lane:
         self._ending = False
         self._terminated = False
         self._place: RunFolder | None = None
-        self._ears, self._voice = os.pipe()
-        for descriptor in (self._ears, self._voice):
-            os.set_blocking(descriptor, False)
+        self._ears = Ears()
         self._thread = threading.Thread(target=self._work, name=f"lane {gpu or 'alone'}", daemon=True)
         self._thread.start()
 
@@ -117,8 +113,7 @@ class Lane:
         """Ask something of the run in hand; after a `stop` or an `abort` none is begun any more."""
         self._ending = self._ending or command in {"stop", "abort"}
         self._wishes.append(command)
-        with contextlib.suppress(BlockingIOError):  # it is woken already
-            os.write(self._voice, b"!")
+        self._ears.wake()
 
     def release(self) -> None:
         """Let its worker end if it has nothing to do; the next task gets another."""
@@ -195,15 +190,9 @@ class Lane:
 
         Returns: whether the run shall end though it can't be told so.
         """
-        poller = select.poll()
-        for descriptor in (self._ears, worker.descriptor if worker else None):
-            if descriptor is not None:
-                poller.register(descriptor, select.POLLIN)
         if worker is not None and worker.descriptor is None and worker.gone:
             seconds = 0.0
-        if any(descriptor == self._ears for descriptor, _ in poller.poll(1000 * seconds)):
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._ears, 2**16)
+        self._ears.wait(seconds, worker.descriptor if worker else None)
         while self._wishes and self._place is not None:
             command = self._wishes.popleft()
             try:

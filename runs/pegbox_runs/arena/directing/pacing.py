@@ -35,8 +35,8 @@ def pace(comparison: Comparison, outcomes: Outcomes, places: Sequence[str | None
     """Decide how many steps each training that counts takes: as many as fit into what is left, the same for all.
 
     At most those that were asked for; at least as many as a try has, and `LEAST_STEPS`, though they don't fit. To be
-    called once all tries are over. `places`: those where entries work side by side. Where a training that counts has begun
-    already, its steps hold.
+    called once all tries are over. `places`: those where entries work side by side. Where a training that counts has
+    begun already, its steps hold.
     """
     begun = [one.entry.steps for one in outcomes.values() if one.entry.rung is None]
     return Paced(

@@ -37,10 +37,13 @@ def remarks_on(basis: Basis, *, complete: bool) -> Iterator[str]:
             yield "All contestants pack the base model into 4 bits; its own figures are those of the packed one."
     done = [one for name in basis.compared.names for one in _done(name, basis)]
     if any(one.device_peak is None for one in done):
-        yield (
-            "Memory is told as an upper bound, and decides nothing: on a CPU trainings share a process, which keeps "
-            "some memory of those before, so that the same training may show more or less by its place in the order."
+        why = (
+            "the whole process's is known"
+            if basis.comparison.asked.on is not None
+            else "trainings share a process, which keeps some memory of those before, so that the same training may "
+            "show more or less by its place in the order"
         )
+        yield f"Memory is told as an upper bound, and decides nothing: on a CPU {why}."
     yield from _on_the_budget(basis)
     if not complete:
         names, seeds = basis.comparison.asked.contestants, basis.comparison.seeds

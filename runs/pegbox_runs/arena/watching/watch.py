@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,10 @@ from pegbox_runs.viewing import ALIVE_SECONDS, is_deleted, mark_lost
 
 __all__ = ["Contestant", "EntryNow", "Watched", "await_more", "follow_comparison", "watched_now"]
 
-POLL_SECONDS = 0.5
+POLL_SECONDS, POLL_SHARE = 0.5, 0.2
+"""Between two looks; more where there are so many entries that looking would take more than such a share of the
+processor.
+"""
 FIRST_BREATH_SECONDS, BREATH_SECONDS = 0.3, 0.05
 """Between two portions of long logs: keys and drawing have their turn, above all the first frame."""
 PORTION_SECONDS = 0.25
@@ -39,7 +43,7 @@ def follow_comparison(folder: ComparisonFolder, left: threading.Event | None = N
     left = left or threading.Event()
     watch = ComparisonWatch(folder)
     while not left.is_set():
-        last = False
+        last, began = False, time.thread_time()
         for watched in watch.look():
             last = watched.over and watched.share == 1.0
             yield watched
@@ -49,7 +53,7 @@ def follow_comparison(folder: ComparisonFolder, left: threading.Event | None = N
                 return
         if last or (watch.now is not None and watch.now.over):
             return
-        left.wait(POLL_SECONDS)
+        left.wait(max(POLL_SECONDS, (time.thread_time() - began) / POLL_SHARE))
 
 
 def watched_now(folder: ComparisonFolder) -> Watched:
@@ -82,6 +86,7 @@ class ComparisonWatch:
         """The same, or `lost` where nobody carries it."""
         self._stamps: dict[Path, object] = {}
         self._comparison: Comparison | None = None
+        self._possible: dict[str, Entry] = {}
         self._fault = ""
         self._results: Results | None = None
         self._known: dict[str, EntryNow] = {}
@@ -108,7 +113,7 @@ class ComparisonWatch:
         if changed:
             self._known = known_by_results(self._results, comparison)
         known = self._known
-        there = self._entries_there(comparison)
+        there = self._entries_there()
         to_read = [id_ for id_ in there if id_ not in known]
         gone = self._watches.keys() - set(to_read)
         for id_ in gone:
@@ -148,6 +153,7 @@ class ComparisonWatch:
     def _read_comparison(self) -> None:
         try:
             self._comparison, self._fault = read_comparison(self._folder), ""
+            self._possible = possible_entries(self._comparison)
         except Refusal as refusal:
             self._fault = refusal.sentence
 
@@ -158,10 +164,10 @@ class ComparisonWatch:
         self._stamps[path] = stamp
         return True
 
-    def _entries_there(self, comparison: Comparison) -> dict[str, Entry]:
-        possible = possible_entries(comparison)
+    def _entries_there(self) -> dict[str, Entry]:
         try:
-            return {path.name: possible[path.name] for path in self._folder.entries.iterdir() if path.name in possible}
+            names = os.listdir(self._folder.entries)  # noqa: PTH208  # of ten thousand, paths would take longer
+            return {name: self._possible[name] for name in names if name in self._possible}
         except FileNotFoundError:
             return {}
 

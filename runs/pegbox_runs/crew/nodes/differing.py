@@ -28,7 +28,8 @@ def differing_versions(
     here: Mapping[str, str | None], there: Mapping[str, str | None], *, quantized: bool
 ) -> tuple[list[str], list[str]]:
     """Name the libraries of which two machines have other versions: those that change results, and the harmless."""
-    harmful, harmless = [], []
+    harmful: list[str] = []
+    harmless: list[str] = []
     for name in sorted({*here, *there}):
         mine, other = here.get(name), there.get(name)
         if mine != other:
