@@ -85,8 +85,9 @@ def begin_runs(
 
 
 def seen_by_worker(machine: Machine, gpu: str | None) -> Machine:
-    """Leave out the devices that a worker isn't shown which was started for one of them."""
-    chosen = tuple(one for one in machine.gpus if one.uuid and one.uuid == gpu)
+    """Leave out the devices that a worker isn't shown which was started for some of them. `gpu`: UUIDs, with commas."""
+    named = () if gpu is None else gpu.split(",")
+    chosen = tuple(one for one in machine.gpus if one.uuid and one.uuid in named)
     return msgspec.structs.replace(machine, gpus=chosen) if chosen else machine
 
 

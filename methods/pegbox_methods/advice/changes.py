@@ -43,7 +43,7 @@ def changes(leanest: Found, cards: Sequence[Card], profiles: Profiles, given: Co
         _shorter(leanest),
         _smaller(leanest),
         _card(now, cards, profiles, given),
-        _more(now, cards, given),
+        _more(leanest, given),
     )
     return tuple(change for change in found if change is not None)
 
@@ -157,21 +157,26 @@ def _card(now: Situation, cards: Sequence[Card], profiles: Profiles, given: Cond
     return None
 
 
-def _more(now: Situation, cards: Sequence[Card], given: Conditions) -> Change | None:
+def _more(leanest: Found, given: Conditions) -> Change | None:
     """Name the least number of such devices among which the base model could be parted."""
+    now, card = leanest.pricing.now, leanest.pricing.card
     if now.place.accelerator not in TOGETHER or any("MIG" in note for note in now.place.notes):
         return None
-    for count in COUNTS:
-        there = dataclasses.replace(now, processes=count, sharded=True)
-        optimizer = optimizer_for(there).value
-        usable = [card for card in cards if not unusable(card, there, given)]
-        fitting = next((card for card in usable if lean(card, there, optimizer).fits), None)
-        if fitting is not None:
-            return Change(
-                what=f"{count} x {now.place.name}, each holding 1/{count} of the base model, with {fitting.name}",
-                consequence=f"--devices {count} plans for them; their memory doesn't add up, each must have its own",
-            )
-    return None
+    low, high = 0, len(COUNTS)  # COUNTS[:low] are too few, COUNTS[high:] are enough
+    while low < high:
+        middle = (low + high) // 2
+        there = dataclasses.replace(now, processes=COUNTS[middle], sharded=True)
+        if unusable(card, there, given):
+            return None
+        fits = lean(card, there, leanest.pricing.optimizer).fits
+        low, high = (low, middle) if fits else (middle + 1, high)
+    if low == len(COUNTS):
+        return None
+    count = COUNTS[low]
+    return Change(
+        what=f"{count} x {now.place.name}, each holding 1/{count} of the base model, with {card.name}",
+        consequence=f"--devices {count} plans for them; their memory doesn't add up, each must have its own",
+    )
 
 
 def _fits_on(row: CardRow, now: Situation, cards: Sequence[Card], profiles: Profiles, given: Conditions) -> bool:

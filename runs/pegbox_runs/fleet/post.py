@@ -29,17 +29,32 @@ from pegbox_runs.fleet.post_files import (
     read_wanted,
     write_record,
 )
-from pegbox_runs.launch import worker_command
+from pegbox_runs.launch import crew_command, worker_command, worker_environment
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.supervision.ledger import LAST_WORD_SECONDS
 from pegbox_runs.supervision.worker import Worker
-from pegbox_runs.supervision.workers import WorkerSupply
+from pegbox_runs.supervision.worker_process import WorkerProcess
+from pegbox_runs.supervision.workers import WorkerSupply, is_launched
 
 LOOK_SECONDS = 0.2
 APPEARING_SECONDS = 30.0
 """How long a network file system may take to show what another machine has just written."""
 SAVING_SECONDS = 90.0
 """How long a worker has to write a checkpoint once the cluster has told that the job will be ended."""
+
+
+class BoundSupply(WorkerSupply):
+    """Gives a worker, or what starts a run's several processes in its place, that dies with this post."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: bound_command(worker_command()))
+
+    def next(self, folder: RunFolder) -> WorkerProcess:
+        """Give one that waits for its run. Raises: OSError."""
+        if not is_launched(folder):
+            return super().next(folder)
+        with folder.log.open("ab") as log:
+            return WorkerProcess.start(bound_command(crew_command()), worker_environment(one_gpu=False), log)
 
 
 class Duty:
@@ -169,7 +184,7 @@ def main(arguments: Sequence[str]) -> int:
     os.umask(0o077)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     folder, ticket = RunFolder(Path(arguments[0])), arguments[1]
-    duty = Duty(folder, ticket, WorkerSupply(lambda: bound_command(worker_command())))
+    duty = Duty(folder, ticket, BoundSupply())
     signal.signal(signal.SIGTERM, duty.warn)
     return duty.do()
 

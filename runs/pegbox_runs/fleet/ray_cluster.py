@@ -152,6 +152,7 @@ class RayCluster:
             )
             actor = keeper.remote()
             with self._lock:
+                self._gone.pop(name, None)
                 self._posts[name] = actor.keep.remote(str(post.folder), post.ticket)
         except Exception as error:
             raise OSError(one_line(str(error), 300)) from error

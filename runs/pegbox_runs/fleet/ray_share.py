@@ -39,6 +39,8 @@ def carries(node: dict[str, float], share: dict[str, float]) -> int:
 
 
 def too_little(nodes: Sequence[dict[str, float]], share: dict[str, float], name: str) -> str:
+    """Say what an entry takes, and what each node has."""
+
     def words(amounts: dict[str, float]) -> str:
         told = [count(amounts.get("GPU", 0), "GPU")] if "GPU" in share else []
         told.append(count(amounts.get("CPU", 0), "core"))
@@ -67,4 +69,5 @@ def address_of(on: str) -> str:
 
 
 def count(number: float, what: str) -> str:
+    """Put a number before its noun."""
     return f"{number:g} {what}{'' if number == 1 else 's'}"
