@@ -16,7 +16,6 @@ from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.whole_file import write_whole
 
 MOST_NODES = 1024
-RESOLVE_SECONDS = 10.0
 
 
 class Nodes(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,11 +34,6 @@ class Nodes(msgspec.Struct, frozen=True, kw_only=True):
         """Write what a person types on a machine."""
         words = ["pegbox", "train", self.recipe, "--nodes", str(self.nodes), "--node-rank", str(node)]
         return shlex.join([*words, "--rendezvous", f"{self.host}:{self.port}"])
-
-
-def nodes_file(folder: RunFolder) -> str:
-    """Name the file that holds them."""
-    return str(folder.path / "launch" / "nodes.json")
 
 
 def write_nodes(folder: RunFolder, nodes: Nodes) -> None:
