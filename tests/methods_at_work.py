@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,10 @@ class NoFailure:
 
     def checkpoint_written(self, event: Checkpoint) -> None:
         """Nobody is told."""
+
+    def saving(self) -> AbstractContextManager[None]:
+        """Nobody waits for it."""
+        return nullcontext()
 
     def evaluation_begins(self, _step: int) -> None:
         """Not looked at."""

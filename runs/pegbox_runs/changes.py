@@ -15,6 +15,9 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import RunFolder
 
+CHANGEABLE = ("training", "evaluation", "output", "recovery", "devices")
+"""Parts of the recipe that a checkpoint can go on under; another model, method, seed or rows make another run."""
+
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True):
     """One line: values of the recipe that are others from then on."""

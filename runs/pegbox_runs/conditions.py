@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 from pegbox_hardware.gpu import Gpu
@@ -21,6 +22,12 @@ def conditions_here(model: FoundModel | None) -> Conditions:
         accelerator="cpu" if gpu is None else gpu.kind,
         capability=None if gpu is None else capability_of(gpu),
     )
+
+
+def conditions_on_cluster(model: FoundModel, *, gpus: bool) -> Conditions:
+    """Say what a method would be used with on a cluster's nodes: of their GPUs nothing is known but that they are."""
+    here = conditions_here(model)
+    return dataclasses.replace(here, accelerator="cuda" if gpus else "cpu", capability=None)
 
 
 def gpu_of_run(machine: Machine) -> Gpu | None:

@@ -16,8 +16,8 @@ from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal, refuse_faults
 from pegbox_methods.registry import find_card
 from pegbox_runs.arena.comparison_folder import ComparisonFolder, comparison_of
-from pegbox_runs.arena.directing.start import start_director
-from pegbox_runs.changes import Revision, add_revision, current_recipe, overrides, revisions
+from pegbox_runs.arena.directing.start import continue_director
+from pegbox_runs.changes import CHANGEABLE, Revision, add_revision, current_recipe, overrides, revisions
 from pegbox_runs.checkpoints import newest_good
 from pegbox_runs.crew.lacking import lacking_devices
 from pegbox_runs.crew.nodes.place import read_nodes
@@ -30,9 +30,6 @@ from pegbox_runs.run_state import RunState, catch_up
 from pegbox_runs.supervision.adopting import adopt
 from pegbox_runs.supervision.owner import OwnerRecord, Ownership, owned_already, read_owner
 from pegbox_runs.supervision.telling import tell
-
-CHANGEABLE = ("training", "evaluation", "output", "recovery", "devices")
-"""Parts of the recipe that a checkpoint can go on under; another model, method, seed or rows make another run."""
 
 KEPT = {
     "training.length": "the rows would be cut elsewhere",
@@ -62,7 +59,7 @@ def continue_run(
     ]
     if isinstance(folder, ComparisonFolder):
         _refuse_changed(folder, asked)
-        start_director(folder)
+        continue_director(folder)
         return
     _refuse_entry(folder)
     state = catch_up(EventReader(folder.events), RunState())

@@ -14,7 +14,7 @@ from pegbox_methods.recipe import Recipe, RowSource
 from pegbox_methods.recipe_file import complete_recipe
 from pegbox_methods.refusal import Refusal, refuse_faults
 from pegbox_methods.registry import find_card
-from pegbox_runs.conditions import conditions_here
+from pegbox_runs.conditions import conditions_here, conditions_on_cluster
 from pegbox_runs.crew.lacking import lacking_devices
 from pegbox_runs.environment import Environment, describe, prints_of
 from pegbox_runs.judging.general import refuse_bad_general
@@ -77,17 +77,20 @@ def check(recipe: Recipe, *, file: str, nodes: int = 1) -> CheckedRecipe:
     return fitting.with_rows(load_rows(fitting.recipe))
 
 
-def check_method(recipe: Recipe, *, file: str, nodes: int = 1) -> FittingRecipe:
-    """Find a recipe's method and model, and see that they go together, here.
+def check_method(recipe: Recipe, *, file: str, nodes: int = 1, cluster_gpus: bool | None = None) -> FittingRecipe:
+    """Find a recipe's method and model, and see that they go together, here or on a cluster.
 
-    `file`, `nodes`: as for `check`.
+    `file`, `nodes`: as for `check`; `cluster_gpus`: whether the nodes of a cluster that shall carry it have GPUs, None:
+    this machine carries it.
     Raises: Refusal.
     """
     card = find_card(recipe.method.name)
     full = complete_recipe(recipe, card, file=file)
     model = find_model(full.model)
-    wrong = [*misfits(full, card, model, conditions_here(model), file=file)]
-    if full.devices.launched:
+    here = cluster_gpus is None
+    given = conditions_here(model) if cluster_gpus is None else conditions_on_cluster(model, gpus=cluster_gpus)
+    wrong = [*misfits(full, card, model, given, file=file)]
+    if full.devices.launched and here:
         wrong += lacking_devices(full.devices, probe(), file=file, nodes=nodes)
     refuse_faults(wrong)
     _refuse_unreadable_template(full)

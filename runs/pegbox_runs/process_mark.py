@@ -6,6 +6,9 @@ import sys
 from functools import cache
 from pathlib import Path
 
+NO_PID = 0
+"""Of a process on another machine: no process here has it."""
+
 
 def process_mark(pid: int) -> str | None:
     """Name a living process so that no other ever has that name; None if there is none.

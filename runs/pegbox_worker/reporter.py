@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -116,6 +117,17 @@ class Reporter(TrainerCallback):
     def checkpoint_failed(self, step: int, error: BaseException) -> None:
         """Tell that the disk refused a checkpoint."""
         self._writer.emit(report_notices.checkpoint_failed(step, error))
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Let who watches several processes know that a checkpoint is written: a slow disk takes its time."""
+        if self._beat is None:
+            yield
+            return
+        before = self._beat.at
+        self._beat.doing("saving")
+        yield
+        self._beat.doing(before)
 
     def tell_gain(self) -> None:
         """Say so if no evaluation was better than the untrained model's: the adapter is of no use then."""

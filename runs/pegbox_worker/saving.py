@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,6 +53,9 @@ class Reports(Protocol):
 
     def checkpoint_failed(self, step: int, error: BaseException) -> None:
         """Hear of one that couldn't be written."""
+
+    def saving(self) -> AbstractContextManager[None]:
+        """Hear of the time in which one is written, that of the others' waiting for it too."""
 
     def evaluation_begins(self, step: int) -> None:
         """Hear of an evaluation before its first row: the trainer calls nobody until that is through."""
@@ -143,10 +147,10 @@ class SavingTrainer(SFTTrainer):
                 self._write_checkpoint(reason, chance)
             return
         chances = self.group.collect(chance.packed())
-        with shown_whole(self.model):
+        with self._reports.saving(), shown_whole(self.model):
             state = read_optimizer(self.optimizer) if is_sharded(self.model) else None
             written = self.group.leads and self._write_checkpoint(reason, chance, chances[1:], state)
-        self._hear(written)
+            self._hear(written)
 
     def _hear(self, written: bool) -> None:
         """Let all processes know what became of the leading one's checkpoint, and count it as that one does."""

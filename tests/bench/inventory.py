@@ -15,10 +15,10 @@ from collections.abc import Sequence
 import msgspec
 import psutil
 
+from pegbox_hardware.alike import Seat
 from pegbox_hardware.gpu import Gpu, Holder
 from pegbox_methods.advice.places import places_in
 from pegbox_methods.advice.records import Advice
-from pegbox_methods.advice.teams import Seat
 from pegbox_methods.registry import all_cards
 from tests.methods.advice_situations import PROFILES, ask, model_1b5, model_8b, model_70b, rows
 

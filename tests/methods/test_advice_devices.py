@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pegbox_hardware.alike import Seat, alike
 from pegbox_hardware.gpu import Gpu, Holder
 from pegbox_methods.advice.choose import advise_chosen
 from pegbox_methods.advice.data_card import DataCard
 from pegbox_methods.advice.places import places_of, planned_card
 from pegbox_methods.advice.records import Advice, Place
 from pegbox_methods.advice.several import place_for
-from pegbox_methods.advice.teams import Seat, alike, team_of, with_team
+from pegbox_methods.advice.teams import team_of, with_team
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
 from tests.methods.advice_situations import (

@@ -9,6 +9,7 @@ import pytest
 
 from pegbox_methods.events import (
     AnyEvent,
+    Checkpoint,
     CommandAnswer,
     Failed,
     Finished,
@@ -179,3 +180,20 @@ def test_reading_the_own_lines_back_changes_nothing() -> None:
     once = attempts(*again(failed("error")))
     twice = attempts(*[event for event in again(failed("error")) for _ in range(2)])
     assert once == twice
+
+
+LOST = WorkerEnded(attempt=1, exit_code=None, signal=None, oom_killer=False, evidence="node-7 was lost (on node-7)")
+SAVED = Checkpoint(step=2, folder="checkpoint-2", bytes=1, seconds=0.1)
+
+
+def test_a_node_that_was_lost_costs_a_run_that_had_saved_something_none_of_its_restarts() -> None:
+    decision = decide(LOST, *TWO_STEPS, SAVED, restarts=3)
+    assert isinstance(decision, Again)
+    assert decision.left == 3
+    last = Restarting(attempt=2, why="w", after_seconds=1.0, left=0)
+    story = (*TWO_STEPS, SAVED, EXIT_1, last, started(attempt=2), Resumed(step=2, folder="c"), step(3))
+    further = Checkpoint(step=3, folder="checkpoint-3", bytes=1, seconds=0.1)
+    assert isinstance(decide(LOST, *story, further), Again), "none is left, and none is needed"
+    for nothing in ([], [SAVED]):
+        assert isinstance(decide(LOST, *story, *nothing), GiveUp), "what comes no further would be lost for ever"
+    assert isinstance(decide(LOST, *TWO_STEPS, SAVED, restarts=0), GiveUp)

@@ -136,12 +136,16 @@ def _go_on(asked: argparse.Namespace, folder: ComparisonFolder) -> int:
 def _change(asked: argparse.Namespace, folder: ComparisonFolder) -> None:
     from pegbox_runs.arena.asking.contestants import contestants_named
     from pegbox_runs.arena.asking.creating import add_contestants, retry_failed
+    from pegbox_runs.arena.asking.fleet import look_again
     from pegbox_runs.arena.directing.start import start_director
 
     if asked.add:
         for remark in add_contestants(folder, contestants_named(read_recipe(folder.recipe), asked.add)):
             say(remark, json=asked.json)
     else:
+        grown = look_again(folder).grown
+        if grown:
+            say(grown, json=asked.json)
         count = retry_failed(folder)
         if not count:
             raise Refusal(f"nothing has failed in {folder.id}, so there is nothing to run again.")

@@ -52,7 +52,7 @@ def _resume_comparison(folder: ComparisonFolder, state: RunState, asked: argpars
     if carried(state):
         return tell_answer(folder, state, "resume", seconds=asked.wait, json=asked.json)
     from pegbox.comparison_watch import goes_on, show_comparison, tell_end
-    from pegbox_runs.arena.directing.start import start_director
+    from pegbox_runs.arena.directing.start import continue_director
     from pegbox_runs.arena.outcomes import read_outcomes
     from pegbox_runs.arena.results import read_results
     from pegbox_runs.arena.schedule import is_over
@@ -72,7 +72,8 @@ def _resume_comparison(folder: ComparisonFolder, state: RunState, asked: argpars
             f"{folder.id} is complete: nothing is left to run. `pegbox compare {folder.id}` with --add METHODS adds "
             "methods, with --retry it runs again what failed."
         )
-    start_director(folder)
+    if remark := continue_director(folder):
+        say(remark, json=asked.json)
     if not asked.detach:
         return show_comparison(folder, json=asked.json, plain=asked.plain, leave_at_end=True, past=False)
     if asked.json:

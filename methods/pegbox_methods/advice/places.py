@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from pegbox_hardware.alike import Alike, Seat, alike, stands_alone
 from pegbox_hardware.gpu import Gpu
 from pegbox_hardware.machine import Machine
 from pegbox_hardware.profile_rows import Accelerator, CardRow
 from pegbox_hardware.profiles import Profiles, UnknownCard
 from pegbox_methods.advice.records import Place
-from pegbox_methods.advice.teams import Alike, Seat, alike, left_out, team_of
+from pegbox_methods.advice.teams import left_out, team_of
 from pegbox_methods.refusal import Refusal
 
 GIB = 2**30
@@ -27,8 +28,8 @@ CPU_BF16 = frozenset(("amx_bf16", "avx512_bf16"))
 
 
 def places_of(machine: Machine, profiles: Profiles) -> tuple[Place, ...]:
-    """List this machine's devices worth advising for: of several GPUs the roomiest, the fastest, and one of the most
-    that are alike; else the processor.
+    """List this machine's devices worth advising for: of several GPUs the roomiest, the fastest, and one of each kind of
+    which several are alike; else the processor.
 
     Memory of several GPUs is never added up. Each place names the team that it belongs to.
     """
@@ -36,24 +37,29 @@ def places_of(machine: Machine, profiles: Profiles) -> tuple[Place, ...]:
         (number, gpu) for number, gpu in enumerate(machine.gpus) if gpu.memory_total and gpu.memory_free is not None
     ]
     groups = alike(Seat("", gpu) for _, gpu in gpus)
-    found = [_in_team(_gpu_place(gpu, number, machine, profiles), gpu, groups, profiles) for number, gpu in gpus]
+    apart = [gpu for _, gpu in gpus if stands_alone(gpu)]
+    found = [_in_team(_gpu_place(gpu, number, machine, profiles), gpu, groups, apart, profiles) for number, gpu in gpus]
     if not found:
         return (_processor(machine, profiles),)
     roomiest = max(found, key=lambda place: place.usable_bytes)
     fastest = max(found, key=lambda place: (_rate(place.card), place.usable_bytes))
     worth = [roomiest] if fastest is roomiest or fastest.name == roomiest.name else [roomiest, fastest]
-    largest = most_alike(found)
-    return (*worth, *([largest] if all(largest.name != place.name for place in worth) else []))
+    for place in sorted(found, key=lambda place: -place.usable_bytes):
+        if place.team is not None and place.team not in [one.team for one in worth]:
+            worth.append(place)
+    return tuple(worth)
 
 
 def places_in(seats: Sequence[Seat], profiles: Profiles) -> tuple[Place, ...]:
     """List an inventory's devices worth advising for: of the kinds with most of them the freest, each with its team."""
-    groups = alike(seats)
+    known = [seat for seat in seats if seat.gpu.memory_total and seat.gpu.memory_free is not None]
+    groups = alike(known)
+    apart = [seat.gpu for seat in known if stands_alone(seat.gpu)]
     found = []
     for group in groups[:MOST_KINDS]:
         gpu = group.seats[0].gpu
         place = _gpu_place(gpu, 0, None, profiles)
-        found.append(_in_team(place, gpu, groups, profiles))
+        found.append(_in_team(place, gpu, groups, apart, profiles))
     return tuple(found)
 
 
@@ -145,16 +151,13 @@ def _gpu_place(gpu: Gpu, number: int, machine: Machine | None, profiles: Profile
     )
 
 
-def _in_team(place: Place, gpu: Gpu, groups: Sequence[Alike], profiles: Profiles) -> Place:
+def _in_team(place: Place, gpu: Gpu, groups: Sequence[Alike], apart: Sequence[Gpu], profiles: Profiles) -> Place:
     """Name the devices that could carry a run together with one, and those that can't."""
     own = next((group for group in groups if any(seat.gpu is gpu for seat in group.seats)), None)
-    if own is None:
-        return place
-    team = team_of(own, profiles)
-    others = [group for group in groups if group is not own]
-    if team is None:
-        return place if not own.busy else msgspec.structs.replace(place, left_out=left_out(own, ()))
-    return msgspec.structs.replace(place, team=team, left_out=left_out(own, others))
+    besides = [one for one in apart if one is not gpu]
+    team = None if own is None else team_of(own, profiles)
+    others = [group for group in groups if group is not own] if team is not None else []
+    return msgspec.structs.replace(place, team=team, left_out=left_out(own, others, besides))
 
 
 def _processor(machine: Machine, profiles: Profiles) -> Place:

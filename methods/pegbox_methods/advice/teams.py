@@ -1,13 +1,13 @@
-"""Devices that are alike, over one or many machines: which of them could carry a run together, and which can't."""
+"""What a team of devices that are alike has, over one or many machines, and which devices are left out of it."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
+from pegbox_hardware.alike import Alike, Seat
 from pegbox_hardware.gpu import Gpu
 from pegbox_hardware.profile_rows import LinkRow
 from pegbox_hardware.profiles import Profiles
@@ -15,8 +15,6 @@ from pegbox_methods.advice.records import Place, Team
 from pegbox_methods.refusal import Refusal
 
 GIB = 2**30
-IN_USE = 0.25
-"""Share of a device's memory by which its free memory may lie below the freest one's: beyond it, somebody uses it."""
 MOST_DEVICES = 4096
 NAMED = 3
 """Devices that a sentence names."""
@@ -24,46 +22,6 @@ PCIE_OF = (((12, 0), 5), ((10, 0), 5), ((9, 0), 5), ((8, 0), 4), ((0, 0), 3))
 """Of cards that are planned for: compute capability from which they have a generation of PCIe. Source: data sheets."""
 NVLINKS_OF = (((9, 0), 18), ((8, 0), 12), ((7, 0), 6))
 """Links of cards on an SXM board. Source: NVIDIA's data sheets of V100, A100, H100, B200."""
-
-
-class Seat(NamedTuple):
-    """A device with the name of its machine; empty: this one."""
-
-    host: str
-    gpu: Gpu
-
-
-class Alike(NamedTuple):
-    """Devices of one kind, the freest first."""
-
-    seats: tuple[Seat, ...]
-    busy: tuple[Seat, ...]
-    """Of the same kind, and in use by others."""
-
-
-def alike(seats: Iterable[Seat]) -> list[Alike]:
-    """Group devices by kind, the largest group first. MIG slices, and chips that share the RAM, are in no group."""
-    kinds: dict[tuple[object, ...], list[Seat]] = defaultdict(list)
-    for seat in seats:
-        gpu = seat.gpu
-        readable = gpu.memory_total and gpu.memory_free is not None
-        if readable and gpu.kind != "mps" and gpu.slice_of is None and not gpu.unified:
-            kinds[kind_of(gpu)].append(seat)
-    groups = [_free(found) for found in kinds.values()]
-    return sorted(groups, key=lambda group: -len(group.seats))
-
-
-def kind_of(gpu: Gpu) -> tuple[object, ...]:
-    """Name what devices must share to be alike."""
-    return gpu.kind, gpu.name, gpu.compute_capability, round((gpu.memory_total or 0) / GIB)
-
-
-def _free(found: Sequence[Seat]) -> Alike:
-    ordered = sorted(found, key=lambda seat: -(seat.gpu.memory_free or 0))
-    most = ordered[0].gpu.memory_free or 0
-    least = most - IN_USE * (ordered[0].gpu.memory_total or 0)
-    kept = tuple(seat for seat in ordered if (seat.gpu.memory_free or 0) >= least)
-    return Alike(kept, tuple(ordered[len(kept) :]))
 
 
 def team_of(group: Alike, profiles: Profiles, *, network: LinkRow | None = None) -> Team | None:
@@ -108,16 +66,21 @@ def _capability(said: str | None) -> tuple[int, int] | None:
     return (int(major), int(minor or 0)) if major else None
 
 
-def left_out(group: Alike, others: Sequence[Alike]) -> tuple[str, ...]:
-    """Say which devices don't take part, and why, a clause each."""
+def left_out(group: Alike | None, others: Sequence[Alike], apart: Sequence[Gpu] = ()) -> tuple[str, ...]:
+    """Say which devices don't take part, and why, a clause each. `apart`: those that are alike with none."""
     said = []
-    if group.busy:
+    if group is not None and group.busy:
         said.append(f"left out, as others use their memory: {_named(group.busy)}")
     if others:
         shown = [(len(other.seats) + len(other.busy), other.seats[0].gpu.name) for other in others[:NAMED]]
         kinds = ", ".join(f"{many} x {name}" for many, name in shown)
         more = ", ..." if len(others) > NAMED else ""
         said.append(f"left out, as the slowest and smallest would decide for all: {kinds}{more}")
+    slices = Counter(gpu.name for gpu in apart if gpu.slice_of is not None)
+    if slices:
+        kinds = ", ".join(f"{many} x {name}" for name, many in slices.most_common(NAMED))
+        more = ", ..." if len(slices) > NAMED else ""
+        said.append(f"left out, as MIG slices can't carry a run together, nor with a whole card: {kinds}{more}")
     return tuple(said)
 
 

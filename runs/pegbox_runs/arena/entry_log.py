@@ -12,6 +12,7 @@ from pegbox_methods.events import (
     Finished,
     Load,
     Memory,
+    Notice,
     Phase,
     Prepared,
     Replanned,
@@ -21,6 +22,8 @@ from pegbox_methods.events import (
     WorkerFailed,
 )
 from pegbox_runs.event_log import BadLine, EventReader
+from pegbox_runs.fleet.post_files import PLACE
+from pegbox_runs.process_mark import NO_PID
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState, fold
 from pegbox_runs.step_sums import highest
@@ -35,7 +38,7 @@ class EntryLog:
     def __init__(self, folder: RunFolder) -> None:
         self._reader = EventReader(folder.events)
         self._begun: float | None = None
-        """When the newest worker was started."""
+        """When the newest worker was started; None: it waits for its place on a cluster."""
         self._last = 0.0
         self._before = 0.0
         """Seconds of the workers before it."""
@@ -64,10 +67,13 @@ class EntryLog:
         self.peak = highest(self.peak, seen) if seen else self.peak
 
     def _clock(self, event: AnyEvent | BadLine) -> None:
-        if isinstance(event, OF_WORKERS):
+        if isinstance(event, OF_WORKERS) or (isinstance(event, Notice) and event.about == PLACE):
             self._last = event.time
+            if self._begun is None:
+                self._begun = event.time
         elif isinstance(event, Started):
-            self._before, self._begun, self._last = self.wall_seconds, event.time, event.time
+            waits = event.worker_pid == NO_PID  # its post tells when it has its place
+            self._before, self._begun, self._last = self.wall_seconds, None if waits else event.time, event.time
         elif isinstance(event, Continued):
             self._before, self._last = self._before - event.seconds, event.time
 

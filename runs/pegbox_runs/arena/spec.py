@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -25,6 +27,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 """What a contestant may be called: a method's name, or one of the person's own."""
 MOST_CONTESTANTS, MOST_SEEDS = 50, 20
 MOST_AT_ONCE = 10_000
+LOCK = "adding.lock"
 
 
 class Asked(Part, frozen=True):
@@ -71,6 +74,10 @@ class Asked(Part, frozen=True):
         Annotated[int, Meta(ge=1, le=MOST_AT_ONCE)] | None,
         Meta(description="Entries that a cluster carries at once."),
     ] = None
+    at_most: Annotated[
+        Annotated[int, Meta(ge=1, le=MOST_AT_ONCE)] | None,
+        Meta(description="What at_once may grow to with the cluster, as asked for. None: to all that it has room for."),
+    ] = None
     entry_bytes: Annotated[
         Annotated[int, Meta(ge=1, extra_json_schema={"unit": "B"})] | None,
         Meta(description="Memory of a node that each entry is given, as forecast. None: none is asked for."),
@@ -116,6 +123,14 @@ class Comparison:
         if self.asked.budget_seconds is None:
             return self.asked.steps
         return None if self.paced is None else self.paced.steps
+
+
+@contextmanager
+def alone(folder: ComparisonFolder) -> Iterator[None]:
+    """Hold the lock of who changes a comparison that is there; it ends with the process. Raises: OSError."""
+    with (folder.path / LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def write_comparison(asked: Asked, recipes: Mapping[str, Recipe], folder: ComparisonFolder) -> None:

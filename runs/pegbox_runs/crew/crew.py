@@ -74,13 +74,16 @@ class Crew:
         return self._seen_to_the_end(launched, meeting)
 
     def _seen_to_the_end(self, launched: Launched, meeting: Meeting) -> int:
-        sight = Sight(self._folder, self._attempt, launched.launch.processes, time.monotonic())
+        launch = launched.launch
+        sight = Sight(self._folder, self._attempt, launch.processes, time.monotonic(), launch.local_ranks)
         try:
             end, broken = self._watch(launched, meeting, sight)
         except BaseException as error:  # noqa: BLE001  # nobody may go on with the run beside the next worker
             traceback.print_exc()
             said = one_line(f"{type(error).__name__}: {error}", 300)
             end, broken = "failed", Broken(None, f"the process that watches over the run's processes failed: {said}")
+        if broken is not None and broken.gone:
+            launched.make_it_speak(sight.here)
         code = launched.poll()
         exits = [*launched.exits(), *meeting.exits()]  # now: those that are killed below say nothing
         gone = launched.kill(ranks=sight.here) and meeting.kill()

@@ -25,6 +25,8 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 MARK = "PEGBOX_LAUNCHER"
 DYING_SECONDS = 30.0
 """How long processes that were killed may take to be gone: one in the midst of a disk's or a driver's work does."""
+SPEAKING_SECONDS = 10.0
+"""How long a launcher may take for its last words, once its processes are gone."""
 MOST_BYTES = 2**18
 """Of what the launcher printed last, which is looked at."""
 FIRST = re.compile(rb"failed \(exitcode: (-?\d+)\) local_rank: (\d+) \(pid: (\d+)\)")
@@ -110,6 +112,18 @@ class Launched:
             log.seek(max(self._begins, size - MOST_BYTES))
             return log.read(MOST_BYTES)
         return b""
+
+    def make_it_speak(self, ranks: Iterable[tuple[int, str]], seconds: float = SPEAKING_SECONDS) -> None:
+        """End the launcher's processes, and give it time to say how the first one ended: torch's waits for the others,
+        of which the leading one may have work in hand, for half a minute.
+        """
+        deadline = time.monotonic() + seconds
+        ranks = tuple(ranks)
+        while self.poll() is None and time.monotonic() < deadline:
+            for process in _those_alive(ranks):
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            time.sleep(0.05)
 
     def kill(self, seconds: float = DYING_SECONDS, ranks: Iterable[tuple[int, str]] = ()) -> bool:
         """End the launcher and all below it at once, and wait until they are gone. Returns: whether they are.

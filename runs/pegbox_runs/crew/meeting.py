@@ -58,8 +58,8 @@ class Meeting:
             for rank in sorted(end.exits):
                 if (said := end.said(rank)) is not None:
                     return Broken(rank, f"rank {rank} on {end.host}: {said}")
-            if end.lost is not None:
-                return Broken(None, f"node {end.node} ({end.host}) is lost: {end.lost}")
+            if end.gone is not None:
+                return Broken(None, end.gone)
         return None
 
     @property

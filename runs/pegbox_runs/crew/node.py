@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Callable
@@ -13,11 +14,11 @@ from pegbox_methods.recipe import Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.crew.launched import Launched
 from pegbox_runs.crew.launching import Launch
-from pegbox_runs.crew.nodes.desk import End, interface_of
 from pegbox_runs.crew.nodes.differing import plain, versions_here
 from pegbox_runs.crew.nodes.line import Line, LineLost
 from pegbox_runs.crew.nodes.node_folder import discard, fill, node_folder
-from pegbox_runs.crew.nodes.place import Nodes, address_of
+from pegbox_runs.crew.nodes.place import Nodes, address_of, interface_of
+from pegbox_runs.crew.nodes.visitors import End
 from pegbox_runs.crew.nodes.words import (
     Beats,
     Ended,
@@ -25,6 +26,7 @@ from pegbox_runs.crew.nodes.words import (
     Go,
     Hello,
     Kill,
+    Left,
     Over,
     Ready,
     Sorry,
@@ -104,14 +106,18 @@ def _attempt(part: Part, patience: float | None, say: Callable[[str], None], *, 
             return _greeted(part, line, say)
         except LineLost as lost:
             return Outcome(None, str(lost))
+        except KeyboardInterrupt as ended:
+            with contextlib.suppress(LineLost):
+                line.say(Left(why=f"its command was ended there by {ended or 'Ctrl-C'}"))
+            raise
 
 
 def _connected(part: Part, patience: float | None, say: Callable[[str], None], *, first: bool) -> Line[FromHead]:
     """Come to node 0, trying again until it answers. Raises: Refusal: it doesn't within so many seconds."""
     nodes, told = part.nodes, False
     began = time.monotonic()
+    address = address_of(nodes.host)
     while True:
-        address = address_of(nodes.host)
         try:
             connection = socket.create_connection((address, nodes.port), timeout=5.0)
             return Line(connection, FromHead)
@@ -166,13 +172,7 @@ def _greeted(part: Part, line: Line[FromHead], say: Callable[[str], None]) -> Ou
                 say(f"node {part.node} of {part.nodes.nodes} takes part in {one_line(said.run, 100)}; {_log(folder)}.")
                 line.say(Ready())
             case Go() if folder is not None:
-                launch = msgspec.structs.replace(
-                    part.launch(folder, attempt),
-                    host=part.nodes.host,
-                    port=said.port,
-                    interface=interface_of(line.here),
-                )
-                outcome = _Together(launch, folder, attempt, line, say).carry()
+                outcome = _Together(_start(part, folder, attempt, said.port, line), folder, attempt, line, say).carry()
                 if outcome.word in ("finished", "stopped"):
                     discard(folder)
                 return outcome
@@ -181,6 +181,18 @@ def _greeted(part: Part, line: Line[FromHead], say: Callable[[str], None]) -> Ou
             case _:
                 if folder is not None:
                     line.say(Beats(now=time.time()))
+
+
+def _start(part: Part, folder: RunFolder, attempt: int, port: int, line: Line[FromHead]) -> Launched:
+    """Start the processes here. Raises: Refusal: they can't be; node 0 hears why too. LineLost."""
+    try:
+        launch = part.launch(folder, attempt)
+        where = {"host": part.nodes.host, "port": port, "interface": interface_of(line.here)}
+        return Launched.start(msgspec.structs.replace(launch, **where))
+    except (Refusal, OSError) as error:
+        said = error.sentence if isinstance(error, Refusal) else f"its processes couldn't be started there: {error}."
+        line.say(Sorry(what=said[:4000]))
+        raise Refusal(said) from None
 
 
 def _log(folder: RunFolder) -> str:
@@ -201,16 +213,16 @@ class _Together:
     """This machine's processes, from their start to their end."""
 
     def __init__(
-        self, launch: Launch, folder: RunFolder, attempt: int, line: Line[FromHead], say: Callable[[str], None]
+        self, launched: Launched, folder: RunFolder, attempt: int, line: Line[FromHead], say: Callable[[str], None]
     ) -> None:
-        self._launch, self._folder, self._attempt = launch, folder, attempt
+        self._launched, self._launch, self._folder, self._attempt = launched, launched.launch, folder, attempt
         self._line, self._say = line, say
         self._told = False
         self._word: Word | None = None
 
     def carry(self) -> Outcome:
-        """Start them, tell node 0 how they are, and end them when it says so, or when its line breaks."""
-        launched = Launched.start(self._launch)
+        """Tell node 0 how they are, and end them when it says so, or when its line breaks."""
+        launched = self._launched
         why = ""
         try:
             self._say(f"starts {self._launch.here} of {self._launch.processes} processes.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from dataclasses import dataclass
 
 import psutil
@@ -23,6 +22,7 @@ class _Watched:
     mark: str | None
     """None: its process was gone when its file was first seen, or is on another machine."""
     here: bool
+    """By its number, not by what it says: two machines may have one name, and process ids mean nothing elsewhere."""
     spoke: float
     moved: float
     gone: float | None = None
@@ -31,9 +31,10 @@ class _Watched:
 class Sight:
     """All processes of one worker of a run, from look to look. Times are those of the caller's monotonic clock."""
 
-    def __init__(self, folder: RunFolder, attempt: int, expected: int, now: float) -> None:
+    def __init__(self, folder: RunFolder, attempt: int, expected: int, now: float, local: range | None = None) -> None:
+        """`local`: the numbers of those on this machine; None: all."""
         self._folder, self._attempt, self._expected = folder, attempt, expected
-        self._host = socket.gethostname()
+        self._local = range(expected) if local is None else local
         self._ranks: dict[int, _Watched] = {}
         self._began = self._looked = now
         self._longest: float | None = None
@@ -72,7 +73,7 @@ class Sight:
         if known is None or known.record.pid != record.pid:
             if not self._ranks:
                 self._began = now
-            here = record.host == self._host
+            here = rank in self._local
             mark = process_mark(record.pid) if here else None
             self._ranks[rank] = _Watched(record, mark, here, spoke=now, moved=now)
             return

@@ -23,8 +23,10 @@ SILENT_LOADING_SECONDS = 600.0
 STILL_SECONDS = 120.0
 LONGEST_STEPS = 10
 """As many times the longest that anything took so far may pass without any progress, and `STILL_SECONDS` at least."""
-STILL_AT_FIRST_SECONDS = 1800.0
-"""The same where nothing is known yet of how long a step takes, and in work that has no steps. Torch's own patience.
+STILL_AT_FIRST_SECONDS = 600.0
+"""The same where nothing is known yet of how long a layer's pass takes, and in judging and saving."""
+STILL_READING_SECONDS = 1800.0
+"""The same while a base model or rows are read: nothing is told on the way. Torch's own patience.
 
 Source: torch.distributed.distributed_c10d.default_pg_timeout.
 """
@@ -82,6 +84,8 @@ class Broken:
     rank: int | None
     """Whose fault it is; None: it can't be told."""
     what: str
+    gone: bool = False
+    """Whether that one ended by itself, so that its launcher knows how."""
 
 
 def judge(facts: Facts) -> Broken | None:
@@ -95,7 +99,7 @@ def _gone(facts: Facts) -> Broken | None:
     if not late:
         return None
     first = max(late, key=lambda seen: seen.gone or 0.0)
-    return Broken(first.rank, f"{first.name} ended, and told no reason")
+    return Broken(first.rank, f"{first.name} ended, and told no reason", gone=True)
 
 
 def _silent(facts: Facts) -> Broken | None:
@@ -152,6 +156,9 @@ def _hung(facts: Facts) -> Broken | None:
 
 def _patience(facts: Facts) -> float:
     """Give how long all may stand still: each work has its own time, and one that waits has that of the other."""
+    longest = LONGEST_STEPS * (facts.longest or 0.0)
+    if any(seen.doing in READING for seen in facts.ranks):
+        return max(STILL_READING_SECONDS, longest)
     if facts.longest is None or any(seen.doing not in STEPPING for seen in facts.ranks):
-        return max(STILL_AT_FIRST_SECONDS, LONGEST_STEPS * (facts.longest or 0.0))
-    return max(STILL_SECONDS, LONGEST_STEPS * facts.longest)
+        return max(STILL_AT_FIRST_SECONDS, longest)
+    return max(STILL_SECONDS, longest)

@@ -53,12 +53,18 @@ class Cluster(Protocol):
     Whatever a call raises but a Refusal or an OSError is a mistake in it.
     """
 
+    wanted: Wanted
+    """What every entry shall get; it may be found out once the cluster is reached, and holds from `check` on."""
+
     @property
     def name(self) -> str:
         """Give what people call it, as "Ray at 10.0.0.1:6379"."""
 
     def reach(self) -> None:
         """Connect, if that wasn't done yet. Raises: Refusal: nothing answers, within seconds."""
+
+    def has_gpus(self) -> bool:
+        """Tell whether each of an entry's processes gets a GPU. Raises: Refusal: it can't be told."""
 
     def check(self, places: Sequence[Path]) -> None:
         """See that entries could run: within seconds where nothing answers.

@@ -18,11 +18,13 @@ from pathlib import Path
 
 import msgspec
 
+from pegbox_methods.events import Notice
 from pegbox_runs.checkpoints import MANIFEST, checkpoint_folders
 from pegbox_runs.commands import send
 from pegbox_runs.fleet.bound import bound_command
 from pegbox_runs.fleet.post_files import (
     BEAT_SECONDS,
+    PLACE,
     PostRecord,
     PostWanted,
     claim_record,
@@ -32,6 +34,7 @@ from pegbox_runs.fleet.post_files import (
 from pegbox_runs.launch import crew_command, worker_command, worker_environment
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.supervision.ledger import LAST_WORD_SECONDS
+from pegbox_runs.supervision.telling import tell
 from pegbox_runs.supervision.worker import Worker
 from pegbox_runs.supervision.worker_process import WorkerProcess
 from pegbox_runs.supervision.workers import WorkerSupply, is_launched
@@ -88,6 +91,7 @@ class Duty:
             print("another post with this ticket was here before", file=sys.stderr)
             return 1
         worker = self._supply.next(self._folder)
+        tell(self._folder, Notice(text=f"it has its place on the cluster, on {self._record.host}", about=PLACE))
         self._record = msgspec.structs.replace(self._record, worker_pid=worker.pid)
         worker.hand_over(self._folder)
         self._stand_by(worker)

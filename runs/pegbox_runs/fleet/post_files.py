@@ -15,6 +15,8 @@ from pegbox_methods.events import UNDECODABLE
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.whole_file import write_new, write_whole
 
+PLACE = "place"
+"""What the notice is about by which a post tells in the run's log that its worker waits no more."""
 BEAT_SECONDS = 1.0
 """Between two beats of a post."""
 SILENT_SECONDS = 20.0

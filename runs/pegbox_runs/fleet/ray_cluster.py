@@ -18,7 +18,7 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.figures import gib
 from pegbox_runs.fleet.cluster import JobState, Post, Wanted
 from pegbox_runs.fleet.looking import begin_look, read_look, refuse_looks
-from pegbox_runs.fleet.ray_share import address_of, carries, count, share_of, too_little
+from pegbox_runs.fleet.ray_share import address_of, carries, count, has_gpus, share_of, too_little
 from pegbox_runs.printable import one_line
 
 NAMESPACE = "pegbox"
@@ -42,7 +42,7 @@ class RayCluster:
         Raises: Refusal: that is none of them.
         """
         self._address = address_of(on)
-        self._wanted = wanted
+        self.wanted = wanted
         self._ray: Any = None
         self._posts: dict[str, Any] = {}
         """Name of an actor -> what is ready once it has ended."""
@@ -86,6 +86,11 @@ class RayCluster:
             **({} if self._address.startswith("ray://") else {"log_to_driver": False}),
         )
 
+    def has_gpus(self) -> bool:
+        """Tell whether any node has a GPU."""
+        self.reach()
+        return has_gpus([node["Resources"] for node in self._nodes()])
+
     def check(self, places: Sequence[Path]) -> None:
         """See that every node could carry an entry. Raises: Refusal."""
         self.reach()
@@ -121,7 +126,7 @@ class RayCluster:
         self.reach()
         share = self._share()
         there = sum(_carries(node, share) for node in self._nodes())
-        return there if self._wanted.at_once is None else min(there, self._wanted.at_once)
+        return there if self.wanted.at_once is None else min(there, self.wanted.at_once)
 
     def words(self) -> str:
         """Say what each entry gets."""
@@ -213,7 +218,7 @@ class RayCluster:
     def _share(self) -> dict[str, float]:
         """Give what each entry asks Ray for. Raises: Refusal: no node has so much."""
         resources = [node["Resources"] for node in self._nodes()]
-        share = share_of(resources, self._wanted)
+        share = share_of(resources, self.wanted)
         if not any(carries(one, share) for one in resources):
             raise Refusal(too_little(resources, share, self.name))
         return share

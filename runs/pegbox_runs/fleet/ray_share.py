@@ -18,9 +18,9 @@ def share_of(nodes: Sequence[dict[str, float]], wanted: Wanted) -> dict[str, flo
 
     `at_once` parts the cores further. Pure.
     """
-    with_gpu = [node for node in nodes if node.get("GPU", 0) >= 1]
     share: dict[str, float] = {}
-    if with_gpu:
+    if has_gpus(nodes):
+        with_gpu = [node for node in nodes if node.get("GPU", 0) >= 1]
         share["GPU"] = wanted.processes
         share["CPU"] = max(1, min(int(node.get("CPU", 1) / node["GPU"]) for node in with_gpu) * wanted.processes)
     else:
@@ -31,6 +31,11 @@ def share_of(nodes: Sequence[dict[str, float]], wanted: Wanted) -> dict[str, flo
         if wanted.memory_bytes:
             share["memory"] = wanted.memory_bytes
     return share
+
+
+def has_gpus(nodes: Sequence[dict[str, float]]) -> bool:
+    """Tell whether any node has a GPU."""
+    return any(node.get("GPU", 0) >= 1 for node in nodes)
 
 
 def carries(node: dict[str, float], share: dict[str, float]) -> int:

@@ -15,6 +15,7 @@ from pegbox_runs.event_log import EventReader
 from pegbox_runs.fleet.cluster import Cluster, JobState, Post
 from pegbox_runs.fleet.post_files import SILENT_SECONDS, PostRecord, PostWanted, read_record, read_wanted, write_wanted
 from pegbox_runs.printable import one_line
+from pegbox_runs.process_mark import NO_PID
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState, catch_up
 from pegbox_runs.supervision.telling import tell
@@ -29,8 +30,6 @@ GIVEN_UP_SECONDS = 3 * SILENT_SECONDS
 MOST_SUBMISSIONS = 4
 """Of one worker: a cluster goes on giving places on a node that is gone until it has seen that."""
 AGAIN_SECONDS = 3.0
-NO_PID = 0
-"""Of a process on another machine: no process here has it."""
 ENDS_WAITING = {"stop", "pause", "pause-release"}
 
 

@@ -46,7 +46,7 @@ class SlurmCluster:
     def __init__(self, options: str, wanted: Wanted) -> None:
         """`options`: what follows `slurm:`. Raises: Refusal: it can't be read."""
         self._options = read_options(options)
-        self._wanted = wanted
+        self.wanted = wanted
         self._lock = threading.Lock()
         self._ask_at = 0.0
         self._listed: dict[str, JobState] = {}
@@ -66,6 +66,10 @@ class SlurmCluster:
     def reach(self) -> None:
         """See that Slurm answers. Raises: Refusal."""
         self._fit_nodes()
+
+    def has_gpus(self) -> bool:
+        """Tell whether each process gets a GPU. Raises: Refusal."""
+        return gpus_on(self._fit_nodes(), self._options)
 
     def check(self, places: Sequence[Path]) -> None:
         """See that a job could be had and what nodes see. Raises: Refusal."""
@@ -95,7 +99,7 @@ class SlurmCluster:
                 f"{one_line(largest.name, 80)}, has {largest.cpus} cores, {gib(largest.memory_mib * 2**20)} of memory "
                 f"and {largest.gpus} GPUs."
             )
-        return min(there, self._wanted.at_once or MOST_SLOTS)
+        return min(there, self.wanted.at_once or MOST_SLOTS)
 
     def words(self) -> str:
         """Say what each entry gets."""
@@ -191,14 +195,14 @@ class SlurmCluster:
 
     def _asks(self) -> Sequence[str]:
         gpus = gpus_on(self._fit_nodes(), self._options)
-        return directives(self._options, self._wanted, gpus=gpus, cpus=self._cpus())
+        return directives(self._options, self.wanted, gpus=gpus, cpus=self._cpus())
 
     def _cpus(self) -> int:
-        return cpus_of(self._fit_nodes(), self._options, self._wanted)
+        return cpus_of(self._fit_nodes(), self._options, self.wanted)
 
     def _places_on(self, node: Node) -> int:
         gpus = gpus_on(self._fit_nodes(), self._options)
-        return places_on(node, self._options, self._wanted, gpus=gpus, cpus=self._cpus())
+        return places_on(node, self._options, self.wanted, gpus=gpus, cpus=self._cpus())
 
     def _fit_nodes(self) -> list[Node]:
         """Give the partition's nodes that take jobs, as they were at first. Raises: Refusal: there are none."""
@@ -216,12 +220,12 @@ class SlurmCluster:
         return self._nodes
 
     def _gets(self) -> str:
-        processes, cores = self._wanted.processes, self._cpus() * self._wanted.processes
+        processes, cores = self.wanted.processes, self._cpus() * self.wanted.processes
         gets = [f"{cores} core{'s' if cores > 1 else ''}"]
         if gpus_on(self._fit_nodes(), self._options):
             gets.insert(0, f"{processes} GPU{'s' if processes > 1 else ''}")
-        if self._options.mem or self._wanted.memory_bytes:
-            gets.append(f"{self._options.mem or gib(self._wanted.memory_bytes or 0)} of memory")
+        if self._options.mem or self.wanted.memory_bytes:
+            gets.append(f"{self._options.mem or gib(self.wanted.memory_bytes or 0)} of memory")
         return ", ".join(gets[:-1]) + f" and {gets[-1]}" if len(gets) > 1 else gets[0]
 
     def _looks(self, asking: Asking, nodes: Sequence[Node]) -> list[NodeLook]:

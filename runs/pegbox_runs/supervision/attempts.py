@@ -8,6 +8,7 @@ import msgspec
 
 from pegbox_methods.events import (
     AnyEvent,
+    Checkpoint,
     CommandAnswer,
     Continued,
     Failed,
@@ -37,6 +38,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """Steps that were done by then."""
     by_hand: bool = False
     """Whether it may have been killed from outside, which says nothing about the run."""
+    taken: bool = False
+    """Whether its place was taken from it: its node was lost, or its job ended before it did."""
 
 
 class Attempts(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +48,10 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0
     steps: int = 0
     """Steps done by the newest worker, those before its checkpoint too."""
+    saved: int = 0
+    """Step of the newest worker's furthest checkpoint."""
+    saved_before: int = 0
+    """The same of the workers before it."""
     trouble: WorkerFailed | None = None
     """What the newest worker told of its failure."""
     culprit: RankFailed | None = None
@@ -77,12 +84,14 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
                 return {}  # the line that this process wrote itself, read back
             case Started():
                 same_series = self.restarting is not None or (self.paused is not None and not self.over)
-                kept = {"left": self.left, "before": self.before, "asked": self.asked} if same_series else {}
+                kept = self._kept() if same_series else {}
                 return msgspec.structs.asdict(Attempts(attempt=event.attempt, **kept))  # type: ignore[arg-type]
             case Queued():
                 return msgspec.structs.asdict(Attempts(attempt=self.attempt, queued=True))
             case Resumed():
                 return {"steps": event.step}
+            case Checkpoint():
+                return {"saved": max(self.saved, event.step)}
             case WorkerFailed():
                 return {"trouble": event}
             case RankFailed(first=True):
@@ -101,6 +110,11 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
                 return {"over": True}
         return {}
 
+    def _kept(self) -> dict[str, object]:
+        """Give what the next worker's beginning leaves as it is."""
+        saved = max(self.saved, self.saved_before)
+        return {"left": self.left, "before": self.before, "asked": self.asked, "saved_before": saved}
+
     def fault(self, ended: WorkerEnded | None) -> Fault:
         """Name why the newest worker ended: by its own word, else by how its process did."""
         if self.trouble is not None:
@@ -117,9 +131,10 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
             )
         if ended is None or ended.exit_code is None:
             what = "the worker ended while no supervisor watched it, and told no reason"
-            if ended is not None and ended.evidence:
+            taken = ended is not None and bool(ended.evidence)
+            if ended is not None and taken:
                 what = f"the worker was lost: {ended.evidence}"  # with its node, as a rule
-            return Fault(kind="crash", what=what, step=self.steps, by_hand=True)
+            return Fault(kind="crash", what=what, step=self.steps, by_hand=True, taken=taken)
         what = f"the worker ended with exit code {ended.exit_code} and told no reason"
         if ended.exit_code == 0:
             what = "the worker ended as it should, and the log couldn't take its last words (a full disk?)"

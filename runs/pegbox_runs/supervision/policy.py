@@ -93,6 +93,9 @@ class RestartPolicy:
         if fault.kind in MEMORY:
             failed = _failed(attempts, ended, fault, where, LESS_MEMORY)
             return Replan(fault.what, left, failed) if recovery.out_of_memory == "replan" else GiveUp(failed)
+        if fault.taken and attempts.saved > attempts.saved_before and recovery.restarts:
+            # None of its own faults, so none of its restarts. That can't go on for ever: it comes further each time.
+            return Again(fault.what, self.wait_seconds(0), left)
         hopeless = _hopeless(attempts, fault, recovery, left)
         if hopeless is not None:
             return GiveUp(_failed(attempts, ended, fault, where, hopeless))

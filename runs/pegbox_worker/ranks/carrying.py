@@ -11,7 +11,6 @@ from pegbox_runs.event_log import EventWriter
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState
 from pegbox_worker.assembly import quiet
-from pegbox_worker.base_shelf import BaseShelf
 from pegbox_worker.control import Control
 from pegbox_worker.going_on import checkpoint_to_go_on_from, device_to_go_on_with
 from pegbox_worker.hands import Hands
@@ -24,6 +23,7 @@ from pegbox_worker.ranks.group import Group
 from pegbox_worker.ranks.joining import EngineWatch, join, leave, refuse_other_number
 from pegbox_worker.ranks.losing import SENTENCE, lost_peer
 from pegbox_worker.ranks.mirroring import shared_checkpoint
+from pegbox_worker.ranks.pulse import PulsingShelf
 from pegbox_worker.reporter import Reporter
 
 
@@ -48,7 +48,7 @@ def carry_together(folder: RunFolder, writer: EventWriter, control: Control | No
         reporter = Reporter(writer, heard, device, group, beat)
         made = reporter
         watch = EngineWatch(recipe.devices, company, lambda: made.trainer, writer.emit)
-        train(Hands(folder, writer, heard, reporter, device, BaseShelf(), group, (watch,)), checkpoint, state)
+        train(Hands(folder, writer, heard, reporter, device, PulsingShelf(beat), group, (watch,)), checkpoint, state)
         leave()
     except Exception as error:  # noqa: BLE001  # every end is told
         traceback.print_exc()

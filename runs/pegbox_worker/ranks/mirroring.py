@@ -9,7 +9,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -50,7 +50,8 @@ def seen_by_all(group: Group, folder: RunFolder, place: Path) -> Path:
     """Give where this process reads what the leading one has in a folder of its run's folder.
 
     `place` counts on the leading process alone. Who sees that one's disk reads there, and nothing is sent where all do.
-    Raises: OSError, on all processes alike: it can't be read there, or not be written on a machine, which is named.
+    Raises: OSError, on all processes alike: it can't be read there, isn't below the run's folder, or can't be written
+    on a machine, which is named.
     """
     if group.processes == 1:
         return place
@@ -58,6 +59,7 @@ def seen_by_all(group: Group, folder: RunFolder, place: Path) -> Path:
     try:
         offer = _offer(folder, place, mark) if group.leads else _Offer(root="", place="", mark="")
         offer = msgspec.json.decode(group.agree(msgspec.json.encode(offer)), type=_Offer)
+        _refuse_outside(offer)
         there, here = Path(offer.root) / offer.place, folder.path / offer.place
         sees = Path(offer.root, MARKS, offer.mark).exists()
         lacks = not sees and not _same(here, offer)
@@ -96,6 +98,16 @@ def _offer(folder: RunFolder, place: Path, mark: Path) -> _Offer:
     except OSError as error:
         return _Offer(root=str(root), place=below, mark=mark.name, fault=_where(error))
     return _Offer(root=str(root), place=below, mark=mark.name, files=listed, manifest=manifest)
+
+
+def _refuse_outside(offer: _Offer) -> None:
+    """See that all that is offered lies below the run's folder: it is written, and replaced, below this machine's.
+
+    Raises: OSError.
+    """
+    named = [PurePosixPath(name) for name in (offer.place, *(name for name, _ in offer.files))]
+    if any(name.is_absolute() or not name.parts or ".." in name.parts for name in named) or "/" in offer.mark:
+        raise OSError(errno.EINVAL, "the leading process offers files that aren't below the run's folder")
 
 
 def _same(here: Path, offer: _Offer) -> bool:

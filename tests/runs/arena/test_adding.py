@@ -13,6 +13,7 @@ from pegbox_methods.events import Failed
 from pegbox_methods.recipe import Recipe, Split, Training
 from pegbox_methods.recipe_file import read_recipe, write_recipe
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.arena import spec
 from pegbox_runs.arena.aside import FAILED, SPENT
 from pegbox_runs.arena.asking import adding
 from pegbox_runs.arena.asking.budget import Budget
@@ -45,12 +46,12 @@ def add(folder: ComparisonFolder, methods: str, **changes: Any) -> tuple[str, ..
 
 
 def refused(folder: ComparisonFolder, methods: str, **changes: Any) -> str:
-    lock = folder.path / adding.LOCK
+    lock = folder.path / spec.LOCK
     before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file() and path != lock}
     with pytest.raises(Refusal) as caught:
         add(folder, methods, **changes)
     after = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
-    after.pop(folder.path / adding.LOCK, None)
+    after.pop(folder.path / spec.LOCK, None)
     assert after == before
     return caught.value.sentence
 
@@ -114,11 +115,11 @@ def test_who_joins_at_the_same_time_as_another_is_lost_by_neither(
     price = adding.machine_for  # type: ignore[attr-defined]
     began: list[int] = []
 
-    def slow(gpus: tuple[str, ...]) -> Any:
+    def slow(gpus: tuple[str, ...], **given: Any) -> Any:
         if not began:
             began.append(1)
             add(folder, other)  # another joins while this one is being checked
-        return price(gpus)
+        return price(gpus, **given)
 
     monkeypatch.setattr(adding, "machine_for", slow)
     if refused_too:
@@ -136,7 +137,7 @@ def test_it_is_written_by_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None
     seen: list[int] = []
 
     def watched(*given: Any) -> None:
-        with (folder.path / adding.LOCK).open("w") as file, pytest.raises(BlockingIOError):
+        with (folder.path / spec.LOCK).open("w") as file, pytest.raises(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         seen.append(1)
         write(*given)

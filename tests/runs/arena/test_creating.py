@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from pegbox_hardware.disk import Disk
-from pegbox_methods.recipe import Judging, Method, Model, Output, Recipe, Rows, Seeds, Split, Training
+from pegbox_methods.recipe import Devices, Judging, Method, Model, Output, Recipe, Rows, Seeds, Split, Training
 from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.asking import checking, costs, creating
@@ -90,6 +90,13 @@ def test_forgetting_is_measured_unless_the_recipe_says_how_it_is_judged() -> Non
     assert check_comparison(wanted()).shared.judging == Judging(rows=True, general="bundled")
     own = Judging(rows=True, metrics=("rouge-l",))
     assert check_comparison(wanted(recipe=changed(judging=own))).recipes["dora"].judging == own
+
+
+def test_trainings_on_a_sharded_base_are_refused_since_nobody_could_judge_them() -> None:
+    training = Training(accumulation=4)
+    said = refused(wanted(recipe=changed(training=training, devices=Devices(processes=2, engine="fsdp2"))))
+    assert "devices.engine = 'fsdp2': no process holds the whole base model" in said
+    assert "pegbox evaluate" in said
 
 
 def test_rows_are_looked_through_once_however_many_take_part(monkeypatch: pytest.MonkeyPatch) -> None:

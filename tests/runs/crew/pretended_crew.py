@@ -21,7 +21,8 @@ def command(launch: Launch) -> list[str]:
 if __name__ == "__main__":
     launched.command = command
     crew.LEAVING_SECONDS = 2.0
-    watching.STOPPED_SECONDS = 2.0  # type: ignore[misc]
-    watching.STILL_SECONDS = watching.STILL_AT_FIRST_SECONDS = 3.0  # type: ignore[misc]
+    crew.LOOK_SECONDS = 0.2
+    watching.GONE_SECONDS = watching.STOPPED_SECONDS = 1.0  # type: ignore[misc]
+    watching.STILL_SECONDS = watching.STILL_AT_FIRST_SECONDS = 2.0  # type: ignore[misc]
     watching.LONGEST_STEPS = 1  # type: ignore[misc]
     sys.exit(crew_main.main())

@@ -30,13 +30,13 @@ def main(plan: str, folder: str, attempt: str, count: int) -> int:
             return 0
         time.sleep(0.05)
     first = failed[0]
-    said = f"failed (exitcode: {ranks[first].returncode}) local_rank: {first} (pid: {ranks[first].pid}) of binary: x"
-    print(said, flush=True)
     for process in ranks:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
     for process in ranks:
-        process.wait()
+        process.wait()  # torch's waits for half a minute at most, and has said nothing until then
+    said = f"failed (exitcode: {ranks[first].returncode}) local_rank: {first} (pid: {ranks[first].pid}) of binary: x"
+    print(said, flush=True)
     for rank, process in sorted(enumerate(ranks), key=lambda pair: pair[0] == first):
         print(f"[0]:\n  time      : t\n  host      : h\n  rank      : {rank} (local_rank: {rank})")
         print(f"  exitcode  : {process.returncode} (pid: {process.pid})\n", flush=True)

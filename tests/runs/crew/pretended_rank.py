@@ -56,6 +56,8 @@ def main(plan: str, folder: RunFolder, attempt: int, rank: int) -> None:
                 beat.fail(RankTrouble(where="training at step 2", remedy="Mend it.", **what))
                 time.sleep(0.3)
                 os._exit(1)
+            case "stubborn":
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
             case "lose":
                 while pretender.step >= 0:  # waits for the others, as a call to them would
                     time.sleep(0.02)

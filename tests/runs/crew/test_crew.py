@@ -108,6 +108,17 @@ def test_a_killed_process_ends_the_others_is_named_and_the_run_goes_on(supervise
     assert (other.rank, other.first) == (1 - rank, False)
 
 
+def test_the_launcher_is_made_to_say_how_one_ended_that_another_one_outlives(supervised: Any) -> None:
+    stubborn = {"0": [("stubborn", 0), *ON["*"]], "1": ON["*"]}
+    folder, run = supervised(stubborn, WELL)
+    records = ranks_of(folder)
+    os.kill(records[1].pid, signal.SIGKILL)
+    run.finish()
+    assert newest(folder, WorkerFailed).what == f"rank 1 on {records[1].host} was killed by SIGKILL"
+    first = next(event for event in events_of(folder) if isinstance(event, RankFailed))
+    assert (first.rank, first.first, first.signal) == (1, True, "SIGKILL")
+
+
 def test_what_a_process_says_of_itself_is_the_runs_failure(supervised: Any) -> None:
     trouble = {"kind": "disk", "what": "no room", "doing": "saving"}
     folder, run = supervised({"0": [("lose", 0)], "1": [("steps", 2), ("trouble", trouble)]})

@@ -92,8 +92,14 @@ def test_a_hang_tells_who_is_behind() -> None:
 def test_long_steps_and_the_first_one_get_their_time() -> None:
     assert judge(facts(seen(0, still=500.0), seen(1, still=500.0), longest=60.0)) is None
     assert judge(facts(seen(0, still=601.0), seen(1, still=601.0), longest=60.0)) is not None
-    assert judge(facts(seen(0, still=1700.0), seen(1, still=1700.0), longest=None)) is None
-    assert judge(facts(seen(0, still=1801.0), seen(1, still=1801.0), longest=None)) is not None
+    assert judge(facts(seen(0, still=500.0), seen(1, still=500.0), longest=None)) is None
+    assert judge(facts(seen(0, still=601.0), seen(1, still=601.0), longest=None)) is not None
+
+
+@pytest.mark.parametrize(("doing", "patience"), [("judging", 600.0), ("saving", 600.0), ("loading", 1800.0)])
+def test_work_of_which_little_is_told_has_its_own_time(doing: str, patience: float) -> None:
+    for still, hangs in ((patience - 1, False), (patience + 1, True)):
+        assert (judge(facts(seen(0, still=still, doing=doing), seen(1, still=still))) is not None) is hangs
 
 
 def test_one_that_does_something_holds_no_hang_against_the_others() -> None:
@@ -238,8 +244,18 @@ def test_a_process_of_this_machine_is_looked_at_itself(other: subprocess.Popen[b
 
 def test_a_process_of_another_machine_is_not_looked_for_here() -> None:
     folder = made()
-    write_rank(folder, record(0, host="elsewhere", pid=2**22 - 1))
-    assert sight_of(folder).look(1.0).ranks[0].gone is None
+    write_rank(folder, record(1, host="elsewhere", pid=2**22 - 1))
+    sight = Sight(folder, 1, 2, now=0.0, local=range(1))
+    assert sight.look(1.0).ranks[0].gone is None
+
+
+def test_a_process_of_another_machine_of_the_same_name_is_never_taken_for_one_that_is_to_be_ended_here() -> None:
+    folder = made()
+    write_rank(folder, record(1, host=socket.gethostname(), pid=os.getpid()))
+    sight = Sight(folder, 1, 2, now=0.0, local=range(1))
+    sight.look(1.0)
+    assert 1 in sight.records
+    assert sight.here == []
 
 
 def test_a_trouble_is_seen() -> None:

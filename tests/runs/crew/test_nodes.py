@@ -13,18 +13,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from pegbox_methods.events import Notice
+from pegbox_methods.events import Change, Notice
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import recipe_from_table
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.changes import Revision, add_revision
 from pegbox_runs.crew import node as node_module
 from pegbox_runs.crew.launched import RankExit
 from pegbox_runs.crew.launching import Launch
 from pegbox_runs.crew.node import Part, take_part
+from pegbox_runs.crew.nodes import reception
 from pegbox_runs.crew.nodes.desk import Desk
-from pegbox_runs.crew.nodes.differing import differing_keys, plain, with_places_of
+from pegbox_runs.crew.nodes.differing import differing_keys, plain, versions_here, with_places_of
+from pegbox_runs.crew.nodes.line import Line
 from pegbox_runs.crew.nodes.node_folder import node_folder
 from pegbox_runs.crew.nodes.place import Nodes, free_port, listen, parse_rendezvous, read_nodes, write_nodes
+from pegbox_runs.crew.nodes.words import FromHead, Hello, Left, Ready
 from pegbox_runs.crew.rank_files import RankRecord, read_ranks, write_rank
 from pegbox_runs.models import BUNDLED
 from pegbox_runs.preflight import check
@@ -232,9 +236,7 @@ def test_another_recipe_is_refused_on_both_sides_by_its_key(run: RunFolder, node
 def test_other_versions_are_refused_on_both_sides_by_name(
     run: RunFolder, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_module, "versions_here", lambda: {**real_versions(), "peft": "0.1"})
-    from pegbox_runs.crew.nodes.differing import versions_here as real_versions
-
+    monkeypatch.setattr(node_module, "versions_here", lambda: {**versions_here(), "peft": "0.1"})
     other = Other(nodes)
     with desk_of(run, nodes) as desk:
         with pytest.raises(Refusal, match=r"node 1 .* other versions .*peft 0\.1 here"):
@@ -291,22 +293,119 @@ def test_records_of_processes_that_arent_the_machines_own_are_passed_over(
         assert 0 not in read_ranks(run, 1)
 
 
-def test_a_node_whose_line_breaks_is_lost(run: RunFolder, nodes: Nodes) -> None:
-    from pegbox_runs.crew.nodes.differing import versions_here
-    from pegbox_runs.crew.nodes.line import Line
-    from pegbox_runs.crew.nodes.words import FromHead, Hello, Ready
+def come(nodes: Nodes) -> Line[Any]:
+    """Come as node 1, and be ready."""
+    line: Line[Any] = Line(socket.create_connection((nodes.host, nodes.port)), FromHead)
+    recipe = plain(recipe_of())
+    line.say(Hello(node=1, nodes=2, host="x\x1b[2J", versions=versions_here(), now=time.time(), recipe=recipe))
+    line.say(Ready())
+    return line
 
+
+def test_a_node_whose_line_breaks_is_lost(run: RunFolder, nodes: Nodes) -> None:
     with desk_of(run, nodes) as desk:
-        line: Line[Any] = Line(socket.create_connection((nodes.host, nodes.port)), FromHead)
-        recipe = plain(recipe_of())
-        line.say(Hello(node=1, nodes=2, host="x\x1b[2J", versions=versions_here(), now=time.time(), recipe=recipe))
-        line.say(Ready())
+        line = come(nodes)
         assert desk.await_nodes(patience=SECONDS)
         desk.begin()
         line.close()
         until(desk.ends)
         assert desk.ends()[1].lost == "it closed the connection"
         assert "\x1b" not in desk.ends()[1].host
+
+
+def test_a_node_that_is_ended_there_has_left_and_is_named_so(
+    run: RunFolder, nodes: Nodes, pretended: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(_: Any) -> int | None:
+        raise KeyboardInterrupt("SIGTERM")
+
+    monkeypatch.setattr(pretended, "poll", ended)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    with desk_of(run, nodes) as desk:
+        Other(nodes)
+        desk.await_nodes()
+        desk.begin()
+        until(desk.ends)
+        assert desk.ends()[1].gone == f"node 1 ({socket.gethostname()}) left: its command was ended there by SIGTERM"
+
+
+def test_a_node_that_leaves_before_the_start_may_come_again(run: RunFolder, nodes: Nodes) -> None:
+    with desk_of(run, nodes) as desk:
+        line = come(nodes)
+        assert desk.await_nodes(patience=SECONDS)
+        line.say(Left(why="it was ended"))
+        line.close()
+        assert not desk.await_nodes(lambda: 1 in desk.ends())
+        Other(nodes)
+        assert desk.await_nodes(patience=SECONDS)
+
+
+def test_a_node_that_comes_back_in_the_midst_of_an_attempt_waits_for_the_next(
+    run: RunFolder, nodes: Nodes, pretended: Any
+) -> None:
+    with desk_of(run, nodes) as desk:
+        line = come(nodes)
+        assert desk.await_nodes(patience=SECONDS)
+        desk.begin()
+        line.close()
+        until(desk.ends)
+        other = Other(nodes)
+        time.sleep(0.5)
+        assert desk.ends()[1].lost
+        assert other.said == []
+        desk.close("again")
+    with desk_of(run, nodes, attempt=2) as desk:
+        assert desk.await_nodes(patience=SECONDS)
+        desk.begin()
+        desk.close("finished")
+    assert other.end() is True
+
+
+def test_a_node_whose_processes_cant_be_started_says_why(
+    run: RunFolder, nodes: Nodes, pretended: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Launch) -> Pretended:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pretended, "start", full)
+    with desk_of(run, nodes) as desk:
+        other = Other(nodes)
+        desk.await_nodes()
+        desk.begin()
+        assert "No space left on device" in str(other.end())
+        until(desk.ends)
+        assert "No space left on device" in str(desk.ends()[1].gone)
+
+
+def test_a_head_that_names_other_files_by_changes_of_the_recipe_is_refused(run: RunFolder, nodes: Nodes) -> None:
+    change = Change(key="rows.file", before=ROWS, after="/etc/passwd")
+    add_revision(run, Revision(time=1.0, step=1, why="asked", changes=(change,)))
+    other = Other(nodes)
+    with desk_of(run, nodes) as desk:
+        with pytest.raises(Refusal, match=r"rows\.file was changed on the way"):
+            desk.await_nodes()
+        assert "rows.file was changed on the way" in str(other.end())
+
+
+def test_a_run_is_named_so_that_its_folder_lies_where_it_should() -> None:
+    told = {"type": "welcome", "run": "../../elsewhere", "attempt": 1, "recipe": "", "changes": "", "environment": ""}
+    with pytest.raises(msgspec.ValidationError, match=r"\$\.run"):
+        msgspec.json.decode(msgspec.json.encode(told), type=FromHead)
+
+
+def test_more_strangers_than_anybody_needs_are_sent_away_unheard(
+    run: RunFolder, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reception, "MOST_STRANGERS", 4)
+    with desk_of(run, nodes) as desk, ExitStack() as stack:
+        idle = [stack.enter_context(socket.create_connection((nodes.host, nodes.port))) for _ in range(4)]
+        with socket.create_connection((nodes.host, nodes.port)) as fifth:
+            fifth.settimeout(5.0)
+            assert fifth.recv(1) == b""
+        for one in idle:
+            one.close()
+        Other(nodes)
+        assert desk.await_nodes(patience=SECONDS)
 
 
 def test_a_head_that_doesnt_answer_is_refused_with_what_to_do(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:

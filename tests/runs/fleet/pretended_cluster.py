@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from pegbox_runs.fleet.cluster import JobState, Post
+from pegbox_runs.fleet.cluster import JobState, Post, Wanted
 
 POST = Path(__file__).with_name("pretended_post.py")
 
@@ -20,6 +20,8 @@ class PretendedCluster:
 
     def __init__(self, plan: Path, *, slots: int = 1) -> None:
         self.plan = plan
+        self.wanted = Wanted()
+        self.gpus = False
         self.room = slots
         self.jobs: dict[str, subprocess.Popen[bytes] | Post] = {}
         """A post that only waits, or its process."""
@@ -31,11 +33,14 @@ class PretendedCluster:
     def reach(self) -> None:
         """Nothing is to be reached."""
 
+    def has_gpus(self) -> bool:
+        return self.gpus
+
     def check(self, places: Sequence[Path]) -> None:
         """All is well."""
 
     def slots(self) -> int:
-        return max(1, self.room)
+        return max(1, min(self.room, self.wanted.at_once or self.room))
 
     def words(self) -> str:
         return "1 node"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pegbox_methods.events import CommandAnswer, Finished, Paused, Restarting, Started, WorkerEnded
+from pegbox_methods.events import CommandAnswer, Finished, Notice, Paused, Restarting, Started, WorkerEnded
+from pegbox_runs.arena.entry_log import EntryLog
 from pegbox_runs.commands import send
 from pegbox_runs.fleet import post_files, remote_worker
 from pegbox_runs.fleet.post_files import PostRecord, PostWanted, read_record, read_wanted, write_record, write_wanted
@@ -90,11 +92,28 @@ def test_an_entry_on_a_node_tells_its_end_as_one_here_would(tmp_path: Path, clus
     folder = made()
     assert Carried(cluster_with(clusters, write_plan(tmp_path, [("steps", 2), DONE])), folder).end() == [
         "Started",
+        "Notice",
         "Finished",
     ]
     record = record_of(folder)
     assert record is not None
     assert (record.ended, record.exit_code, record.signal) == (True, 0, None)
+
+
+def test_what_waits_for_a_place_takes_no_time_of_a_budget(tmp_path: Path, clusters: list[PretendedCluster]) -> None:
+    cluster = cluster_with(clusters, write_plan(tmp_path, [("steps", 1), ("wait", 0.5), DONE]), slots=0)
+    folder = made()
+    carried = Carried(cluster, folder)
+    wait_until(lambda: bool(cluster.jobs))
+    time.sleep(3.0)
+    cluster.room = 1
+    cluster.fill()
+    carried.end()
+    log = EntryLog(folder)
+    log.read()
+    whole = newest(folder, Finished).time - newest(folder, Started).time
+    assert 0.5 <= log.wall_seconds <= whole - 2.5
+    assert newest(folder, Notice).text == f"it has its place on the cluster, on {socket.gethostname()}"
 
 
 def test_a_worker_that_was_killed_on_its_node_is_followed_by_another(
@@ -103,7 +122,7 @@ def test_a_worker_that_was_killed_on_its_node_is_followed_by_another(
     plan = write_plan(tmp_path, [("steps", 3), ("kill", 9)], [("resumed", 2), ("steps", 2), DONE])
     folder = made()
     names = Carried(cluster_with(clusters, plan), folder).end()
-    assert names == ["Started", "WorkerEnded", "Restarting", "Started", "Resumed", "Finished"]
+    assert names == ["Started", "Notice", "WorkerEnded", "Restarting", "Started", "Notice", "Resumed", "Finished"]
     assert newest(folder, WorkerEnded).signal == "SIGKILL"
     assert len(list(folder.path.glob("post-*.json"))) == 2, "what is wanted, and what the last post said"
 
@@ -133,7 +152,7 @@ def test_a_job_that_the_cluster_gave_up_while_its_post_lives_has_no_second_worke
     carried = Carried(cluster, folder)
     wait_until(lambda: state_of(folder).steps_done == 1)
     cluster.lost[read_wanted(folder).job or ""] = "nobody hears of node-7"  # type: ignore[union-attr]
-    assert carried.end() == ["Started", "Finished"]
+    assert carried.end() == ["Started", "Notice", "Finished"]
 
 
 def test_a_post_whose_ticket_was_superseded_kills_its_worker_and_says_so(
@@ -175,7 +194,7 @@ def test_a_job_that_was_lost_before_it_began_is_submitted_again(
     wait_until(lambda: bool(cluster.jobs))
     cluster.room = 1
     cluster.jobs.clear()
-    assert carried.end() == ["Started", "Finished"]
+    assert carried.end() == ["Started", "Notice", "Finished"]
 
 
 def test_a_post_that_is_started_twice_carries_its_run_once(tmp_path: Path, clusters: list[PretendedCluster]) -> None:

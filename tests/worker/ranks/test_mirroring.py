@@ -6,8 +6,9 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import msgspec
 import pytest
 
 from pegbox_runs.run_folder import RunFolder
@@ -135,3 +136,18 @@ def test_what_cant_be_read_on_the_leading_machine_ends_all_alike(
     )  # whose beginning no process may read
     assert all(isinstance(error, OSError) for error in brought(machines))
     assert not (machines[1].checkpoints / "checkpoint-5").exists()
+
+
+@pytest.mark.parametrize("name", ["../weights", "/etc/weights", "sub/../../weights"])
+def test_nothing_is_written_outside_the_runs_folder_whatever_is_offered(
+    machines: list[RunFolder], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    apart(monkeypatch)
+    real = mirroring._offer
+
+    def hostile(*asked: Any) -> Any:
+        return msgspec.structs.replace(real(*asked), files=((name, 4321),))
+
+    monkeypatch.setattr(mirroring, "_offer", hostile)
+    assert [type(came) for came in brought(machines)] == [OSError, OSError]
+    assert not list(machines[1].path.rglob("*"))

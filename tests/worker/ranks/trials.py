@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -226,6 +227,8 @@ def main() -> None:
     found: dict[str, Found] = {}
     for turn in json.loads((place / ORDER).read_text()):
         trial = Trial(**turn)
+        while trial.resume and not Path(trial.resume).is_dir():
+            time.sleep(0.1)  # somebody else writes it meanwhile
         found[trial.name] = take(trial, place / trial.name, group)
         others = group.collect(msgspec.json.encode(found[trial.name]))
         if group.leads:

@@ -25,10 +25,10 @@ def stopped(folder: ComparisonFolder, left: threading.Event) -> str | None:
 
 def continued(folder: ComparisonFolder) -> str:
     """Start a director on it. Returns: what came of it, for people. Takes seconds."""
-    from pegbox_runs.arena.directing.start import start_director  # starts processes, which looking doesn't
+    from pegbox_runs.arena.directing.start import continue_director  # starts processes, which looking doesn't
 
     try:
-        start_director(folder)
+        continue_director(folder)
     except Refusal as refusal:
         return refusal.sentence
     except OSError as error:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -23,14 +21,12 @@ from pegbox_runs.arena.asking.checking import (
 )
 from pegbox_runs.arena.asking.costs import cost_of, machine_for, refuse_short_of_disk, short_of_memory, walked
 from pegbox_runs.arena.asking.fairness import on_the_same_commits, refuse_unlike
+from pegbox_runs.arena.asking.fleet import look_again
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.outcomes import read_outcomes
 from pegbox_runs.arena.schedule import takes_out
-from pegbox_runs.arena.spec import Asked, Comparison, read_comparison, write_comparison
+from pegbox_runs.arena.spec import Asked, Comparison, alone, read_comparison, write_comparison
 from pegbox_runs.supervision.owner import owned_already, read_owner
-
-LOCK = "adding.lock"
-"""Held in a comparison's folder by who lets contestants join it."""
 
 
 def add_contestants(folder: ComparisonFolder, contestants: Mapping[str, Recipe]) -> tuple[str, ...]:
@@ -45,22 +41,30 @@ def add_contestants(folder: ComparisonFolder, contestants: Mapping[str, Recipe])
     _refuse_names_there(contestants, there, folder)
     recipes = {name: on_the_same_commits(judged_recipe(one), shared) for name, one in contestants.items()}
     refuse_unlike([(folder.id, shared), *recipes.items()])
-    checked, remarks = sized_recipes(checked_recipes(recipes, search=asked.search), asked.rank_budget)
+    gpus, grown = look_again(folder)
+    checked, remarks = sized_recipes(
+        checked_recipes(recipes, search=asked.search, cluster_gpus=gpus), asked.rank_budget
+    )
     _refuse_long(least_steps(checked), there)
-    machine = machine_for(asked.gpus)
+    machine = machine_for(asked.gpus, cluster_gpus=gpus)
     first = next(iter(checked.values()))
     rows = walked(first)
     costs = {name: cost_of(one, rows, machine) for name, one in checked.items()}
     refuse_short_of_disk(costs, asked)
     try:
-        with _alone(folder):
+        with alone(folder):
             there = read_comparison(folder)  # somebody else may have let others join meanwhile
             _refuse_names_there(contestants, there, folder)
             grown = msgspec.structs.replace(there.asked, contestants=(*there.asked.contestants, *checked))
             write_comparison(grown, without_tokens({name: one.recipe for name, one in checked.items()}), folder)
     except OSError as error:
         raise Refusal(f"{folder.path}: can't be written: {error.strerror or error}. Nobody was added.") from error
-    return (*remarks, *short_of_memory(costs), *_beyond_budget(asked, list(checked)))
+    return (
+        *([grown_by] if grown_by else []),
+        *remarks,
+        *(short_of_memory(costs) if gpus is None else ()),
+        *_beyond_budget(asked, list(checked)),
+    )
 
 
 def retry_failed(folder: ComparisonFolder) -> int:
@@ -91,14 +95,6 @@ def _refuse_names_there(contestants: Mapping[str, Recipe], there: Comparison, fo
             f"{twice[0][:38]}-2=METHOD."
         )
     refuse_names({**there.recipes, **contestants})
-
-
-@contextmanager
-def _alone(folder: ComparisonFolder) -> Iterator[None]:
-    """Hold a lock that ends with the process, however that ends. Raises: OSError."""
-    with (folder.path / LOCK).open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _refuse_long(least: Mapping[str, int], there: Comparison) -> None:

@@ -46,14 +46,18 @@ def refuse_names(names: Mapping[str, Recipe]) -> None:
             raise Refusal(f'"{shown}": a contestant\'s name has small letters, digits and hyphens, at most 40 of them.')
 
 
-def checked_recipes(contestants: Mapping[str, Recipe], *, search: bool) -> dict[str, CheckedRecipe]:
+def checked_recipes(
+    contestants: Mapping[str, Recipe], *, search: bool, cluster_gpus: bool | None = None
+) -> dict[str, CheckedRecipe]:
     """Check the recipe of every contestant; their rows are the same, and looked through once.
 
+    `cluster_gpus`: as for `check_method`.
     Raises: Refusal: with what is wrong with all of them, or with the rows.
     """
 
     def fitting(name: str) -> FittingRecipe:
-        found = check_method(contestants[name], file=name)
+        _refuse_sharded(contestants[name], name)
+        found = check_method(contestants[name], file=name, cluster_gpus=cluster_gpus)
         if search:
             _refuse_high_rate(found.recipe, name)
         return found
@@ -133,6 +137,19 @@ def _refuse_few_rows(held_out: int, recipe: Recipe) -> None:
         f"nothing could be told. Hold out more (split.share{now}), or name rows of their own as split.file: "
         f"{LEAST_ROWS_TO_PART} or more of them."
     )
+
+
+def _refuse_sharded(recipe: Recipe, name: str) -> None:
+    if recipe.devices.shards:
+        fault = Fault(
+            file=name,
+            key="devices.engine",
+            value="'fsdp2'",
+            problem="no process holds the whole base model, so no training could be judged where it ends, and a "
+            "comparison is made of that. Take a base model that fits on one device, or train each with `pegbox train` "
+            "and hold them against each other with `pegbox evaluate`",
+        )
+        raise Refusal(str(fault), faults=(fault,))
 
 
 def _refuse_high_rate(recipe: Recipe, name: str) -> None:

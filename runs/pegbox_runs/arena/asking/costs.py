@@ -152,9 +152,14 @@ def cost_of(checked: CheckedRecipe, rows: Walked, machine: Machine) -> Cost:
     return Cost(step, look, memory, place.place.usable_bytes, disk_need(recipe, checked.model, weights))
 
 
-def machine_for(gpus: tuple[str, ...]) -> Machine:
-    """Probe this machine, with the first of the chosen GPUs alone where some are chosen."""
+def machine_for(gpus: tuple[str, ...], *, cluster_gpus: bool | None = None) -> Machine:
+    """Probe this machine, with the first of the chosen GPUs alone where some are chosen.
+
+    `cluster_gpus`: whether the nodes that it stands for have GPUs; None: it stands for itself.
+    """
     machine = probe()
+    if cluster_gpus is False:
+        return msgspec.structs.replace(machine, gpus=())
     chosen = tuple(one for one in machine.gpus if gpus and gpus[0] in (one.uuid, str(one.index)))
     return msgspec.structs.replace(machine, gpus=chosen) if chosen else machine
 

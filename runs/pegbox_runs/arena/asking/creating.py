@@ -36,11 +36,12 @@ from pegbox_runs.arena.asking.costs import (
     walked,
 )
 from pegbox_runs.arena.asking.fairness import refuse_unlike
-from pegbox_runs.arena.asking.fleet import find_fleet, refuse_bad_fleet
+from pegbox_runs.arena.asking.fleet import find_fleet, reached, refuse_bad_fleet
 from pegbox_runs.arena.comparison_folder import ComparisonFolder, comparisons_root
 from pegbox_runs.arena.schedule import all_entries_count
 from pegbox_runs.arena.spec import MOST_SEEDS, Asked, Comparison, write_comparison
 from pegbox_runs.environment import Environment
+from pegbox_runs.fleet.cluster import Cluster
 from pegbox_runs.preflight import CheckedRecipe
 from pegbox_runs.run_folder import fill, moment_of
 
@@ -112,11 +113,20 @@ def check_comparison(wanted: Wanted) -> CheckedComparison:
     refuse_names(wanted.contestants)
     _refuse_twice(wanted)
     refuse_bad_fleet(wanted.on, wanted.at_once, wanted.gpus)
+    with reached(wanted.on) as cluster:
+        return _checked(wanted, cluster)
+
+
+def _checked(wanted: Wanted, cluster: Cluster | None) -> CheckedComparison:
+    gpus = None if cluster is None else cluster.has_gpus()
     recipes = {name: judged_recipe(recipe) for name, recipe in wanted.contestants.items()}
     refuse_unlike([(wanted.files.get(name, name), recipe) for name, recipe in recipes.items()])
-    checked, remarks = sized_recipes(checked_recipes(recipes, search=wanted.search), wanted.rank_budget)
+    checked, remarks = sized_recipes(
+        checked_recipes(recipes, search=wanted.search, cluster_gpus=gpus), wanted.rank_budget
+    )
     first = next(iter(checked.values()))
-    machine = machine_for(wanted.gpus)
+    machine = machine_for(wanted.gpus, cluster_gpus=gpus)
+    stranger = gpus is True and not machine.gpus  # which says nothing of what the nodes' GPUs take
     rows = walked(first)
     least = least_steps(checked)
     own = min(rows.own_steps, MOST_STEPS)
@@ -131,12 +141,15 @@ def check_comparison(wanted: Wanted) -> CheckedComparison:
         budget_seconds=wanted.budget.seconds if wanted.budget else None,
         rank_budget=wanted.rank_budget,
         gpus=wanted.gpus,
+        on=wanted.on,
         at_once=wanted.at_once,
+        at_most=wanted.at_once,
     )
     costs = {name: cost_of(one, rows, machine) for name, one in checked.items()}
-    fleet = None if wanted.on is None else find_fleet(wanted.on, asked, checked, costs)
+    fleet = None if cluster is None else find_fleet(cluster, asked, checked, costs)
     asked = asked if fleet is None else fleet.asked
-    refuse_short_of_time(costs, asked, max(min(LEAST_STEPS, own), *least.values()))
+    if not stranger:
+        refuse_short_of_time(costs, asked, max(min(LEAST_STEPS, own), *least.values()))
     disk_bytes = refuse_short_of_disk(costs, asked)
     held_out = len(first.rows.held_out)
     return CheckedComparison(
@@ -149,10 +162,10 @@ def check_comparison(wanted: Wanted) -> CheckedComparison:
             *steps.remarks,
             *rows_remarks(held_out, search=steps.search),
             *remarks,
-            *short_of_memory(costs),
+            *(short_of_memory(costs) if cluster is None else ()),
             *first.rows.remarks,
         ),
-        seconds=total_seconds(costs, asked, _looks(asked, first.recipe)),
+        seconds=None if stranger else total_seconds(costs, asked, _looks(asked, first.recipe)),
         disk_bytes=disk_bytes,
         describe=first.environment,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from pegbox_runs.arena.asking.fleet import look_again
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.launch import WarmSupervisor
 from pegbox_runs.supervision.owner import owned_already, read_owner
@@ -24,6 +25,16 @@ def start_director(folder: ComparisonFolder) -> None:
     if _is_free(folder):
         with WarmSupervisor(director_command()) as director:
             director.take([folder])
+
+
+def continue_director(folder: ComparisonFolder) -> str | None:
+    """Go on with a comparison that nobody carries; one on a cluster is held against that once more before.
+
+    Returns: what people should know of the cluster. Raises: as `start_director` does.
+    """
+    grown = look_again(folder).grown
+    start_director(folder)
+    return grown
 
 
 def _is_free(folder: ComparisonFolder) -> bool:

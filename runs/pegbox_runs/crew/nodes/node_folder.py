@@ -9,9 +9,11 @@ from pegbox_methods.home import home
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import read_recipe, write_recipe
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.changes import CHANGEABLE, revisions
 from pegbox_runs.crew.nodes.differing import differing_keys, plain, with_places_of
 from pegbox_runs.crew.nodes.words import Welcome
 from pegbox_runs.crew.rank_files import RANKS
+from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.whole_file import write_whole
 
@@ -45,7 +47,22 @@ def fill(folder: RunFolder, welcome: Welcome, own: Recipe) -> None:
         (folder.commands, ""),
     ):
         write_whole(place, content.encode())
+    _refuse_other_run(folder)
     folder.log.touch(mode=0o600)
+
+
+def _refuse_other_run(folder: RunFolder) -> None:
+    """See that the changes since the run's beginning are such as a run can have. Raises: Refusal.
+
+    Else they could name other files of this machine than its own recipe does.
+    """
+    keys = [change.key for revision in revisions(folder) for change in revision.changes]
+    foreign = [key for key in keys if key.partition(".")[0] not in CHANGEABLE]
+    if foreign:
+        raise Refusal(
+            f"node 0 says that {one_line(foreign[0], 80)} was changed on the way, which no run can: only "
+            f"{', '.join(CHANGEABLE)} can. See who answers at the rendezvous."
+        )
 
 
 def discard(folder: RunFolder) -> None:

@@ -111,6 +111,16 @@ def free_port() -> int:
         return port
 
 
+def interface_of(address: str) -> str | None:
+    """Name the network interface that has an address; None: there is none."""
+    import psutil  # here, since only several machines need it
+
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(one.address == address for one in addresses):
+            return str(name)
+    return None
+
+
 def _refuse_foreign(host: str, address: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         try:

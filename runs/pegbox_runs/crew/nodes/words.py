@@ -13,6 +13,8 @@ from pegbox_runs.crew.rank_files import RankRecord
 Word = Literal["finished", "stopped", "aborted", "failed", "refused", "paused", "again"]
 """How an attempt ended; behind `paused` and `again` the machines may meet once more."""
 Name = Annotated[str, Meta(max_length=255)]
+RunName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")]
+"""A folder gets it."""
 Sentence = Annotated[str, Meta(max_length=4000)]
 
 
@@ -33,7 +35,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
     """It is one of the run's."""
 
-    run: Name
+    run: RunName
     attempt: int
     recipe: str
     """The text of recipe.toml."""
@@ -68,6 +70,12 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
     """By rank: its exit code, less than 0 for a signal's number; None: nobody saw its end."""
 
 
+class Left(msgspec.Struct, frozen=True, kw_only=True, tag="left"):
+    """The machine goes by itself, though the run isn't over; it has no process of it any more."""
+
+    why: Sentence
+
+
 class Still(msgspec.Struct, frozen=True, kw_only=True, tag="still"):
     """Node 0 lives."""
 
@@ -88,7 +96,7 @@ class Over(msgspec.Struct, frozen=True, kw_only=True, tag="over"):
     word: Word
 
 
-FromNode = Hello | Ready | Beats | Ended | Sorry
+FromNode = Hello | Ready | Beats | Ended | Left | Sorry
 FromHead = Welcome | Go | Still | Kill | Sorry | Over
 
 
