@@ -15,7 +15,7 @@ from pegbox_hardware.machine import probe
 from pegbox_hardware.profile_rows import LinkRow
 from pegbox_hardware.profiles import load_profiles
 from pegbox_hardware.shape import ALL_LINEAR, ATTENTION
-from pegbox_methods.advice.places import most_alike, places_of, planned_card, planned_memory
+from pegbox_methods.advice.places import having, places_of, planned_card, planned_memory
 from pegbox_methods.advice.pricing import STACKS, number_of, targets_of
 from pegbox_methods.advice.records import Place
 from pegbox_methods.advice.several import link_for, place_for
@@ -59,7 +59,8 @@ def read_asked(options: argparse.Namespace) -> Asked:
     Raises: Refusal.
     """
     recipe = _recipe(options)
-    place, learned = _place(options, here=recipe is not None)
+    count = _processes(options) if recipe is None or options.devices else recipe.devices.processes
+    place, learned = _place(options, -(-count // options.nodes), here=recipe is not None)
     if recipe is not None:
         config, named = find_config(recipe.model).config, recipe.model.name
         settings = recipe.method.settings
@@ -232,10 +233,11 @@ def _stack(options: argparse.Namespace, place: Place | None) -> Stack:
     return Stack(logits_shifted=shifted, foreach_optimizer=options.foreach, cublas_workspace_bytes=workspace)
 
 
-def _place(options: argparse.Namespace, *, here: bool) -> tuple[Place | None, Learned | None]:
+def _place(options: argparse.Namespace, devices: int, *, here: bool) -> tuple[Place | None, Learned | None]:
     """Find the device to fit into: one that was named, else this machine's GPU.
 
-    `here`: a recipe is priced, which would run on the processor where there is no GPU.
+    `devices`: how many of one kind it must be; `here`: a recipe is priced, which would run on the processor where there
+    is no GPU.
     Returns: (device, what measurements on it taught).
     """
     if options.gpu is not None and options.vram is not None:
@@ -247,6 +249,5 @@ def _place(options: argparse.Namespace, *, here: bool) -> tuple[Place | None, Le
     machine = probe()
     if not machine.gpus and not here:
         return None, None
-    places = places_of(machine, load_profiles())
-    place = most_alike(places) if (options.devices or 1) > 1 else places[0]
+    place = having(places_of(machine, load_profiles()), devices)[0]
     return place, learned_here(machine).get(place.name)

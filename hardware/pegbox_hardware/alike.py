@@ -58,8 +58,8 @@ def kind_of(gpu: Gpu) -> tuple[object, ...]:
 def team_for(gpus: Sequence[Gpu], count: int) -> list[Gpu]:
     """Take the devices that carry a run of so many processes; none: there aren't so many of one kind.
 
-    Of several kinds the roomiest, then the newest. Those in use are taken where there aren't enough without them: whoever
-    asks for so many means them too. Returns: the emptiest, in the driver's order.
+    Of several kinds the roomiest, then the newest. Those in use are taken only where there aren't enough without them:
+    whoever asks for so many means them too. Returns: the emptiest, in the driver's order.
     """
     groups = alike(Seat("", gpu) for gpu in gpus)
     enough = [group for group in groups if len(group.seats) >= count]

@@ -22,7 +22,7 @@ def device_contradictions(recipe: Recipe, file: str) -> Iterator[Fault]:
     if devices.shards and devices.processes == 1:
         problem = "parts the base model among processes, and there is one; raise devices.processes, or take 'auto'"
         yield Fault(file=file, key="devices.engine", value="'fsdp2'", problem=problem)
-    if devices.shards and "8bit" in training.optimizer:
+    if devices.shards and training.optimizer != "adamw":
         problem = "keeps its averages in a form that can't be sharded; with devices.engine = 'fsdp2' take 'adamw'"
         yield Fault(file=file, key="training.optimizer", value=repr(training.optimizer), problem=problem)
 

@@ -15,7 +15,7 @@ from pegbox_hardware.profiles import BadProfiles, Profiles, load_profiles
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.choose import advise
 from pegbox_methods.advice.goals import Goal
-from pegbox_methods.advice.places import most_alike, places_of, planned_card, planned_memory
+from pegbox_methods.advice.places import having, places_of, planned_card, planned_memory
 from pegbox_methods.advice.ranking import RANKED
 from pegbox_methods.advice.records import Advice, Place
 from pegbox_methods.advice.teams import with_team
@@ -60,8 +60,10 @@ def advise_for(
     here = None if place else probe()
     where: Place | tuple[Place, ...] = place if place else places_of(here, profiles) if here else ()
     if devices is not None or nodes > 1 or network_gbit is not None:
-        chosen = where if isinstance(where, Place) else most_alike(where)
-        where = with_team(chosen, profiles, devices=devices, nodes=nodes, network_gbit=network_gbit)
+        kinds = (where,) if isinstance(where, Place) else having(where, devices)
+        where = tuple(
+            with_team(one, profiles, devices=devices, nodes=nodes, network_gbit=network_gbit) for one in kinds
+        )
     installed = method_names()
     advice = advise(
         where,

@@ -43,8 +43,11 @@ class RunTokens:
     padding_share: float
 
 
-def expect(checked: CheckedRecipe, machine: Machine) -> Expected:
-    """Forecast a checked recipe at level 1, for the device of `machine` that a worker would get now. Never raises."""
+def expect(checked: CheckedRecipe, machine: Machine, *, nodes: int = 1) -> Expected:
+    """Forecast a checked recipe at level 1, for the device of `machine` that a worker would get now. Never raises.
+
+    `nodes`: the machines that carry the run together, of which this is one.
+    """
     gpu = gpu_of_run(machine)
     nothing = Expected(
         device=machine.cpu if gpu is None else gpu.name,
@@ -55,15 +58,15 @@ def expect(checked: CheckedRecipe, machine: Machine) -> Expected:
         time=None,
     )
     try:
-        return _forecast(checked, machine, nothing)
+        return _forecast(checked, machine, nothing, nodes)
     except Exception as error:  # noqa: BLE001  # the run has begun, and its forecast isn't worth its trouble
         return _unknown(nothing, f"the forecast failed: {one_line_of(error)}")
 
 
-def _forecast(checked: CheckedRecipe, machine: Machine, nothing: Expected) -> Expected:
+def _forecast(checked: CheckedRecipe, machine: Machine, nothing: Expected, nodes: int) -> Expected:
     recipe = checked.recipe
     # A Mac's runs compute on its processor.
-    ground = Ground(recipe, "cpu" if nothing.accelerator == "mps" else None, machine)
+    ground = Ground(recipe, "cpu" if nothing.accelerator == "mps" else None, machine, nodes=nodes)
     found = run_tokens(checked)
     memory, time = ground.forecast(
         recipe,

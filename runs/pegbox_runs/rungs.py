@@ -18,7 +18,7 @@ from pegbox_hardware.forecast.time import TimeForecast, forecast_time
 from pegbox_hardware.machine import Machine, probe
 from pegbox_hardware.profiles import PACKAGED, BadProfiles, Profiles, load_profiles
 from pegbox_hardware.shape import ModelShape
-from pegbox_methods.advice.places import places_of
+from pegbox_methods.advice.places import place_of_several, places_of
 from pegbox_methods.advice.pricing import FILLING, STACKS, UNCHECKPOINTED, on_processor
 from pegbox_methods.advice.records import Place
 from pegbox_methods.advice.several import link_for, place_for
@@ -66,13 +66,13 @@ class Rung:
 class Ground:
     """What a run stands on: the model, the method's card, the device. `device` is the worker's, as torch names it."""
 
-    def __init__(self, recipe: Recipe, device: str | None, machine: Machine | None = None) -> None:
-        """Look at it. `machine`: as it was probed before; None: now."""
+    def __init__(self, recipe: Recipe, device: str | None, machine: Machine | None = None, *, nodes: int = 1) -> None:
+        """Look at it. `machine`: as it was probed before; None: now. `nodes`: machines, of which this is one."""
         self.card: Card = find_card(recipe.method.name)
         machine = machine or probe()
         self.place = _place(machine, device)
         if (count := recipe.devices.processes) > 1:
-            self.place = place_for(_with_others(self.place, machine), count)
+            self.place = place_for(_with_others(self.place, machine, count, nodes), count)
         self.processor = device == "cpu" if device is not None else self.place.accelerator == "cpu"
         self._shape = _shape_of(recipe)
         self._learned = None if self.processor else _learned(machine)
@@ -209,12 +209,15 @@ def _place(machine: Machine, device: str | None) -> Place:
     return places_of(alone, _profiles())[0]
 
 
-def _with_others(place: Place, machine: Machine) -> Place:
-    """Name the devices beside the run's own, and the link between them."""
-    if place.accelerator == "cpu":
-        return with_team(place, _profiles(), devices=2)
-    alike = next((one for one in places_of(machine, _profiles()) if one.name == place.name), place)
-    return msgspec.structs.replace(place, team=alike.team)
+def _with_others(place: Place, machine: Machine, count: int, nodes: int) -> Place:
+    """Take the devices that the processes get here in place of the one that a single one would, and their links."""
+    profiles, here = _profiles(), max(1, count // nodes)
+    if place.accelerator != "cpu":
+        place = place_of_several(machine, here, profiles) or place
+    if place.accelerator == "cpu" or nodes > 1:
+        asked = msgspec.structs.replace(place, planned=True)  # their number was checked before
+        place = with_team(asked, profiles, devices=here, nodes=nodes)
+    return msgspec.structs.replace(place, planned=False)
 
 
 def _profiles() -> Profiles:

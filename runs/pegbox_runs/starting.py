@@ -79,7 +79,7 @@ def begin_runs(
 
     def keep_forecasts() -> None:  # behind the start, so that the worker loads its libraries meanwhile
         for folder, one, there in zip(folders, checked, environments, strict=True):
-            _keep_forecast(folder, one, seen_by_worker(there.machine, gpu))
+            _keep_forecast(folder, one, seen_by_worker(there.machine, gpu), machines)
 
     return Begun(folders, keep_forecasts)
 
@@ -91,10 +91,10 @@ def seen_by_worker(machine: Machine, gpu: str | None) -> Machine:
     return msgspec.structs.replace(machine, gpus=chosen) if chosen else machine
 
 
-def _keep_forecast(folder: RunFolder, checked: CheckedRecipe, machine: Machine) -> None:
+def _keep_forecast(folder: RunFolder, checked: CheckedRecipe, machine: Machine, nodes: int) -> None:
     """Write the forecast into the run's folder; the run goes on already, and nothing here may trouble it."""
     try:
-        write_expected(expect(checked, machine), folder.forecast)
+        write_expected(expect(checked, machine, nodes=nodes), folder.forecast)
     except OSError:
         return  # the folder is gone again, or the disk is full: a run without forecast.json is shown without one
 

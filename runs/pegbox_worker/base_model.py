@@ -59,7 +59,8 @@ def load_packed_model(
     `weights`. The maps compute in `compute`. Needs bitsandbytes: see `admit_bitsandbytes`.
 
     `shards`: whether the packed numbers are to be parted among processes. FSDP2 parts none that aren't of a floating
-    type, so two of their bytes lie in each bfloat16, which nobody computes with.
+    type, so their bytes lie in numbers of `compute`, which nobody computes with. It casts what it gathers to that type:
+    out of any other they would come as other bytes, without a word.
 
     Raises: Refusal: transformers has no such model; it has no linear maps that hold most of its weights.
     """
@@ -68,7 +69,7 @@ def load_packed_model(
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=compute,
-        **({"bnb_4bit_quant_storage": torch.bfloat16} if shards else {}),
+        **({"bnb_4bit_quant_storage": compute} if shards else {}),
     )
     model = _load(found, dtype=weights, quantization_config=quantization, device_map={"": device})
     _refuse_unpacked(found, model)

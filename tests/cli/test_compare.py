@@ -125,7 +125,7 @@ def refusals(recipe: str, tmp_path: Path) -> dict[str, tuple[list[str], str]]:
             "--general gone: there is no",
         ),
         "no seeds": ([recipe, "--methods", "lora,dora", "--seeds", "x"], "expected how many trainings"),
-        "seed zero": ([recipe, "--methods", "lora,dora", "--seeds", "0"], "expected from 1 to 20"),
+        "seed zero": ([recipe, "--methods", "lora,dora", "--seeds", "0"], "expected from 1 to 100"),
         "seeds twice": ([recipe, "--methods", "lora,dora", "--seeds", "5,5"], "a seed is there twice"),
         "huge seed": ([recipe, "--methods", "lora,dora", "--seeds", "9" * 5000 + ","], "expected how many trainings"),
         "no budget": ([recipe, "--methods", "lora,dora", "--budget", "soon"], "--budget soon: expected a time"),

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from pegbox_hardware.forecast.cost import running_cost
 from pegbox_hardware.forecast.setup import TrainingSetup
-from pegbox_hardware.forecast.time import TimeForecast, forecast_time, rate_tflops, running_cost
+from pegbox_hardware.forecast.time import TimeForecast, forecast_time, rate_tflops
 from pegbox_hardware.forecast.work import active_layer_weights, work_of
 from pegbox_hardware.model_config import shape_of
 from pegbox_hardware.profiles import load_profiles

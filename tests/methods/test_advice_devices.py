@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pegbox_hardware.alike import Seat, alike
+from pegbox_hardware.alike import Seat, alike, team_for
 from pegbox_hardware.gpu import Gpu, Holder
+from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.choose import advise_chosen
 from pegbox_methods.advice.data_card import DataCard
-from pegbox_methods.advice.places import places_of, planned_card
+from pegbox_methods.advice.places import having, place_of_several, places_of, planned_card
 from pegbox_methods.advice.records import Advice, Place
 from pegbox_methods.advice.several import place_for
 from pegbox_methods.advice.teams import team_of, with_team
@@ -27,6 +28,7 @@ from tests.methods.advice_situations import (
     model_13b,
     model_70b,
     rows,
+    shape,
     value,
 )
 from tests.runs.made_up_machines import GIB, gpu, machine
@@ -114,7 +116,11 @@ def test_each_device_holds_its_own_forecast_and_its_part_of_every_step(
     assert abs(advice.effective_batch - alone.effective_batch) <= plan.processes / 2 or (
         advice.effective_batch == plan.processes
     )
-    assert (plan.engine == "ddp") == alone.fits
+    if plan.engine == "fsdp2" and alone.fits:  # it pays, and nothing fits whole beside the libraries that talk
+        assert "no method fits whole" in plan.why
+        assert plan.speed_up is None or plan.speed_up.likely >= 1
+    else:
+        assert (plan.engine == "ddp") == alone.fits
     if plan.speed_up is not None:
         assert 0 < plan.speed_up.low <= plan.speed_up.likely <= plan.speed_up.high
     if plan.communication is not None:
@@ -201,6 +207,13 @@ def test_the_reason_stands_beside_the_method_that_lost_by_it() -> None:
     assert "sharded base model" in lost.lost_because
 
 
+def test_an_optimizer_whose_averages_cannot_be_sharded_is_not_advised_for_a_sharded_base() -> None:
+    advice = ask(planned("RTX 4090", 8), model_70b(), rows(), priority="memory")
+    assert (engine(advice), value(advice, "training.optimizer")) == (("fsdp2", 8), "adamw")
+    whole = ask(planned("RTX 4090", 2), model_8b(), rows(), priority="memory")
+    assert value(whole, "training.optimizer") == "paged_adamw_8bit"
+
+
 def test_on_a_processor_one_process_is_advised_and_it_says_why() -> None:
     processor = places_of(machine(), PROFILES)[0]
     advice = ask(with_team(processor, PROFILES, devices=2), model_1b5(), rows())
@@ -230,3 +243,94 @@ def test_over_many_machines_each_gives_as_many() -> None:
     assert team.nodes_for(32) is None
     assert team.between(16).kind == "network"
     assert team.between(8).kind == "pcie"
+
+
+def model_32b() -> ModelShape:
+    size = {"hidden_size": 5120, "num_hidden_layers": 64, "num_attention_heads": 40, "intermediate_size": 27648}
+    return shape(**size, model_type="qwen2", vocab_size=152064)
+
+
+def test_where_lora_no_more_fits_beside_the_others_a_packed_base_on_each_comes_before_a_parted_one() -> None:
+    place, model = planned("H100 SXM", 8), model_32b()
+    tight = next(
+        free
+        for free in range(60 * GIB, 80 * GIB, GIB // 4)
+        if ask(msgspec.structs.replace(place, memory_free=free, team=None), model, rows()).method == "lora"
+    )
+    assert place.team is not None
+    team = msgspec.structs.replace(place.team, memory_free=tight)
+    advice = ask(msgspec.structs.replace(place, memory_free=tight, team=team), model, rows())
+    assert (advice.method, engine(advice)) == ("qlora", ("ddp", 8))
+    assert advice.devices is not None
+    assert "LoRA fits on one alone" in advice.devices.why
+
+
+def test_what_fits_on_one_is_not_parted_over_a_network_that_makes_it_slower() -> None:
+    advice = ask(planned("RTX 3060", 1, 2, network_gbit=1), model_13b())
+    assert (advice.fits, advice.devices) == (True, None)
+    assert any("times as fast as 1" in warning for warning in advice.warnings)
+
+
+def test_two_devices_that_are_hardly_faster_than_one_are_not_taken_unasked() -> None:
+    slow = msgspec.structs.replace(PROFILES.network(0.1), hop_us=200_000.0)
+    place = planned("H100 SXM", 2)
+    assert place.team is not None
+    unasked = msgspec.structs.replace(place, team=msgspec.structs.replace(place.team, asked=False, link=slow))
+    advice = ask(unasked, model_8b(), rows())
+    assert advice.devices is None
+    assert any("2 of the 2 devices would be" in warning for warning in advice.warnings)
+
+
+def test_slices_beside_whole_cards_are_left_out_and_said() -> None:
+    slices = [gpu(index=n, uuid=f"MIG-{n}", name="A100 MIG 1g.10gb", memory_total=10 * GIB, slice_of=5) for n in (0, 1)]
+    advice = ask(machine(*cards(2), *slices), model_8b(), rows())
+    assert engine(advice) == ("ddp", 2)
+    assert any("MIG slices can't carry a run together" in warning for warning in advice.warnings)
+    only = ask(machine(*slices), model_1b5(), rows())
+    assert any("MIG slices can't carry a run together" in warning for warning in only.warnings)
+
+
+def test_every_kind_of_which_several_are_alike_is_advised_for() -> None:
+    one = gpu(index=0, uuid="GPU-H", name="NVIDIA H100 80GB HBM3", memory_total=80 * GIB, memory_free=79 * GIB)
+    two = [gpu(index=n, uuid=f"A{n}", name="NVIDIA A100-SXM4-80GB", memory_total=80 * GIB) for n in (1, 2)]
+    two = [msgspec.structs.replace(card, memory_free=78 * GIB, compute_capability="8.0") for card in two]
+    four = [gpu(index=n, uuid=f"B{n}") for n in range(3, 7)]
+    places = places_of(machine(one, *two, *four), PROFILES)
+    assert [(place.name[:11], place.team.devices if place.team else 1) for place in places] == [
+        ("NVIDIA H100", 1),
+        ("NVIDIA A100", 2),
+        ("NVIDIA GeFo", 4),
+    ]
+    assert having(places, 1)[0].name.startswith("NVIDIA H100")
+    assert {place.name[:11] for place in having(places, 2)} == {"NVIDIA A100", "NVIDIA GeFo"}
+    assert [place.name[:11] for place in having(places, 8)] == ["NVIDIA GeFo"]
+
+
+@given(frees=st.lists(st.sampled_from((2, 9, 20, 23)), min_size=2, max_size=6), kinds=st.data())
+def test_a_run_gets_the_devices_that_the_advice_meant(frees: list[int], kinds: st.DataObject) -> None:
+    names = kinds.draw(st.lists(st.sampled_from(("RTX 4090", "RTX 3090")), min_size=len(frees), max_size=len(frees)))
+    gpus = [
+        gpu(index=n, uuid=f"GPU-{n}", name=f"NVIDIA GeForce {name}", memory_free=free * GIB)
+        for n, (free, name) in enumerate(zip(frees, names, strict=True))
+    ]
+    for place in places_of(machine(*gpus), PROFILES):
+        if place.team is None:
+            continue
+        count = place.team.devices
+        taken = team_for(gpus, count)
+        found = place_of_several(machine(*gpus), count, PROFILES)
+        assert found is not None
+        assert found.team is not None
+        assert sorted(found.team.uuids) == sorted(card.uuid for card in taken)
+        assert found.team.memory_free == min(card.memory_free or 0 for card in taken)
+        shown = [card for card in gpus if card.uuid in place.team.uuids]  # as CUDA_VISIBLE_DEVICES has it
+        assert {card.uuid for card in team_for(shown, count)} == set(place.team.uuids)
+
+
+def test_cards_in_use_are_taken_only_where_there_are_not_enough_without_them() -> None:
+    roomy = [gpu(index=n, uuid=f"A{n}", name="NVIDIA L40S", memory_total=48 * GIB) for n in (0, 1)]
+    roomy = [msgspec.structs.replace(card, memory_free=free * GIB) for card, free in zip(roomy, (47, 5), strict=True)]
+    free = [gpu(index=n, uuid=f"B{n}") for n in (2, 3)]
+    assert [card.uuid for card in team_for([*roomy, *free], 2)] == ["B2", "B3"]
+    assert [card.uuid for card in team_for(roomy, 2)] == ["A0", "A1"]
+    assert team_for([*roomy, *free], 3) == []

@@ -50,10 +50,12 @@ def test_what_is_offered_keeps_the_batch_and_can_be_parted(micro_batch: int, acc
             assert all(micro_batch * accumulation % int(count) == 0 for count in counts)
 
 
-def test_one_process_has_nobody_to_shard_with_and_8_bit_averages_cannot_be_sharded() -> None:
+def test_one_process_has_nobody_to_shard_with_and_only_plain_averages_can_be_sharded() -> None:
     assert "devices.engine = 'fsdp2': parts the base model" in said(recipe(engine="fsdp2"))
     told = said(recipe(engine="fsdp2", processes=2, optimizer="adamw_8bit"))
     assert "training.optimizer = 'adamw_8bit': keeps its averages" in told
+    told = said(recipe(engine="fsdp2", processes=2, optimizer="adafactor"))
+    assert "training.optimizer = 'adafactor': keeps its averages" in told
     assert not list(device_contradictions(recipe(engine="ddp", optimizer="adamw_8bit", processes=2), "f"))
 
 

@@ -95,7 +95,7 @@ def test_a_warm_supervisor_is_used_unless_another_device_was_chosen(tmp_path: Pa
 def test_a_forecast_that_fails_is_told_as_unknown_and_starts_the_run_all_the_same(
     tmp_path: Path, taken: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ValueError(f"no such thing as {Path.home()}/model")
 
     monkeypatch.setattr(expecting, "Ground", broken)

@@ -31,6 +31,9 @@ TOGETHER = frozenset(("cuda", "rocm"))
 OLDEST = (7, 5)
 """Least compute capability of a card that is worth naming: what today's torch and bitsandbytes serve well."""
 
+Priced = dict[tuple[str, str, bool, str], int]
+"""Method, profile, bfloat16, optimizer -> the leanest batch's bytes, which depend on nothing else of a card."""
+
 
 def changes(leanest: Found, cards: Sequence[Card], profiles: Profiles, given: Conditions) -> tuple[Change, ...]:
     """List them, the smallest first: free memory, a shorter length, a smaller model, another card, several of these.
@@ -149,8 +152,10 @@ def _card(now: Situation, cards: Sequence[Card], profiles: Profiles, given: Cond
     """
     sold = [row for row in profiles.cards if row.accelerator == "cuda" and (row.capability or (0, 0)) >= OLDEST]
     sold = [row for row in sold if "Laptop" not in row.name and row.memory_bytes > now.place.memory_total]
+    priced: Priced = {}
     for size in sorted({row.memory_gib for row in sold}):
-        names = [row.name for row in sold if row.memory_gib == size and _fits_on(row, now, cards, profiles, given)]
+        alike = [row for row in sold if row.memory_gib == size]
+        names = [row.name for row in alike if _fits_on(row, now, cards, profiles, given, priced)]
         if names:
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             return Change(what=f"a card of {size:g} GiB: {shown}", consequence="the same model, rows and length")
@@ -179,15 +184,24 @@ def _more(leanest: Found, given: Conditions) -> Change | None:
     )
 
 
-def _fits_on(row: CardRow, now: Situation, cards: Sequence[Card], profiles: Profiles, given: Conditions) -> bool:
+def _fits_on(
+    row: CardRow, now: Situation, cards: Sequence[Card], profiles: Profiles, given: Conditions, priced: Priced
+) -> bool:
     """Whether a method of the card's profile fits, at this length and at the one that would be advised there."""
     place = planned_card(row.name, profiles)
     there = situation(now.shape, place, now.goal, now.data)
     longer = now.length if now.length.value > there.length.value else there.length
     there = dataclasses.replace(there, length=longer)
     optimizer = optimizer_for(there).value
+
+    def least(card: Card) -> int:
+        key = card.name, place.policy.name, place.bf16, optimizer
+        if key not in priced:
+            priced[key] = lean(card, there, optimizer).best.memory.safe_bytes
+        return priced[key]
+
     return any(
-        lean(card, there, optimizer).fits
+        least(card) <= place.usable_bytes
         for card in sorted(cards, key=lambda card: not card.needs.quantized_base)  # the likeliest to fit first
         if card.name in place.policy.methods and not unusable(card, there, given)
     )

@@ -23,11 +23,14 @@ KERNELS = {"flash": "flash", "efficient": "memory-efficient", "math": "math"}
 def optimizer_for(now: Situation, card: Card | None = None) -> Choice:
     """Choose the optimizer: the policy's, and a paged 8-bit one where least memory is the goal and it can be had.
 
-    `card`: of the method that is advised; one that brings its own optimizer leaves no choice.
+    `card`: of the method that is advised; one that brings its own optimizer leaves no choice, and a sharded base none.
     """
     if card is not None and "optimizer" in card.cannot:
         why = f"the method brings its own: {card.cannot['optimizer']}"
         return Choice(key="training.optimizer", value="adamw", why=why, source=f"the card of {card.title}")
+    if now.sharded:
+        why = "of what each device holds a part, plain averages alone can be parted with it"
+        return Choice(key="training.optimizer", value="adamw", why=why, source="torch's FSDP2")
     policy, place = now.place.policy, now.place
     value: Optimizer = policy.optimizer
     source = f"profile {policy.name}: {policy.source.where}"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from pegbox_hardware.forecast.cost import Cost, running_cost
 from pegbox_hardware.forecast.memory import Learned
-from pegbox_hardware.forecast.time import Cost, running_cost
 from pegbox_hardware.machine import Machine
 from pegbox_hardware.profiles import Profiles
 from pegbox_hardware.shape import ModelShape

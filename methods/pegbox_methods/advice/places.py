@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pegbox_hardware.alike import Alike, Seat, alike, stands_alone
+from pegbox_hardware.alike import Alike, Seat, alike, stands_alone, team_for
 from pegbox_hardware.gpu import Gpu
 from pegbox_hardware.machine import Machine
 from pegbox_hardware.profile_rows import Accelerator, CardRow
@@ -28,8 +28,8 @@ CPU_BF16 = frozenset(("amx_bf16", "avx512_bf16"))
 
 
 def places_of(machine: Machine, profiles: Profiles) -> tuple[Place, ...]:
-    """List this machine's devices worth advising for: of several GPUs the roomiest, the fastest, and one of each kind of
-    which several are alike; else the processor.
+    """List this machine's devices worth advising for: of several GPUs the roomiest, the fastest, and one of each kind
+    of which several are alike; else the processor.
 
     Memory of several GPUs is never added up. Each place names the team that it belongs to.
     """
@@ -63,9 +63,28 @@ def places_in(seats: Sequence[Seat], profiles: Profiles) -> tuple[Place, ...]:
     return tuple(found)
 
 
+def place_of_several(machine: Machine, count: int, profiles: Profiles) -> Place | None:
+    """Describe the GPUs that a run of so many processes gets here, as the freest of them, with the others as its team.
+
+    None: there aren't so many of one kind.
+    """
+    gpus = [gpu for gpu in machine.gpus if gpu.kind == "cuda"] or [gpu for gpu in machine.gpus if gpu.kind == "rocm"]
+    chosen = sorted(team_for(gpus, count), key=lambda gpu: -(gpu.memory_free or 0))
+    if not chosen or not chosen[-1].memory_total:
+        return None
+    team = team_of(Alike(tuple(Seat("", gpu) for gpu in chosen), ()), profiles)
+    return msgspec.structs.replace(_gpu_place(chosen[0], 0, machine, profiles), team=team)
+
+
 def most_alike(places: Sequence[Place]) -> Place:
     """Take the kind of which most devices are at hand; of two, the roomier."""
     return max(places, key=lambda place: (place.team.devices if place.team else 1, place.usable_bytes))
+
+
+def having(places: Sequence[Place], devices: int | None) -> Sequence[Place]:
+    """Leave those of which so many are at hand; where there are none, the kind with the most, to say so of it."""
+    found = [place for place in places if (place.team.devices if place.team else 1) >= (devices or 1)]
+    return found or [most_alike(places)]
 
 
 def planned_card(name: str, profiles: Profiles) -> Place:
@@ -145,10 +164,16 @@ def _gpu_place(gpu: Gpu, number: int, machine: Machine | None, profiles: Profile
         policy=policy,
         card=card,
         bf16=capability >= BF16_FROM if gpu.kind == "cuda" and capability else policy.dtype == "bf16",
-        uuid=gpu.uuid if number and gpu.uuid else None,
+        uuid=gpu.uuid if gpu.uuid and not (number == 0 and _is_freest(gpu, machine)) else None,
         held_by=_holders(gpu),
         notes=tuple(notes),
     )
+
+
+def _is_freest(gpu: Gpu, machine: Machine | None) -> bool:
+    """Tell whether a run takes the first device unasked: none has more memory free."""
+    others = () if machine is None else machine.gpus
+    return all((one.memory_free or 0) <= (gpu.memory_free or 0) for one in others)
 
 
 def _in_team(place: Place, gpu: Gpu, groups: Sequence[Alike], apart: Sequence[Gpu], profiles: Profiles) -> Place:

@@ -7,8 +7,9 @@ from typing import Any, Literal
 import msgspec
 
 from pegbox_hardware.forecast.communication import Communication
+from pegbox_hardware.forecast.cost import Cost
 from pegbox_hardware.forecast.memory import Forecast
-from pegbox_hardware.forecast.time import Cost, SpeedUp, TimeForecast
+from pegbox_hardware.forecast.time import SpeedUp, TimeForecast
 from pegbox_hardware.profile_rows import Accelerator, CardRow, LinkRow, Policy
 from pegbox_methods.advice.data_card import DataCard
 from pegbox_methods.advice.goals import Goal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,6 +13,7 @@ from pegbox_hardware.profile_rows import LinkRow
 from pegbox_methods.advice.deciding import Decision
 from pegbox_methods.advice.goals import Rule
 from pegbox_methods.advice.records import DevicePlan, Place, Team
+from pegbox_methods.advice.search import Found
 from pegbox_methods.advice.situation import Situation
 from pegbox_methods.card import Card
 from pegbox_methods.refusal import Refusal
@@ -34,7 +36,8 @@ def place_for(place: Place, processes: int) -> Place:
     if processes == 1:
         return place
     if place.accelerator == "cpu":
-        parted = place.memory_total // processes, place.memory_free // processes
+        here = processes // (1 if place.team is None else place.team.nodes_for(processes) or 1)
+        parted = place.memory_total // here, place.memory_free // here
         return msgspec.structs.replace(place, memory_total=parted[0], memory_free=parted[1])
     least = place.memory_free if place.team is None else place.team.memory_free
     return msgspec.structs.replace(place, memory_free=min(place.memory_free, least))
@@ -58,12 +61,14 @@ def together(alone: Decision, deciding: Deciding) -> Decision:
     if not counts or (short and not team.asked):
         why = short or f"a step of {alone.now.batch.value} rows doesn't part among more"
         return dataclasses.replace(alone, told=(*place.left_out, f"one of {team.devices} devices is advised: {why}"))
-    tried = [] if alone.winner is None else [(alone, count, False) for count in counts]
-    found, stops = _paying(tried, team, deciding)
+    found, stops = None, ""
+    for way in _ways(alone):
+        found, stops = _paying(alone, counts, way, deciding)
+        if found is not None or stops:
+            break
     if found is None:
-        found, stops = _paying([(alone, count, True) for count in counts], team, deciding)
-    if found is None:
-        return dataclasses.replace(alone, told=(*place.left_out, _no_help(alone, counts, deciding)))
+        why = stops or _no_help(alone, counts, deciding)
+        return dataclasses.replace(alone, told=(*place.left_out, why))
     return _planned(alone, found, team, stops)
 
 
@@ -116,37 +121,65 @@ def _parted(batch: Rule, count: int) -> Rule:
     return Rule(value, why, batch.source)
 
 
-def _paying(tried: Sequence[tuple[Decision, int, bool]], team: Team, deciding: Deciding) -> tuple[Decision | None, str]:
-    """Take as many devices as pay, the fewest first. `tried`: (what one would do, how many, whether sharded).
+class _Way(NamedTuple):
+    """How several devices may carry a run."""
 
-    What fits on one is trained by the same method on several.
-    Returns: (the decision, None where nothing fits; why no more of them).
+    only: Card | None
+    """The one method that is asked for; None: any."""
+    sharded: bool
+
+
+def _ways(alone: Decision) -> list[_Way]:
+    """List the ways to try, the best first: whole on each by the method that one device would take, then by any, which
+    may pack the base; only then parted."""
+    if alone.winner is None:
+        return [_Way(None, sharded=True)]
+    same = alone.winner.pricing.card
+    return [_Way(same, sharded=False), _Way(None, sharded=False), _Way(None, sharded=True)]
+
+
+def _paying(alone: Decision, counts: Sequence[int], way: _Way, deciding: Deciding) -> tuple[Decision | None, str]:
+    """Take as many devices as pay, the fewest first; as many as were asked for in any case, unless the base is parted
+    that fits on one.
+
+    Returns: (the decision, None where nothing fits or none pays; why no more of them).
     """
     chosen: Decision | None = None
-    stops = ""
-    for alone, count, sharded in tried:
-        more = _found(alone, count, deciding, sharded=sharded)
+    team = alone.now.place.team
+    assert team is not None  # noqa: S101
+    for count in counts:
+        more = _found(alone, count, way, deciding)
         if more is None:
             continue
-        if chosen is not None:
-            before, after = _speed(chosen), _speed(more)
-            better = _packs(chosen) and not _packs(more)
-            if after < PAYS * before and not better:
-                gain = f"{after / before:.2f} times as fast as {chosen.now.processes}"
-                stops = f"{count} of the {team.devices} devices would be {gain}: they wait for one another"
-                break
+        rival = alone if chosen is None and (way.sharded or not team.asked) else chosen
+        if rival is not None and rival.winner is not None and not _pays(rival, more):
+            gain = f"{_speed(more) / _speed(rival):.2f} times as fast as {rival.now.processes}"
+            return chosen, f"{count} of the {team.devices} devices would be {gain}: they wait for one another"
         chosen = more
-    return chosen, stops
+    return chosen, ""
 
 
-def _found(alone: Decision, count: int, deciding: Deciding, *, sharded: bool) -> Decision | None:
-    """Decide for so many devices; None: nothing fits, or not what one device would train with."""
-    only = None if alone.winner is None else alone.winner.pricing.card
+def _pays(few: Decision, more: Decision) -> bool:
+    """Tell whether more devices are worth it: faster by enough, or no slower with a base that isn't packed any more."""
+    least = 1.0 if _packs(few) and not _packs(more) else PAYS
+    return _speed(more) >= least * _speed(few)
+
+
+def _found(alone: Decision, count: int, way: _Way, deciding: Deciding) -> Decision | None:
+    """Decide for so many devices; None: nothing fits, or the one method at a lower rank alone."""
     try:
-        found = deciding(_situation(alone.now, count, sharded=sharded), only)
+        found = deciding(_situation(alone.now, count, sharded=way.sharded), way.only)
     except Refusal:
         return None
-    return None if found.winner is None else found
+    if found.winner is None or (
+        way.only is not None and alone.winner is not None and _lower(found.winner, alone.winner)
+    ):
+        return None  # at the same rank a packed base comes first, as on one device
+    return found
+
+
+def _lower(found: Found, than: Found) -> bool:
+    return found.best.setup.rank < than.best.setup.rank
 
 
 def _speed(decision: Decision) -> float:
@@ -180,9 +213,15 @@ def _planned(alone: Decision, chosen: Decision, team: Team, stops: str) -> Decis
 def _why(alone: Decision, chosen: Decision) -> str:
     count = chosen.now.processes
     if not chosen.now.sharded:
-        return f"the base model fits on each of the {count} devices; each takes its part of a step's rows"
+        said = f"the base model fits on each of the {count} devices; each takes its part of a step's rows"
+        one, many = alone.winner, chosen.winner
+        if one is None or many is None or one.pricing.card.name == many.pricing.card.name:
+            return said
+        return f"{said}. {one.pricing.card.title} fits on one alone, and no more beside what {count} need to talk"
     if alone.winner is not None:
-        return f"beside what {count} processes need to talk, it no longer fits whole: each device holds 1/{count} of it"
+        return (
+            f"beside what {count} processes need to talk, no method fits whole: each device holds 1/{count} of the base"
+        )
     least = min(alone.found, key=lambda one: -one.best.margin_bytes)
     name, lacking = least.pricing.card.name, -least.best.margin_bytes / GIB
     return f"it fits on no single device (even {name} lacks {lacking:.1f} GiB): each holds 1/{count} of the base model"
@@ -210,8 +249,7 @@ def _no_help(alone: Decision, counts: Sequence[int], deciding: Deciding) -> str:
     """Say why several devices are no help."""
     count = counts[-1]
     if alone.winner is not None:
-        name = alone.winner.pricing.card.name
-        return f"one of {count} devices is advised: beside what several need to talk, {name} no longer fits on each"
+        return f"one of {count} devices is advised: beside what several need to talk, no method fits on each"
     try:
         found = deciding(_situation(alone.now, count, sharded=True), None).found
     except Refusal as refusal:

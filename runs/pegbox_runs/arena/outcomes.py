@@ -18,7 +18,7 @@ from pegbox_runs.arena.entry_log import EntryLog
 from pegbox_runs.arena.file_marks import Mark, grew, is_whole, mark_of
 from pegbox_runs.arena.schedule import FACTORS
 from pegbox_runs.arena.spec import Comparison
-from pegbox_runs.judging.judged import JUDGED, read_judged
+from pegbox_runs.judging.judged import JUDGED, OncePerBase, read_judged
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState, Status
@@ -53,6 +53,7 @@ class OutcomeReader:
         self._known: dict[str, _Known] = {}
         self._comparison: Comparison | None = None
         self._possible: dict[str, Entry] = {}
+        self._once = OncePerBase()
         self.remarks: tuple[str, ...] = ()
         """What was found and belongs to no entry, for people."""
 
@@ -120,7 +121,7 @@ class OutcomeReader:
         state, over = log.state, log.state.over
         return _Known(
             mark,
-            outcome_of(entry, folder, log),
+            outcome_of(entry, folder, log, self._once),
             None if over else log,  # many that are over take less room without; one that goes on is read anew
             entry,
             settled=over,
@@ -212,10 +213,14 @@ def _fixed(recipe: Recipe) -> dict[str, object]:
     }
 
 
-def outcome_of(entry: Entry, folder: RunFolder, log: EntryLog) -> Outcome:
-    """Say what an entry has come to, by what was read of its log and by what lies beside it."""
+def outcome_of(entry: Entry, folder: RunFolder, log: EntryLog, once: OncePerBase | None = None) -> Outcome:
+    """Say what an entry has come to, by what was read of its log and by what lies beside it.
+
+    `once`: of all who are read together.
+    """
     state = mark_lost(log.state, folder)
     judged = read_judged(folder.path) if state.status == "finished" else None
+    judged = judged if judged is None or once is None else once(judged)
     ended = state.ended if isinstance(state.ended, Failed) else None
     came_to, why = _state(state, judged is not None)
     return Outcome(

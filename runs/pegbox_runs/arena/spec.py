@@ -25,7 +25,7 @@ from pegbox_runs.whole_file import write_whole
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 """What a contestant may be called: a method's name, or one of the person's own."""
-MOST_CONTESTANTS, MOST_SEEDS = 50, 20
+MOST_CONTESTANTS, MOST_SEEDS = 100, 100
 MOST_AT_ONCE = 10_000
 LOCK = "adding.lock"
 

@@ -16,6 +16,7 @@ from pegbox_runs.commands import answer, send
 from pegbox_runs.crew.blaming import Ends, blame
 from pegbox_runs.crew.gpus import launch_here
 from pegbox_runs.crew.launched import Launched
+from pegbox_runs.crew.leftovers import end_those_left
 from pegbox_runs.crew.meeting import Meeting
 from pegbox_runs.crew.nodes.words import Word
 from pegbox_runs.crew.sight import Sight
@@ -60,6 +61,7 @@ class Crew:
             signal.signal(number, self._told_to_stop)
         meeting = Meeting(self._folder, self._attempt)
         try:
+            end_those_left(self._folder.path)
             recipe = current_recipe(self._folder)
             mine = launch_here(self._folder.path, self._attempt, recipe.devices, nodes=meeting.look_up())
             launch = meeting.await_all(mine, self._is_called_off, lambda notice: self._ledger.tell(notice))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from pegbox_hardware.alike import Seat, alike, team_for
 from pegbox_hardware.gpu import Gpu
 from pegbox_hardware.machine import Machine, probe
 from pegbox_methods.recipe import Devices
@@ -14,40 +15,29 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs.crew.launching import Launch
 from pegbox_runs.printable import printable
 
-TOGETHER: frozenset[str] = frozenset({"cuda", "rocm"})
-"""Kinds whose processes can talk to each other: NCCL and RCCL."""
-
-
-def alike(gpus: Sequence[Gpu]) -> list[list[Gpu]]:
-    """Put the GPUs that can carry a run together into groups of one kind, the largest group first.
-
-    Slices of one card are left out: NCCL takes one process a card.
-    """
-    groups: dict[tuple[str, str, int | None], list[Gpu]] = {}
-    for gpu in gpus:
-        if gpu.kind in TOGETHER and gpu.slice_of is None:
-            groups.setdefault((gpu.kind, gpu.name, gpu.memory_total), []).append(gpu)
-    return sorted(groups.values(), key=lambda group: (-len(group), -(group[0].memory_total or 0)))
-
 
 def choose(gpus: Sequence[Gpu], count: int) -> list[Gpu]:
-    """Take so many of one kind: of several kinds that there are enough of, the one with the most memory.
+    """Take so many of one kind, as the advice does: those in use only where there aren't enough without them.
 
     Returns: in the driver's order. Raises: Refusal: there aren't so many alike.
     """
     if count == 1 and gpus:
         return [max(gpus, key=lambda gpu: gpu.memory_free or 0)]  # a slice will do
-    fitting = [group for group in alike(gpus) if len(group) >= count]
-    if not fitting:
+    found = team_for(gpus, count)
+    if not found:
         raise Refusal(too_few(gpus, count))
-    best = max(fitting, key=lambda group: group[0].memory_total or 0)
-    emptiest = sorted(best, key=lambda gpu: -(gpu.memory_free or 0))[:count]
-    return sorted(emptiest, key=lambda gpu: gpu.index)
+    return found
+
+
+def kinds_of(gpus: Sequence[Gpu]) -> list[list[Gpu]]:
+    """Put the GPUs that can carry a run together into groups of one kind, the largest first."""
+    groups = [group.gpus for group in alike(Seat("", gpu) for gpu in gpus)]
+    return sorted(groups, key=lambda group: -len(group))
 
 
 def too_few(gpus: Sequence[Gpu], count: int) -> str:
     """Say that there aren't so many GPUs of one kind, and how many there are."""
-    groups = alike(gpus)
+    groups = kinds_of(gpus)
     most = len(groups[0]) if groups else 0
     has = f"{len(gpus)} GPU{'' if len(gpus) == 1 else 's'}"
     kinds = ", ".join(f"{len(group)} x {printable(group[0].name)}" for group in groups)

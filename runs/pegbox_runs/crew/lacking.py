@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pegbox_hardware.alike import team_for
 from pegbox_hardware.machine import Machine
 from pegbox_methods.recipe import Devices
 from pegbox_methods.refusal import Fault
-from pegbox_runs.crew.gpus import alike, too_few
+from pegbox_runs.crew.gpus import too_few
 
 
 def lacking_devices(devices: Devices, machine: Machine, *, file: str, nodes: int = 1) -> Iterator[Fault]:
@@ -23,7 +24,7 @@ def lacking_devices(devices: Devices, machine: Machine, *, file: str, nodes: int
     kinds = {gpu.kind for gpu in machine.gpus}
     if kinds & {"cuda", "rocm"}:
         gpus = [gpu for gpu in machine.gpus if gpu.kind == ("cuda" if "cuda" in kinds else "rocm")]
-        if here > 1 and all(len(group) < here for group in alike(gpus) or [[]]):
+        if here > 1 and not team_for(gpus, here):
             yield fault(too_few(gpus, here))
         return
     if devices.shards:

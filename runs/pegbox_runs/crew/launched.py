@@ -16,13 +16,13 @@ from typing import NamedTuple
 import psutil
 
 from pegbox_runs.crew.launching import Launch, command, environment, write_config
+from pegbox_runs.crew.rank_files import LAUNCHER
 from pegbox_runs.printable import one_line
 from pegbox_runs.process_mark import process_mark
 from pegbox_runs.run_folder import RunFolder
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 """Source: prctl(2)."""
-MARK = "PEGBOX_LAUNCHER"
 DYING_SECONDS = 30.0
 """How long processes that were killed may take to be gone: one in the midst of a disk's or a driver's work does."""
 SPEAKING_SECONDS = 10.0
@@ -75,7 +75,7 @@ class Launched:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**environment(launch), MARK: mark},
+                env={**environment(launch), LAUNCHER: mark},
                 start_new_session=True,
                 preexec_fn=_end_with_parent if sys.platform.startswith("linux") else None,
             )
@@ -150,7 +150,7 @@ class Launched:
         with contextlib.suppress(psutil.NoSuchProcess):  # where nothing keeps orphans below this process
             found |= {process.pid: process for process in psutil.Process(self.pid).children(recursive=True)}
         for process in found.values():
-            if process not in self._known and _environment_of(process).get(MARK) == self._mark:
+            if process not in self._known and _environment_of(process).get(LAUNCHER) == self._mark:
                 self._known.add(process)
         return [process for process in self._known if _runs(process)]
 

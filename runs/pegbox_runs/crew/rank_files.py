@@ -14,6 +14,8 @@ from pegbox_runs.whole_file import begun_aside
 
 RANKS = "ranks"
 """Folder in a run's folder: a file for each process of the newest worker."""
+LAUNCHER = "PEGBOX_LAUNCHER"
+"""In the environment of all that one launcher started, itself too: the id of the crew's process, `-`, and when."""
 BEAT_SECONDS = 1.0
 """How often a process writes that it lives, from a thread of its own."""
 

@@ -23,7 +23,10 @@ from pegbox_runs.printable import one_line
 
 NAMESPACE = "pegbox"
 REACH_SECONDS = 5.0
-INIT_SECONDS = 30.0
+INIT_SECONDS, CLIENT_INIT_SECONDS = 30.0, 80.0
+"""How long a head may take to let this machine in. Its client server starts a process for each client, for which it
+waits half a minute; a busy one is asked again.
+"""
 LOOK_SECONDS = 90.0
 """How long a node may take to start one of Ray's workers and look."""
 ROUND_SECONDS = 1.0
@@ -66,10 +69,11 @@ class RayCluster:
             except ImportError:
                 raise Refusal(INSTALL) from None
             _refuse_deaf(self._address, self.name)
+            seconds = CLIENT_INIT_SECONDS if self._is_client else INIT_SECONDS
             try:
-                _within(INIT_SECONDS, lambda: self._connect(ray))
+                _within(seconds, lambda: self._connect(ray))
             except TimeoutError:
-                raise Refusal(f"{self.name} didn't let this machine in within {INIT_SECONDS:.0f} s. {MEND}") from None
+                raise Refusal(f"{self.name} didn't let this machine in within {seconds:.0f} s. {MEND}") from None
             except ImportError:
                 raise Refusal(INSTALL) from None
             except Exception as error:  # noqa: BLE001  # Ray has a kind of its own for each; people read what it says
@@ -78,13 +82,19 @@ class RayCluster:
                 raise Refusal(f"{self.name} can't be reached: {one_line(str(error), 300)}. {MEND}") from None
             self._ray = ray
 
+    @property
+    def _is_client(self) -> bool:
+        return self._address.startswith("ray://")
+
     def _connect(self, ray: Any) -> None:
-        ray.init(
-            address=self._address,
-            namespace=NAMESPACE,
-            logging_level="ERROR",
-            **({} if self._address.startswith("ray://") else {"log_to_driver": False}),
-        )
+        given = {"address": self._address, "namespace": NAMESPACE, "logging_level": "ERROR"}
+        if not self._is_client:
+            ray.init(**given, log_to_driver=False)
+            return
+        try:
+            ray.init(**given)
+        except ConnectionError:
+            ray.init(**given)
 
     def has_gpus(self) -> bool:
         """Tell whether any node has a GPU."""
@@ -197,7 +207,10 @@ class RayCluster:
         names = {future: name for name, future in self._posts.items()}
         if not names:
             return
-        ready, _ = self._ray.wait([*names], num_returns=len(names), timeout=0)
+        try:
+            ready, _ = self._ray.wait([*names], num_returns=len(names), timeout=0)
+        except Exception:  # noqa: BLE001  # the head is lost, or its client server: posts may live on, as their files tell
+            return
         for future in ready:
             name = names[future]
             del self._posts[name]

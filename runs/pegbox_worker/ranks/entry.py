@@ -7,10 +7,11 @@ import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 
 from pegbox_methods.events import WorkerFailed
 from pegbox_runs import faults
-from pegbox_runs.crew.rank_files import RankTrouble
+from pegbox_runs.crew.rank_files import LAUNCHER, RankTrouble
 from pegbox_runs.event_log import EventReader, EventWriter
 from pegbox_runs.printable import one_line
 from pegbox_runs.run_folder import RunFolder
@@ -82,9 +83,25 @@ def _take_signals(*, leads: bool) -> None:
 
 
 def die_with_parent() -> None:
-    """Let the kernel end this process with the launcher, of which nobody could take it over. Only Linux can."""
+    """Let the kernel end this process with the launcher, of which nobody could take it over. Only Linux can.
+
+    Where the launcher has ended before the kernel knew of it, so does this process, at once.
+    """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if is_orphaned(os.environ.get(LAUNCHER), os.getppid()):
+        os._exit(1)
+
+
+def is_orphaned(mark: str | None, parent: int) -> bool:
+    """Tell whether a parent is neither the launcher of that mark, nor the crew to which its orphans fall."""
+    if mark is None or not sys.platform.startswith("linux") or parent == int(mark.partition("-")[0]):
+        return False
+    try:
+        environment = Path(f"/proc/{parent}/environ").read_bytes()
+    except OSError:
+        return True  # gone, or somebody else's
+    return f"{LAUNCHER}={mark}".encode() not in environment.split(b"\0")
 
 
 def trouble_of(failed: WorkerFailed, *, lost: str | None = None) -> RankTrouble:

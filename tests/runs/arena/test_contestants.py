@@ -66,7 +66,7 @@ def test_names_do_not_reach_the_terminal_as_they_are() -> None:
 
 
 def test_more_than_fifty_are_a_sweep() -> None:
-    assert "a comparison has 50 at most" in refused(",".join(f"c{number}=lora" for number in range(51)))
+    assert "a comparison has 100 at most" in refused(",".join(f"c{number}=lora" for number in range(101)))
 
 
 def test_recipes_are_named_by_their_files_or_by_their_method() -> None:
@@ -111,6 +111,6 @@ def test_seeds_go_on_from_the_recipes_own_and_stay_in_range() -> None:
     assert seeds_of(RECIPE, 3) == (42, 43, 44)
     last = msgspec.structs.replace(RECIPE, seeds=Seeds(training=2**32 - 1))
     assert seeds_of(last, 2) == (2**32 - 1, 0)
-    for count in (0, 21):
-        with pytest.raises(Refusal, match="expected from 1 to 20"):
+    for count in (0, 101):
+        with pytest.raises(Refusal, match="expected from 1 to 100"):
             seeds_of(RECIPE, count)

@@ -245,9 +245,9 @@ def test_a_budget_of_weights_chooses_ranks_and_tells_of_who_has_none() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"seeds": ()}, "0 seeds: expected from 1 to 20"),
+        ({"seeds": ()}, "0 seeds: expected from 1 to 100"),
         ({"seeds": (1, 2, 1)}, "seed 1 is named twice"),
-        ({"seeds": tuple(range(21))}, "21 seeds"),
+        ({"seeds": tuple(range(101))}, "101 seeds"),
         ({"gpus": ("0", "0")}, "GPU 0 is named twice"),
         ({"contestants": {}}, "0 contestants"),
         ({"contestants": {"Big\x1b": RECIPE}}, "Big\\x1b\": a contestant's name has small letters"),

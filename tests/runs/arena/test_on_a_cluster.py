@@ -40,15 +40,20 @@ def made(**changes: object) -> ComparisonFolder:
     return create_comparison(check_comparison(wanted(on="ray", **changes)))
 
 
-def test_what_this_machines_gpu_cannot_do_is_not_refused_where_the_cluster_has_some(cluster: PretendedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    card = Gpu(index=0, name="GTX 980", kind="cuda", memory_total=4 * 2**30, memory_free=4 * 2**30, capability="5.2")
+def test_what_this_machines_gpu_cannot_do_is_not_refused_where_the_cluster_has_some(
+    cluster: PretendedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 4 * 2**30
+    card = Gpu(index=0, name="GTX 980", uuid="", memory_total=size, memory_free=size, compute_capability="5.2")
     here = msgspec.structs.replace(probe(), gpus=(card,))
     for module in (conditions, costs, preflight):
         monkeypatch.setattr(module, "probe", lambda: here)
-    with pytest.raises(Refusal, match="needs compute capability"):
+    with pytest.raises(Refusal, match="needs a card of compute capability 6.0"):
         check_comparison(wanted("qlora"))
     cluster.gpus = True
-    assert check_comparison(wanted("qlora", on="ray")).seconds is None, "this card's pace says nothing of theirs"
+    check_comparison(wanted("qlora", on="ray"))
+    here = msgspec.structs.replace(here, gpus=())
+    assert check_comparison(wanted("qlora", on="ray")).seconds is None, "a processor's pace says nothing of theirs"
     many = changed(devices=Devices(processes=4), training=Training(accumulation=4))
     assert cluster.wanted.processes == 1
     check_comparison(wanted(recipe=many, on="ray"))

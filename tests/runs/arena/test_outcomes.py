@@ -349,3 +349,25 @@ def test_started_twice_is_one_entry() -> None:
     assert isinstance(again, Started)
     judge(begun(folder, DEAD, step(1), again, step(2), END))
     assert len(read_outcomes(folder, read_comparison(folder))) == 1
+
+
+def test_what_many_entries_have_alike_is_held_once() -> None:
+    folder = made("lora", "dora", seeds=(1, 2), search=False)
+    judged = Judged(
+        before=Judgement(held_out=losses(3.0, 4.0), general=losses(5.0), scores={"token-f1": (0.5,)}),
+        after=Judgement(held_out=losses(1.0, 2.0), general=losses(6.0)),
+        kept_step=12,
+        seconds=1.0,
+    )
+    comparison = read_comparison(folder)
+    ground = Ground(folder, comparison.recipes["lora"])
+    for entry in due(comparison, {}):
+        place = entry_folder(folder, entry, comparison.recipes[entry.contestant], ground)
+        end = Finished(reason="completed", steps=12, kept_step=12, adapter="adapter", seconds=1.0)
+        tell(place, started(run=entry.id), prepared(), end)
+        write_judged(judged, place.path)
+    outcomes = read_outcomes(folder, comparison)
+    found = [one.judged for one in outcomes.values()]
+    assert found == [judged] * 4
+    assert len({id(one.before.held_out.nats) for one in found if one}) == 1
+    assert len({id(one.after.general.tokens) for one in found if one and one.after.general}) == 1

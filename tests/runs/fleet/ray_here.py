@@ -18,6 +18,12 @@ from tests.commands import wait_until
 
 RAY = Path(sys.executable).with_name("ray")
 STORE_BYTES = 80_000_000
+HURRIED = {
+    "RAY_health_check_initial_delay_ms": "500",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_failure_threshold": "4",
+}
+"""By default a node that is lost is found to be so after a quarter of a minute."""
 
 
 class Node:
@@ -39,7 +45,7 @@ class Node:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                env={**os.environ, **HURRIED, "OMP_NUM_THREADS": "1"},
             )
 
     def processes(self) -> list[psutil.Process]:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from pegbox_methods.refusal import Refusal
-from pegbox_runs.fleet import choosing
+from pegbox_runs.fleet import choosing, ray_cluster
 from pegbox_runs.fleet.choosing import cluster_on
 from pegbox_runs.fleet.cluster import Wanted
 from pegbox_runs.fleet.ray_cluster import RayCluster
@@ -76,3 +76,40 @@ def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(Refusal, match=r"pip install 'pegbox\[ray\]'"):
         RayCluster("ray", Wanted()).reach()
+
+
+class PretendedRay:
+    """As much of Ray as a cluster asks for once it is reached."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.refusals = refusals
+        self.inits = 0
+
+    def init(self, **given: object) -> None:
+        self.inits += 1
+        if self.inits <= self.refusals:
+            raise ConnectionAbortedError("Starting Ray client server failed.")
+
+    def wait(self, *_: object, **__: object) -> None:
+        raise ConnectionError("the head is gone")
+
+
+def test_a_busy_client_server_is_asked_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    for refusals in (1, 2):
+        ray = PretendedRay(refusals)
+        monkeypatch.setitem(sys.modules, "ray", ray)
+        monkeypatch.setattr(ray_cluster, "_refuse_deaf", lambda *_: None)
+        cluster = RayCluster("ray://head", Wanted())
+        if refusals == 1:
+            cluster.reach()
+        else:
+            with pytest.raises(Refusal, match="can't be reached: Starting Ray client server failed"):
+                cluster.reach()
+        assert ray.inits == 2
+
+
+def test_a_head_that_is_lost_takes_no_entry_with_it_whose_post_may_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = RayCluster("ray://head", Wanted())
+    monkeypatch.setattr(cluster, "_ray", PretendedRay())
+    monkeypatch.setattr(cluster, "_posts", {"pegbox-lora.seed-1-t": object()})
+    assert cluster.state("pegbox-lora.seed-1-t").phase == "waiting", "its own file tells whether it works"

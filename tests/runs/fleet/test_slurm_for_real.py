@@ -15,7 +15,7 @@ from tests.commands import events_of, pegbox, wait_until, write_recipe_text
 from tests.runs.arena.directed import await_end, outcomes_of
 from tests.slurm_here import NODES, slurm_here
 
-STEPS = 30
+STEPS = 16
 
 
 @pytest.mark.slow

@@ -43,6 +43,7 @@ TOGETHER = (
     Trial("sharded", engine="fsdp2"),
     Trial("sharded on", engine="fsdp2", resume="sharded/checkpoints/checkpoint-4"),
     Trial("sharded from one", engine="fsdp2", resume="alone/grouped/checkpoints/checkpoint-4"),
+    Trial("taken back", engine="fsdp2", training={"learning_rate": 0.1, "schedule": "constant"}),
     Trial("sharded qlora", method="qlora", engine="fsdp2", training={"activation_checkpointing": "on"}),
 )
 
@@ -148,6 +149,14 @@ def test_a_sharded_runs_checkpoint_is_whole_and_anyone_goes_on_from_it(results: 
     for file in ("trained.safetensors", "adapter_model.safetensors", "optimizer.safetensors"):
         mine, other = load_file(folder / file), load_file(plain / file)
         assert {name: held.shape for name, held in mine.items()} == {name: held.shape for name, held in other.items()}
+
+
+def test_every_process_takes_its_part_of_the_best_weights_back(results: Results) -> None:
+    two = results.two["taken back"]
+    assert min(two.looks, key=lambda step: two.looks[step] if step else float("inf")) == 4
+    assert two.kept == _other(results, "taken back").kept == 4
+    kept, best = results.weights("taken back"), results.place / "taken back/checkpoints/checkpoint-4"
+    assert all(torch.equal(weight, kept[name]) for name, weight in load_file(best / "trained.safetensors").items())
 
 
 def test_a_sharded_runs_adapter_is_pefts_own_and_merges(results: Results) -> None:

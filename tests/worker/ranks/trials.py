@@ -80,6 +80,8 @@ class Found:
     checkpoints: list[str]
     engine: str
     saved_step: int | None
+    kept: int = 0
+    """Step of the weights that it ended with."""
     held: tuple[int, int] = (0, 0)
     """Numbers of the base model that this process held while training, and of all of it."""
     drawn: tuple[float, ...] = ()
@@ -144,7 +146,7 @@ def take(trial: Trial, folder: Path, group: Group | None = None) -> Found:
         )
         trainer.train(trial.resume or None)
         engine = engine_of(trainer)
-        trainer.keep_best()
+        kept = trainer.keep_best()
         with shown_whole(attached.model):
             if group.leads:
                 write_adapter(place, lambda there: half.save(attached, there))
@@ -162,6 +164,7 @@ def take(trial: Trial, folder: Path, group: Group | None = None) -> Found:
         checkpoints=[one.folder for one in told if isinstance(one, Checkpoint)],
         engine=engine,
         saved_step=trainer.saved_step,
+        kept=kept,
         held=watch.held,
         drawn=tuple(number for (number,) in group.gather([float(torch.rand(()))])),
     )

@@ -41,7 +41,7 @@ def add_contestants(folder: ComparisonFolder, contestants: Mapping[str, Recipe])
     _refuse_names_there(contestants, there, folder)
     recipes = {name: on_the_same_commits(judged_recipe(one), shared) for name, one in contestants.items()}
     refuse_unlike([(folder.id, shared), *recipes.items()])
-    gpus, grown = look_again(folder)
+    gpus, larger = look_again(folder)
     checked, remarks = sized_recipes(
         checked_recipes(recipes, search=asked.search, cluster_gpus=gpus), asked.rank_budget
     )
@@ -59,12 +59,8 @@ def add_contestants(folder: ComparisonFolder, contestants: Mapping[str, Recipe])
             write_comparison(grown, without_tokens({name: one.recipe for name, one in checked.items()}), folder)
     except OSError as error:
         raise Refusal(f"{folder.path}: can't be written: {error.strerror or error}. Nobody was added.") from error
-    return (
-        *([grown_by] if grown_by else []),
-        *remarks,
-        *(short_of_memory(costs) if gpus is None else ()),
-        *_beyond_budget(asked, list(checked)),
-    )
+    short = short_of_memory(costs) if gpus is None else []
+    return (*([larger] if larger else []), *remarks, *short, *_beyond_budget(asked, list(checked)))
 
 
 def retry_failed(folder: ComparisonFolder) -> int:

@@ -96,7 +96,7 @@ class Reception:
             line.say(self._welcome())
             self._listen_to(visitor)
         except (LineLost, OSError) as lost:
-            visitor.lost = str(lost)
+            visitor.lost = visitor.lost or str(lost)
             line.close()
 
     def _heard(self, line: Line[FromNode]) -> Visitor | None:
