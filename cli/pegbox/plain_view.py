@@ -15,6 +15,7 @@ from pegbox_methods.events import (
     Sample,
     Started,
     Step,
+    WorkerFailed,
 )
 from pegbox_runs.event_log import BadLine
 from pegbox_runs.figures import count, duration, gib
@@ -23,8 +24,6 @@ from pegbox_runs.run_state import RunState
 from pegbox_runs.timeline import ending, sentence, what_next
 
 LINES_A_RUN = 20
-LINES_OF_LOST = 8
-"""Processes that failed, of thousands; those that were the cause are all told."""
 
 
 def lines(event: AnyEvent | BadLine, state: RunState) -> Iterator[str]:
@@ -61,11 +60,19 @@ def lines(event: AnyEvent | BadLine, state: RunState) -> Iterator[str]:
             yield f"{ending(state) or sentence(event)}{wasted}"
             if state.started and (then := what_next(state.started.run, state)):
                 yield then
-        case RankFailed(first=False) if state.losses.count > LINES_OF_LOST:
-            if state.losses.count == LINES_OF_LOST + 1:
-                yield "more processes lost the others too; the log names each"
+        case RankFailed(first=False):
+            pass  # it only lost the one that failed; the log names each of them
+        case WorkerFailed() if _told_of_its_process(event, state):
+            pass
         case _:
             yield from (sentence(event) or "").splitlines()
+
+
+def _told_of_its_process(event: WorkerFailed, state: RunState) -> bool:
+    """Tell whether the line before has named the one of several processes that ended this worker."""
+    attempt = state.started.attempt if state.started else 1
+    cause = state.losses.cause if state.losses.worker == attempt else None
+    return cause is not None and cause.what == event.what
 
 
 def _answer(when: str, sample: Sample) -> Iterator[str]:

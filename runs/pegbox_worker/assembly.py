@@ -152,14 +152,9 @@ def make_trainer(
         processes=group.processes,
         find_unused=leaves_out(attached.model),
     )
-    sizes = (arguments.per_device_train_batch_size, arguments.per_device_eval_batch_size)
-    fillers = tuple(
-        fillers_for(len(part), micro_batch=size, processes=group.processes)
-        for part, size in zip(rows, sizes, strict=True)
-    )
-    trained, held_out = (
-        with_fillers(part.table, count, tokenizer.pad_token_id) for part, count in zip(rows, fillers, strict=True)
-    )
+    micro_batch, look_batch = arguments.per_device_train_batch_size, arguments.per_device_eval_batch_size
+    trained, training_fillers = _shared(rows[0], micro_batch, group, tokenizer)
+    held_out, look_fillers = _shared(rows[1], look_batch, group, tokenizer)
     shards = bool(arguments.fsdp)
     if shards and reporter.device.type == "cpu":
         shard_on_processors()
@@ -173,7 +168,7 @@ def make_trainer(
         optimizers=(attached.optimizer, None),
         labelled_loss=None if shards else labelled_loss,  # ours holds the head's weights, which go to all processes
         added_loss=attached.added_loss,
-        fillers=(fillers[0], fillers[1]),
+        fillers=(training_fillers, look_fillers),
         state=attached.state,
         reports=reporter,
         tell=tell,
@@ -185,3 +180,9 @@ def make_trainer(
     trainer.remove_callback(PrinterCallback)
     reporter.trainer, reporter.tell = trainer, attached.tell
     return trainer
+
+
+def _shared(rows: TokenRows, micro_batch: int, group: Group, tokenizer: Any) -> tuple[datasets.Dataset, int]:
+    """Lay as many fillers behind rows as it takes to part them among the processes. Returns: (them, how many)."""
+    count = fillers_for(len(rows), micro_batch=micro_batch, processes=group.processes)
+    return with_fillers(rows.table, count, tokenizer.pad_token_id), count

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pegbox.plain_view import LINES_OF_LOST, lines
-from pegbox_methods.events import AnyEvent, Finished, Load, Sample
+from pegbox.plain_view import lines
+from pegbox_methods.events import AnyEvent, Finished, Load, Sample, WorkerFailed
 from pegbox_runs.run_state import RunState
 from tests.stories import STORY, evaluation, prepared, started, step
 from tests.together import failed, joined, told_together
@@ -70,9 +70,13 @@ def test_the_processes_that_carry_a_run_are_told_once_and_a_step_has_their_worst
     assert not [line for line in said([*STORY, DONE]) if "worst" in line or "carried by" in line]
 
 
-def test_of_thousands_of_processes_that_failed_the_cause_and_a_few_others_are_told() -> None:
-    events: list[AnyEvent] = [started(), joined(), *(failed(rank) for rank in range(2, 4000)), failed(1, first=True)]
-    told = [line for line in said(events) if line.startswith(("rank", "more processes"))]
-    assert len(told) == LINES_OF_LOST + 2
-    assert told[-2] == "more processes lost the others too; the log names each"
+def test_of_thousands_of_processes_that_failed_the_cause_is_told_and_once() -> None:
+    culprit = failed(1, first=True)
+    worker = WorkerFailed(kind="crash", what=culprit.what, where="training", remedy="")
+    events: list[AnyEvent] = [started(), joined(), *(failed(rank) for rank in range(2, 4000)), culprit, worker]
+    told = said(events)
     assert told[-1].startswith("rank 1 on node-a failed at step 3 (SIGKILL)")
+    assert "lost the others" not in " ".join(told)
+    alone = said([started(), worker])
+    assert alone[-1] == f"the worker couldn't go on while training: {culprit.what}"
+    assert said([*events, started(attempt=2), worker])[-1] == alone[-1], "another worker's trouble is its own"

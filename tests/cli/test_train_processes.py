@@ -11,13 +11,19 @@ import pytest
 
 from pegbox_methods.events import Finished, Joined, Prepared, RankFailed, Resumed, Step, WorkerFailed
 from pegbox_runs.crew.rank_files import read_ranks
+from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.viewing import state_of
 from tests.commands import events_of, pegbox, start_detached, wait_for, wait_until, write_recipe_text
 
 
+def losses(folder: RunFolder) -> dict[int, float]:
+    """Give each step's loss; of one that was taken twice, the later."""
+    return {event.step: event.loss for event in events_of(folder) if isinstance(event, Step)}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_killed_process_is_named_within_30_s_and_the_run_ends_well_and_goes_on_with_one(
+def test_a_killed_process_is_named_within_30_s_and_the_run_ends_as_it_would_have_and_goes_on_with_one(
     tmp_path: Path, home: Path
 ) -> None:
     recipe = write_recipe_text(
@@ -25,6 +31,8 @@ def test_a_killed_process_is_named_within_30_s_and_the_run_ends_well_and_goes_on
         devices={"processes": 2},
         training={"max_steps": 12},
         evaluation={"every": 3, "samples": 0},
+        method={"name": "lora"},
+        **{"method.settings": {"dropout": 0.0}},
     )
     folder = start_detached(recipe, home)
     wait_for(folder, lambda event: isinstance(event, Step) and event.step == 4)
@@ -48,6 +56,10 @@ def test_a_killed_process_is_named_within_30_s_and_the_run_ends_well_and_goes_on
     assert [(event.engine, len(event.members)) for event in joined] == [("ddp", 2)] * 2
     assert (folder.adapter / "adapter_model.safetensors").is_file()
     wait_until(lambda: not folder.owner.exists())
+    alone = pegbox("train", str(recipe), "--set", "devices.processes=1", "--json", home=home)
+    assert alone.returncode == 0, alone.stderr
+    (other,) = (run for run in folder.path.parent.iterdir() if run != folder.path)
+    assert losses(folder) == pytest.approx(losses(RunFolder(other)), abs=1e-4)
 
     done = pegbox("resume", folder.id, "--max-steps", "14", "--set", "devices.processes=1", "--detach", home=home)
     assert done.returncode == 0, done.stderr

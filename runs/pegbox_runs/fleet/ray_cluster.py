@@ -237,7 +237,10 @@ class RayCluster:
         return share
 
 
-MEND = "See that it runs (`ray status` on its head), and that the same Ray and Python are on both."
+MEND = (
+    "See that it runs (`ray status` on its head), that the same Ray and Python are on both, and that RAY_AUTH_MODE and "
+    "its token are those of the cluster."
+)
 
 
 def _carries(node: dict[str, Any], share: dict[str, float]) -> int:

@@ -15,8 +15,10 @@ import msgspec
 
 from pegbox_runs.fleet.looking import look
 
-NOT_FOR_POSTS = ("RAY_", "GLOG_")
-"""What Ray sets for its own processes; a director that a worker starts must find the cluster as a person's would."""
+NOT_FOR_POSTS, FOR_POSTS = ("RAY_", "GLOG_"), "RAY_AUTH_"
+"""What Ray sets for its own processes, and what a person may have set for all: a director that a worker starts must
+find the cluster as a person's would.
+"""
 
 
 def look_here(arguments: Sequence[str]) -> str:
@@ -31,7 +33,11 @@ class PostKeeper:
         """Start the post, and wait for its end."""
         import ray
 
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_FOR_POSTS)}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(FOR_POSTS) or not name.startswith(NOT_FOR_POSTS)
+        }
         command = [sys.executable, "-P", "-m", "pegbox_runs.fleet.post", folder, ticket]
         code = subprocess.run(command, env=kept, stdin=subprocess.DEVNULL, check=False).returncode
         if code:

@@ -63,8 +63,9 @@ class Fleet:
         """Give a lane its workers. Raises: Refusal: the cluster can't be reached."""
         with self._lock:
             if self._cluster is None:
-                self._cluster = cluster_on(self._on, self._wanted)
-                self._cluster.reach()
+                cluster = cluster_on(self._on, self._wanted)
+                cluster.reach()
+                self._cluster = cluster
         return RemoteSupply(self._cluster, self._on)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pegbox_methods.events import Event, Paused
+from pegbox_methods.events import Event, Notice, Paused
 from pegbox_runs.commands import Command, CommandReader, answer
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.fleet.cluster import Cluster, JobState, Post
@@ -30,6 +30,8 @@ GIVEN_UP_SECONDS = 3 * SILENT_SECONDS
 MOST_SUBMISSIONS = 4
 """Of one worker: a cluster goes on giving places on a node that is gone until it has seen that."""
 AGAIN_SECONDS = 3.0
+PAUSE_SECONDS, PATIENCE_SECONDS = 15.0, 1800.0
+"""Between two submissions of what a cluster doesn't take, and for how long that goes on."""
 ENDS_WAITING = {"stop", "pause", "pause-release"}
 
 
@@ -59,6 +61,9 @@ class RemoteWorker:
         self._look_at = 0.0
         self._submissions = 0
         self._cancelled = False
+        self._refused = ""
+        """Why the cluster didn't take it when it was submitted last; empty: it did."""
+        self._refused_since = self._submit_at = 0.0
         self._record: PostRecord | None = None
         self._stands_since = time.monotonic()
         """Since when its beat stood still, as far as it could be read."""
@@ -95,8 +100,22 @@ class RemoteWorker:
             job = self._cluster.submit(Post(folder=folder.path, ticket=self._wanted.ticket, name=name))
             self._want(msgspec.structs.replace(self._wanted, job=job))
         except OSError as error:
-            why = f"{self._cluster.name} didn't take it: {one_line(str(error), 200)}"
+            self._refused_by(error)
+        else:
+            self._refused = ""
+
+    def _refused_by(self, error: OSError) -> None:
+        """Wait with what the cluster doesn't take: its head begins anew, or so many jobs of one person are too many."""
+        self._submissions -= 1
+        why = f"{self._cluster.name} didn't take it: {one_line(str(error), 200)}"
+        if not self._refused:
+            self._refused_since = time.monotonic()
+            text = f"{why}. It is asked again for {PATIENCE_SECONDS / 60:.0f} minutes."
+            tell(self._folder, Notice(text=text, about="waits"))
+        elif time.monotonic() - self._refused_since >= PATIENCE_SECONDS:
             self._ended = _Ended(Exit(None, None), False, why)
+        self._refused = why
+        self._submit_at = time.monotonic() + PAUSE_SECONDS
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal by way of its post; what kills goes by way of the cluster as well."""
@@ -129,7 +148,18 @@ class RemoteWorker:
         if self._wanted.job is not None:
             self._cluster.cancel(self._wanted.job)
 
+    def _look_whether_taken(self) -> _Ended | None:
+        """Submit again what the cluster didn't take, when it is time to; or let it be, if that is wished."""
+        self._heed(JobState("waiting", self._refused))
+        if self._cancelled:
+            return _Ended(Exit(None, None), False, self._refused)
+        if time.monotonic() >= self._submit_at:
+            self.hand_over(self._folder)
+        return self._ended
+
     def _look(self) -> _Ended | None:
+        if self._refused and self._folder.path.exists():
+            return self._look_whether_taken()
         # In this order: what a post wrote before the cluster saw its end is there to be read then.
         state = None if self._wanted.job is None else self._cluster.state(self._wanted.job)
         record = read_record(self._folder, self._wanted.ticket)

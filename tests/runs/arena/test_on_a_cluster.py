@@ -48,7 +48,7 @@ def test_what_this_machines_gpu_cannot_do_is_not_refused_where_the_cluster_has_s
     here = msgspec.structs.replace(probe(), gpus=(card,))
     for module in (conditions, costs, preflight):
         monkeypatch.setattr(module, "probe", lambda: here)
-    with pytest.raises(Refusal, match="needs a card of compute capability 6.0"):
+    with pytest.raises(Refusal, match=r"needs a card of compute capability 6\.0"):
         check_comparison(wanted("qlora"))
     cluster.gpus = True
     check_comparison(wanted("qlora", on="ray"))

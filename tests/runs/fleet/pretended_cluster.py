@@ -22,6 +22,7 @@ class PretendedCluster:
         self.plan = plan
         self.wanted = Wanted()
         self.gpus = False
+        self.refusals = 0
         self.room = slots
         self.jobs: dict[str, subprocess.Popen[bytes] | Post] = {}
         """A post that only waits, or its process."""
@@ -46,6 +47,9 @@ class PretendedCluster:
         return "1 node"
 
     def submit(self, post: Post) -> str:
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError("too many jobs")
         with self._lock:
             self.jobs[post.ticket] = post
         self.fill()

@@ -16,11 +16,13 @@ import psutil
 import pytest
 
 from pegbox_methods.events import CommandAnswer, Finished, Notice, Paused, Restarting, Started, WorkerEnded
+from pegbox_methods.refusal import Refusal
 from pegbox_runs.arena.entry_log import EntryLog
 from pegbox_runs.commands import send
-from pegbox_runs.fleet import post_files, remote_worker
+from pegbox_runs.fleet import post_files, remote_supply, remote_worker
+from pegbox_runs.fleet.cluster import Wanted
 from pegbox_runs.fleet.post_files import PostRecord, PostWanted, read_record, read_wanted, write_record, write_wanted
-from pegbox_runs.fleet.remote_supply import RemoteSupply
+from pegbox_runs.fleet.remote_supply import Fleet, RemoteSupply
 from pegbox_runs.fleet.remote_worker import RemoteWorker
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState
@@ -42,6 +44,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_worker, "SETTLING_SECONDS", 2.5)
     monkeypatch.setattr(mailbox, "ABORT_SECONDS", 0.5)
     monkeypatch.setattr(remote_worker, "AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(remote_worker, "PAUSE_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -195,6 +198,57 @@ def test_a_job_that_was_lost_before_it_began_is_submitted_again(
     cluster.room = 1
     cluster.jobs.clear()
     assert carried.end() == ["Started", "Notice", "Finished"]
+
+
+def test_what_the_cluster_does_not_take_waits_and_costs_no_restart(
+    tmp_path: Path, clusters: list[PretendedCluster]
+) -> None:
+    cluster = cluster_with(clusters, write_plan(tmp_path, [DONE]))
+    cluster.refusals = 8
+    folder = made()
+    assert Carried(cluster, folder).end() == ["Started", "Notice", "Notice", "Finished"]
+    (waits, _) = [event for event in events_of(folder) if isinstance(event, Notice)]
+    assert waits.text == "the pretended cluster didn't take it: too many jobs. It is asked again for 30 minutes."
+
+
+@pytest.mark.parametrize("command", ["stop", "abort"])
+def test_what_the_cluster_does_not_take_ends_when_it_is_asked_to(
+    tmp_path: Path, clusters: list[PretendedCluster], command: str
+) -> None:
+    cluster = cluster_with(clusters, write_plan(tmp_path, [DONE]))
+    cluster.refusals = 10_000
+    folder = made()
+    carried = Carried(cluster, folder)
+    wait_until(lambda: cluster.refusals < 10_000)
+    send(folder.commands, command)
+    carried.end()
+    assert newest(folder, Finished).reason == {"stop": "stopped", "abort": "aborted"}[command]
+
+
+def test_what_the_cluster_never_takes_is_given_up_by_name(
+    tmp_path: Path, clusters: list[PretendedCluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_worker, "PATIENCE_SECONDS", 0.3)
+    cluster = cluster_with(clusters, write_plan(tmp_path, [DONE]))
+    cluster.refusals = 10_000
+    folder = made()
+    worker = RemoteSupply(cluster, "here").next(folder)
+    worker.hand_over(folder)
+    wait_until(lambda: worker.gone)
+    assert worker.killed_for_memory()[1] == "the pretended cluster didn't take it: too many jobs"
+
+
+def test_a_cluster_that_could_not_be_reached_is_told_to_each_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    def deaf() -> None:
+        raise Refusal("nothing answers there")
+
+    cluster = PretendedCluster(Path("/"))
+    monkeypatch.setattr(cluster, "reach", deaf)
+    monkeypatch.setattr(remote_supply, "cluster_on", lambda *_: cluster)
+    fleet = Fleet("ray", Wanted())
+    for _ in range(2):
+        with pytest.raises(Refusal, match="nothing answers there"):
+            fleet.supply()
 
 
 def test_a_post_that_is_started_twice_carries_its_run_once(tmp_path: Path, clusters: list[PretendedCluster]) -> None:
