@@ -129,7 +129,7 @@ class ApartCluster:
             try:
                 call = msgspec.json.encode(Call(name, self.wanted, arguments))
                 cast(IO[bytes], child.stdin).write(call + b"\n")
-                ready, _, _ = select.select([child.stdout], [], [], ANSWER_SECONDS)
+                ready, _, _ = select.select([cast(IO[bytes], child.stdout)], [], [], ANSWER_SECONDS)
                 line = cast(IO[bytes], child.stdout).readline() if ready else b""
             except BrokenPipeError:
                 line = b""
@@ -170,9 +170,11 @@ def answered(cluster: Cluster, call: Call) -> Answer:
             case "state", (str(id_),):
                 return Answer(value=msgspec.to_builtins(_reached(cluster).state(id_)))
             case "cancel", (str(id_),):
-                return Answer(value=_reached(cluster).cancel(id_))
+                _reached(cluster).cancel(id_)
+                return Answer()
             case "check", (list(places),):
-                return Answer(value=cluster.check([Path(place) for place in places]))
+                cluster.check([Path(place) for place in places])
+                return Answer()
             case ("reach" | "has_gpus" | "slots" | "words") as name, ():
                 return Answer(value=getattr(cluster, name)())
         return Answer(failed=f"nobody knows what {call.name} is")

@@ -27,19 +27,20 @@ too few to tell. See docs/decisions/0015-what-a-comparison-may-say.md for what w
 def remarks_on(basis: Basis, *, complete: bool) -> Iterator[str]:
     """Say what bears on all contestants."""
     yield from _on_rows(basis)
+    recipes = basis.comparison.recipes.values()
     yield from _on_seeds(basis)
     if basis.compared.names and len(basis.compared.deciding) >= LEAST_ROWS:
         yield (
             "Each is judged with the weights of its last step. A run of its own keeps those of its best evaluation, "
             "which would be chosen on the rows that judge here, and flatter whoever wanders most."
         )
-        if all(map(is_packed, basis.comparison.recipes.values())):
+        if all(map(is_packed, recipes)):
             yield "All contestants pack the base model into 4 bits; its own figures are those of the packed one."
     done = [one for name in basis.compared.names for one in _done(name, basis)]
     if any(one.device_peak is None for one in done):
         why = (
             "the whole process's is known"
-            if basis.comparison.asked.on is not None
+            if basis.comparison.asked.on is not None or any(one.devices.launched for one in recipes)
             else "trainings share a process, which keeps some memory of those before, so that the same training may "
             "show more or less by its place in the order"
         )
