@@ -95,20 +95,23 @@ class ApartCluster:
 
     def submit(self, post: Post) -> str:
         """Have a post started. Raises: OSError."""
-        return str(self._ask("submit", str(post.folder), post.ticket, post.name))
+        try:
+            return str(self._ask("submit", str(post.folder), post.ticket, post.name))
+        except Refusal as refusal:  # the library was started anew, and isn't let in
+            raise OSError(refusal.sentence) from refusal
 
     def state(self, id_: str) -> JobState:
         """Tell what became of a post; where nobody answers any more it is gone, as far as is known."""
         try:
             return msgspec.convert(self._ask("state", id_), JobState)
-        except OSError as error:
+        except (OSError, Refusal) as error:
             return JobState("gone", one_line(str(error), 200))
 
     def cancel(self, id_: str) -> None:
         """End a post, if anybody can."""
         try:
             self._ask("cancel", id_)
-        except OSError:
+        except (OSError, Refusal):
             return  # it obeys its folder's ticket too
 
     def close(self) -> None:
@@ -120,7 +123,7 @@ class ApartCluster:
         try:
             return self._ask(name, *arguments)
         except OSError as error:
-            raise Refusal(str(error)) from error
+            raise Refusal(f"{error}.") from error
 
     def _ask(self, name: str, *arguments: Any) -> Any:
         """Ask, and wait for the answer. Raises: Refusal; OSError: nobody answers."""
@@ -166,7 +169,7 @@ def answered(cluster: Cluster, call: Call) -> Answer:
     try:
         match call.name, call.arguments:
             case "submit", (str(folder), str(ticket), str(name)):
-                return Answer(value=cluster.submit(Post(folder=Path(folder), ticket=ticket, name=name)))
+                return Answer(value=_reached(cluster).submit(Post(folder=Path(folder), ticket=ticket, name=name)))
             case "state", (str(id_),):
                 return Answer(value=msgspec.to_builtins(_reached(cluster).state(id_)))
             case "cancel", (str(id_),):
@@ -191,11 +194,11 @@ def _reached(cluster: Cluster) -> Cluster:
 
 def main(arguments: Sequence[str]) -> None:
     """Answer until nobody asks any more. `arguments`: what `--on` says."""
-    from pegbox_runs.fleet.choosing import cluster_here
+    from pegbox_runs.fleet.choosing import cluster_on
 
     replies = os.dup(1)
     os.dup2(2, 1)  # what libraries print is no answer
-    cluster = cluster_here(arguments[0], Wanted())
+    cluster = cluster_on(arguments[0], Wanted())
     for line in sys.stdin.buffer:
         answer = answered(cluster, msgspec.json.decode(line, type=Call))
         os.write(replies, msgspec.json.encode(answer) + b"\n")

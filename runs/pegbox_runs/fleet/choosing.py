@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pegbox_methods.refusal import Refusal, did_you_mean
+from pegbox_runs.fleet.apart import ApartCluster
 from pegbox_runs.fleet.cluster import Cluster, Wanted
 from pegbox_runs.printable import one_line
 
@@ -36,3 +37,12 @@ def cluster_on(on: str, wanted: Wanted) -> Cluster:
     from pegbox_runs.fleet.ray_cluster import RayCluster
 
     return RayCluster(on, wanted)
+
+
+def cluster_apart(on: str, wanted: Wanted) -> Cluster:
+    """Give the cluster that is named so that nothing in its library can end this process.
+
+    Raises: Refusal: as `cluster_on`.
+    """
+    cluster = cluster_on(on, wanted)
+    return ApartCluster(on, cluster) if kind_of(on) == "ray" else cluster

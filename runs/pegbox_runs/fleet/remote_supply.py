@@ -6,7 +6,7 @@ import secrets
 import threading
 
 from pegbox_methods.home import home
-from pegbox_runs.fleet.choosing import cluster_on
+from pegbox_runs.fleet.choosing import cluster_apart
 from pegbox_runs.fleet.cluster import Cluster, Wanted
 from pegbox_runs.fleet.post_files import PostWanted, read_wanted, sweep_records, write_wanted
 from pegbox_runs.fleet.remote_worker import RemoteWorker
@@ -63,7 +63,7 @@ class Fleet:
         """Give a lane its workers. Raises: Refusal: the cluster can't be reached."""
         with self._lock:
             if self._cluster is None:
-                cluster = cluster_on(self._on, self._wanted)
+                cluster = cluster_apart(self._on, self._wanted)
                 cluster.reach()
                 self._cluster = cluster
         return RemoteSupply(self._cluster, self._on)

@@ -244,7 +244,7 @@ def test_a_cluster_that_could_not_be_reached_is_told_to_each_lane(monkeypatch: p
 
     cluster = PretendedCluster(Path("/"))
     monkeypatch.setattr(cluster, "reach", deaf)
-    monkeypatch.setattr(remote_supply, "cluster_on", lambda *_: cluster)
+    monkeypatch.setattr(remote_supply, "cluster_apart", lambda *_: cluster)
     fleet = Fleet("ray", Wanted())
     for _ in range(2):
         with pytest.raises(Refusal, match="nothing answers there"):
