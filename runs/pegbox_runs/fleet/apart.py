@@ -66,6 +66,7 @@ class ApartCluster:
 
     @wanted.setter
     def wanted(self, wanted: Wanted) -> None:
+        """Say it; the next call takes it along."""
         self._inside.wanted = wanted
 
     @property
