@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,10 +48,9 @@ def nodes_of(asked: argparse.Namespace) -> tuple[Nodes, int]:
     nodes = Nodes(nodes=asked.nodes, host=host, port=port, recipe=asked.recipe[0])
     if asked.node_rank == 0:
         listen(host, port).close()  # told here, before there is a run
-    elif asked.detach or asked.go_on:
-        what = "--detach" if asked.detach else "--go-on"
+    elif asked.detach:  # --go-on does no harm: a script gives all machines the same command
         raise Refusal(
-            f"{what} is for node 0, which keeps the run: this machine takes part as long as its command runs."
+            "--detach is for node 0, which keeps the run: this machine takes part as long as its command runs."
         )
     return nodes, asked.node_rank
 
@@ -72,7 +72,14 @@ def take_part_here(asked: argparse.Namespace, given: tuple[Recipe, str], nodes: 
             answer_json({"node": node, "host": socket.gethostname(), "says": text})
         say(text[:1].upper() + text[1:], json=asked.json)
 
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _end)
     return 0 if take_part(Part(nodes, node, checked.recipe, launch), tell) else 1
+
+
+def _end(number: int, _: object) -> None:
+    """Leave as Ctrl-C does: node 0 is told, and nothing is left behind. Raises: KeyboardInterrupt."""
+    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def print_script(asked: argparse.Namespace, recipes: Sequence[tuple[Recipe, str]]) -> int:

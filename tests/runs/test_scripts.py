@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import yaml
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import recipe_from_table
 from pegbox_methods.refusal import Refusal
+from pegbox_runs.checkpoints import MANIFEST
 from pegbox_runs.scripts.asked import Asked
 from pegbox_runs.scripts.commands import commands
 from pegbox_runs.scripts.sky import sky
@@ -75,6 +77,29 @@ def test_the_slurm_script_starts_one_task_a_node_that_goes_on(tmp_path: Path) ->
     assert shown[-7:-1] == ["--nodes", "2", "--node-rank", "1", "--rendezvous", "first:23457"]
     assert "--go-on" in shown
     assert not (tmp_path / "pwned").exists()
+
+
+def test_a_slurm_script_lets_its_own_run_save_before_it_goes_back_into_the_queue(tmp_path: Path) -> None:
+    runs = tmp_path / "home" / "runs"
+    for name, job in (("mine", "7"), ("anothers", "77")):
+        (runs / name / "launch").mkdir(parents=True)
+        (runs / name / "launch" / "job").write_text(f"SLURM_JOB_ID={job}")
+        (runs / name / "checkpoints" / "checkpoint-5").mkdir(parents=True)
+    text = slurm(asked_for(tmp_path))
+    again = text[text.index("again() {") : text.index("trap again")]
+    python = shlex.join([sys.executable, "-P", "-m", "pegbox"])
+    assert f"{python} checkpoint" in again
+    pretended = f"""
+        pegbox() {{ echo "$@"; touch "$PEGBOX_HOME/runs/$2/checkpoints/checkpoint-5/{MANIFEST}"; }}
+        scontrol() {{ echo "$@"; }}
+        {again.replace(python, "pegbox")}
+        again
+    """
+    variables = {"SLURM_JOB_ID": "7", "PEGBOX_HOME": str(tmp_path / "home"), "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        ["bash", "-uc", pretended], env=variables, capture_output=True, text=True, check=True, timeout=20
+    )
+    assert done.stdout.splitlines() == ["checkpoint mine", "requeue 7"]
 
 
 def test_a_slurm_script_without_gpus_asks_for_none(tmp_path: Path) -> None:

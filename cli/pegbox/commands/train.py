@@ -47,12 +47,14 @@ def _begun(asked: argparse.Namespace, recipes: Sequence[tuple[Recipe, str]], nod
         return start_runs(recipes, nodes=nodes)
     if len(recipes) > 1:
         raise Refusal("--go-on takes one recipe: each of several would need a command of its own.")
-    from pegbox_runs.continuing_again import go_on_with
+    from pegbox_runs.continuing_again import go_on_with, remember_job
 
     recipe, file = recipes[0]
     folder = go_on_with(recipe, file, nodes)
     if folder is None:
-        return start_runs(recipes, nodes=nodes)
+        [folder] = start_runs(recipes, nodes=nodes)
+        remember_job(folder)
+        return [folder]
     say(f"{folder.id} goes on.", json=asked.json)
     return [folder]
 

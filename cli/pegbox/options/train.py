@@ -32,7 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--go-on",
         action="store_true",
         help="take the newest run of this very recipe up again if it wasn't completed, else start one: for a cluster "
-        "that ends a job and starts the same command anew. Nobody else may carry that run any more",
+        "that ends a job and starts the same command anew",
     )
     add_view(parser)
     several = parser.add_argument_group(

@@ -10,6 +10,7 @@ import shlex
 import sys
 
 from pegbox_methods.home import home
+from pegbox_runs.checkpoints import MANIFEST
 from pegbox_runs.scripts.asked import NO_ACCELERATOR, Asked
 
 _SCRIPT = """\
@@ -31,8 +32,20 @@ export PEGBOX_HOME={home}
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 port=$((20000 + SLURM_JOB_ID % 10000))
 
-# Three minutes before the time limit: wait in the queue again, and go on from the last checkpoint.
-trap 'scontrol requeue "$SLURM_JOB_ID"' USR1
+# Three minutes before the time limit: save, wait in the queue again, and go on from there.
+again() {{
+  mine=$(grep -lxs "SLURM_JOB_ID=$SLURM_JOB_ID" "$PEGBOX_HOME"/runs/*/launch/job | tail -n 1)
+  run=${{mine%/launch/job}}
+  before=$(ls "$run"/checkpoints/*/{manifest} 2>/dev/null)
+  if [ -n "$run" ] && {python} checkpoint "$(basename "$run")"; then
+    for _ in $(seq 120); do  # it is written at the end of a step
+      [ "$(ls "$run"/checkpoints/*/{manifest} 2>/dev/null)" != "$before" ] && break
+      sleep 1
+    done
+  fi
+  scontrol requeue "$SLURM_JOB_ID"
+}}
+trap again USR1
 
 # One task a node; it starts a process for each of its GPUs. --go-on takes the run up that an earlier start began.
 srun --ntasks-per-node=1 --cpus-per-task="${{SLURM_CPUS_PER_TASK:-1}}" --kill-on-bad-exit=1 \\
@@ -56,6 +69,8 @@ def slurm(asked: Asked) -> str:
     inner = f"exec {python} {asked.train(str(asked.file))} --go-on --plain{several}"
     return _SCRIPT.format(
         name=asked.name,
+        python=python,
+        manifest=MANIFEST,
         nodes=asked.nodes,
         resources=_resources(asked),
         home=shlex.quote(str(home().absolute())),

@@ -57,9 +57,10 @@ class Reception:
         threading.Thread(target=self._receive, args=(listener,), name="nodes", daemon=True).start()
 
     def close(self, word: Word) -> None:
-        """Hear no more. `word`: for those that came too late to take part."""
-        self._word = word
-        self._closed.set()
+        """Hear no more. `word`: for those that came too late to take part; the first one counts."""
+        if not self._closed.is_set():
+            self._word = word
+            self._closed.set()
 
     def _receive(self, listener: socket.socket) -> None:
         while not self._closed.is_set():
