@@ -130,8 +130,9 @@ class MeasuredTrainer(ResumableTrainer):
         self.batch_shape = _shape(inputs)
         count = _labelled_tokens(inputs)
         loss, logits, labels = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
-        self._evaluated_loss += float(loss) * count
-        self._evaluated_labels += count
+        if count:  # a batch of filler rows alone may have a loss that is no number
+            self._evaluated_loss += float(loss) * count
+            self._evaluated_labels += count
         return loss, logits, labels
 
     def evaluation_loop(self, *arguments: Any, **named: Any) -> EvalLoopOutput:
