@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
 from pegbox_methods.events import AnyEvent, CommandAnswer, Notice
-from pegbox_runs import event_log
 from pegbox_tui.app import WatchApp
-from pegbox_tui.dashboard import screen
 from pegbox_tui.shell.look import Look
 from tests.stories import STORY, step
-from tests.tui.dashboards import DONE, EVENTFUL, EXPECTED, FAILED, NOW, PAUSED, drawn, gpu_run, run_of
+from tests.tui.dashboards import DONE, EVENTFUL, EXPECTED, FAILED, PAUSED, drawn, gpu_run, run_of
 
+pytestmark = pytest.mark.usefixtures("at_one_moment")
 SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)
 LOG = "".join(f"line {number} of what a library printed\n" for number in range(200))
-
-
-@pytest.fixture(autouse=True)
-def at_one_moment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let all happen at once, at a known time and place; and let no draw wait for the next."""
-    monkeypatch.setattr(screen, "DRAW_SECONDS", 0.0)
-    monkeypatch.setattr(screen, "CHART_SECONDS", 0.0)
-    monkeypatch.setattr(screen, "now", lambda: NOW + 2)
-    monkeypatch.setattr(event_log, "now", lambda: NOW)
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.parametrize("size", [SMALL, MIDDLE], ids=["80x24", "120x40"])

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
 from pegbox_methods.events import AnyEvent, Phase, Restarting, Resumed, WorkerEnded, WorkerFailed
-from pegbox_runs import event_log
 from pegbox_runs.listing import ListedRun
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import fold
 from pegbox_tui.app import WatchApp
-from pegbox_tui.dashboard import screen
 from pegbox_tui.dashboard.view import View
 from pegbox_tui.dashboard.words import headline
 from pegbox_tui.runs_list.words import details
@@ -23,6 +19,7 @@ from tests.stories import STORY, started
 from tests.together import across, failed, joined, member, told_together
 from tests.tui.dashboards import EXPECTED, HOSTILE, NOW, drawn, gpu_run, gpu_step, run_of, text
 
+pytestmark = pytest.mark.usefixtures("at_one_moment")
 SMALL, MIDDLE = (80, 24), (120, 40)
 LOST: tuple[AnyEvent, ...] = (
     failed(1, first=True, host="node-b", at=40),
@@ -42,20 +39,6 @@ LOST: tuple[AnyEvent, ...] = (
     Phase(phase="training"),
     across(gpu_step(41)),
 )
-
-
-@pytest.fixture(autouse=True)
-def at_one_moment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let all happen at once, at a known time and place; and let no draw wait for the next."""
-    monkeypatch.setattr(screen, "DRAW_SECONDS", 0.0)
-    monkeypatch.setattr(screen, "CHART_SECONDS", 0.0)
-    monkeypatch.setattr(screen, "now", lambda: NOW + 2)
-    monkeypatch.setattr(event_log, "now", lambda: NOW)
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.parametrize(

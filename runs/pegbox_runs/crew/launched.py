@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -18,11 +16,10 @@ import psutil
 from pegbox_runs.crew.launching import Launch, command, environment, write_config
 from pegbox_runs.crew.rank_files import LAUNCHER
 from pegbox_runs.printable import one_line
+from pegbox_runs.process_bonds import end_with_parent, take_orphans
 from pegbox_runs.process_mark import process_mark
 from pegbox_runs.run_folder import RunFolder
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-"""Source: prctl(2)."""
 DYING_SECONDS = 30.0
 """How long processes that were killed may take to be gone: one in the midst of a disk's or a driver's work does."""
 SPEAKING_SECONDS = 10.0
@@ -67,7 +64,7 @@ class Launched:
         Raises: OSError: it can't be started.
         """
         write_config(launch)
-        _prctl(PR_SET_CHILD_SUBREAPER, 1)  # what the launcher leaves behind stays below this process
+        take_orphans()  # what the launcher leaves behind stays below this process
         mark = f"{os.getpid()}-{time.monotonic_ns()}"
         with RunFolder(launch.folder).log.open("ab") as output:
             process = subprocess.Popen(
@@ -77,7 +74,7 @@ class Launched:
                 stderr=output,
                 env={**environment(launch), LAUNCHER: mark},
                 start_new_session=True,
-                preexec_fn=_end_with_parent if sys.platform.startswith("linux") else None,
+                preexec_fn=end_with_parent if sys.platform.startswith("linux") else None,
             )
             return cls(launch, process, mark, output.tell())
 
@@ -178,12 +175,3 @@ def _runs(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
-
-
-def _prctl(option: int, value: int) -> None:
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(option, value)
-
-
-def _end_with_parent() -> None:
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

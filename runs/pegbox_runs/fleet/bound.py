@@ -5,14 +5,11 @@ A post that is killed by SIGKILL can't end its worker any more; the kernel does.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
-PR_SET_PDEATHSIG = 1
-"""Source: prctl(2): kept over exec, sent when the thread ends that started this process."""
+from pegbox_runs.process_bonds import end_with_parent
 
 
 def bound_command(command: Sequence[str]) -> list[str]:
@@ -22,8 +19,7 @@ def bound_command(command: Sequence[str]) -> list[str]:
 
 def main(arguments: Sequence[str]) -> None:
     """Become the program. `arguments`: the id of the process that started this one, then the command line."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    end_with_parent()
     if os.getppid() != int(arguments[0]):
         sys.exit(1)  # it died before it could be bound to
     os.execv(arguments[1], list(arguments[1:]))  # noqa: S606  # what Pegbox starts itself

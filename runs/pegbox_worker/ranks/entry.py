@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ from pegbox_runs import faults
 from pegbox_runs.crew.rank_files import LAUNCHER, RankTrouble
 from pegbox_runs.event_log import EventReader, EventWriter
 from pegbox_runs.printable import one_line
+from pegbox_runs.process_bonds import end_with_parent
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.run_state import RunState, catch_up
 from pegbox_runs.secrets import clean_streams
@@ -25,8 +25,6 @@ from pegbox_worker.ranks.silent import SilentWriter
 from pegbox_worker.stop_flag import StopFlag
 
 RANK = "--rank"
-PR_SET_PDEATHSIG = 1
-"""Source: prctl(2)."""
 
 
 def carry_rank(folder: RunFolder, attempt: int) -> int:
@@ -87,8 +85,7 @@ def die_with_parent() -> None:
 
     Where the launcher has ended before the kernel knew of it, so does this process, at once.
     """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     if is_orphaned(os.environ.get(LAUNCHER), os.getppid()):
         os._exit(1)
 
