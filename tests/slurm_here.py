@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -130,22 +131,26 @@ class Slurm:
 
 
 @contextmanager
-def slurm_here(folder: Path) -> Iterator[Slurm]:
-    """Have one for a while, and let Slurm's commands find it. Skips the test where there can be none."""
+def slurm_here() -> Iterator[Slurm]:
+    """Have one for a while, and let Slurm's commands find it. Skips the test where there can be none.
+
+    Its folder isn't the test's: a job's step has a socket there, whose path may have 107 characters, and Slurm says
+    nothing of one that is too long: it cancels the job.
+    """
     missing = [name for name in NEEDED if shutil.which(name) is None]
     if missing or os.geteuid() != 0 or not sys.platform.startswith("linux"):
         pytest.skip(f"a Slurm on loopback takes root, and its daemons: {', '.join(missing) or 'all there'}")
-    slurm = Slurm(folder)
-    before = os.environ.get("SLURM_CONF")
-    os.environ["SLURM_CONF"] = str(slurm.conf)
-    try:
-        slurm.begin()
-        yield slurm
-    finally:
-        slurm.end()
-        os.environ.pop("SLURM_CONF")
-        if before is not None:
-            os.environ["SLURM_CONF"] = before
+    with (
+        tempfile.TemporaryDirectory(prefix="slurm-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        slurm = Slurm(Path(folder))
+        patch.setenv("SLURM_CONF", str(slurm.conf))
+        try:
+            slurm.begin()
+            yield slurm
+        finally:
+            slurm.end()
 
 
 def kill_steps(jobs: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ def test_a_node_that_dies_costs_its_entry_what_came_after_its_last_checkpoint(tm
         training=training,
         evaluation={"every": 5, "samples": 0},
     )
-    with slurm_here(tmp_path) as slurm:
+    with slurm_here() as slurm:
         words = ("--methods", "lora,b=lora", "--seeds", "1", "--no-search", "--on", "slurm", "--detach", "--json")
         done = pegbox("compare", str(recipe), *words, home=home)
         assert done.returncode == 0, done.stderr
