@@ -197,3 +197,11 @@ def test_a_node_that_was_lost_costs_a_run_that_had_saved_something_none_of_its_r
     for nothing in ([], [SAVED]):
         assert isinstance(decide(LOST, *story, *nothing), GiveUp), "what comes no further would be lost for ever"
     assert isinstance(decide(LOST, *TWO_STEPS, SAVED, restarts=0), GiveUp)
+
+
+def test_a_lost_nodes_failure_sends_to_the_cluster_and_not_to_a_log_that_was_never_begun() -> None:
+    decision = decide(LOST, *TWO_STEPS, restarts=0)
+    assert isinstance(decision, GiveUp)
+    assert "the cluster" in decision.failed.remedy
+    assert "worker.log" not in decision.failed.remedy
+    assert "for memory" not in decision.failed.remedy, "it is known that it wasn't"

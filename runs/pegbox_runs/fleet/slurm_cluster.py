@@ -153,7 +153,7 @@ class SlurmCluster:
         with contextlib.suppress(OSError):
             text = asked(["squeue", "--me", "--noheader", "--states=all", "--format=%A|%T|%r|%N"])
             rows = (line.split("|") for line in text.splitlines() if line.count("|") == 3)
-            self._listed = {id_: job_state(state, reason, nodes) for id_, state, reason, nodes in rows}
+            self._listed = {id_: job_state(id_, state, reason, nodes) for id_, state, reason, nodes in rows}
             self._listed_at = begun
         self._ask_at = time.monotonic() + ROUND_SECONDS
 
@@ -168,7 +168,7 @@ class SlurmCluster:
             else:
                 state, _, nodes = text.strip().partition("|")
                 if state:
-                    return job_state(state, "", nodes)
+                    return job_state(id_, state, "", nodes)
         return JobState("gone", f"Slurm knows nothing of its job {one_line(id_, 40)} any more")
 
     def _script(self, post: Post) -> str:

@@ -8,17 +8,17 @@ from pegbox_runs.printable import one_line
 WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 ENDED = {
     "COMPLETED": "",
-    "FAILED": "its Slurm job ended with an error; the job's own output in the run's folder says more",
-    "TIMEOUT": "its Slurm job came to its time limit",
-    "DEADLINE": "its Slurm job came to its deadline",
-    "OUT_OF_MEMORY": "its Slurm job used more memory than it was given",
+    "FAILED": "Slurm's job {id_} ended with an error; the job's own output in the run's folder says more",
+    "TIMEOUT": "Slurm's job {id_} came to its time limit",
+    "DEADLINE": "Slurm's job {id_} came to its deadline",
+    "OUT_OF_MEMORY": "Slurm's job {id_} used more memory than it was given",
     "PREEMPTED": "another Slurm job took its place",
-    "CANCELLED": "its Slurm job was cancelled",
-    "REVOKED": "its Slurm job was revoked",
+    "CANCELLED": "Slurm's job {id_} was cancelled",
+    "REVOKED": "Slurm's job {id_} was revoked",
     "NODE_FAIL": "",
     "BOOT_FAIL": "",
 }
-"""State -> why nothing more comes of a job. Of those of a node, the node's name is added."""
+"""State -> why nothing more comes of a job. Those of a node are told with the node's name instead."""
 REASONS = {
     "Resources": "a node with room",
     "Priority": "jobs before it in Slurm's queue",
@@ -36,7 +36,7 @@ REASONS = {
 MOST_REASON = 80
 
 
-def job_state(state: str, reason: str, nodes: str) -> JobState:
+def job_state(id_: str, state: str, reason: str, nodes: str) -> JobState:
     """Say what a job's state means. `state`: in full, as squeue's %T and sacct's State have it; `reason`: squeue's %r.
 
     One that nobody knows is taken for running: the post's own file tells more.
@@ -50,7 +50,7 @@ def job_state(state: str, reason: str, nodes: str) -> JobState:
     if word not in ENDED:
         return JobState("running")
     memory = True if word == "OUT_OF_MEMORY" else None if word in {"COMPLETED", "FAILED"} else False
-    return JobState("gone", ENDED[word], memory)
+    return JobState("gone", ENDED[word].format(id_=one_line(id_, MOST_REASON)), memory)
 
 
 def _reason(reason: str) -> str:

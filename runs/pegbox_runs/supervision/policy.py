@@ -17,6 +17,7 @@ LESS_MEMORY = (
     "training.activation_checkpointing to 'on', or start a new run with a lower training.length."
 )
 READ_THE_LOG = "The end of worker.log in the run's folder says more."
+ASK_THE_CLUSTER = "What the cluster itself logged of that job and its node says more."
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,8 @@ def _hopeless(attempts: Attempts, fault: Fault, recovery: Recovery, left: int) -
         return "The same happened at the same step before, so it wasn't tried again."
     if left <= 0:
         again = f"It was started again {recovery.restarts} times" if recovery.restarts else "recovery.restarts is 0"
-        hint = " If you didn't kill it, the kernel may have, for memory." if fault.by_hand else ""
+        unknown = fault.by_hand and not fault.taken
+        hint = " If you didn't kill it, the kernel may have, for memory." if unknown else ""
         return f"{again}; `pegbox resume` goes on from the last checkpoint.{hint}"
     return None
 
@@ -139,7 +141,7 @@ def _speechless(where: str) -> Failed:
 
 def _failed(attempts: Attempts, ended: WorkerEnded, fault: Fault, where: str, last_words: str) -> Failed:
     told = attempts.trouble
-    remedy = told.remedy if told else "" if fault.kind in MEMORY else READ_THE_LOG
+    remedy = told.remedy if told else "" if fault.kind in MEMORY else ASK_THE_CLUSTER if fault.taken else READ_THE_LOG
     return Failed(
         what=fault.what,
         where=told.where if told else where,

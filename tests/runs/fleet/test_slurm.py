@@ -133,7 +133,7 @@ def test_a_job_that_squeue_has_forgotten_is_asked_of_the_accounts_once(slurm: Pr
     slurm.says("sacct", "TIMEOUT|node1\n")
     cluster = SlurmCluster("", Wanted())
     for _ in range(3):
-        assert cluster.state("7") == JobState("gone", "its Slurm job came to its time limit", out_of_memory=False)
+        assert cluster.state("7") == JobState("gone", "Slurm's job 7 came to its time limit", out_of_memory=False)
     assert len(slurm.calls("sacct")) == 1
 
 
@@ -235,5 +235,5 @@ def test_options_are_read_and_times_are_slurms() -> None:
     ],
 )
 def test_slurms_states_say_whether_a_job_may_still_write(state: str, phase: str, memory: bool | None) -> None:
-    found = job_state(state, "", "node1")
+    found = job_state("7", state, "", "node1")
     assert (found.phase, found.out_of_memory) == (phase, memory)

@@ -34,7 +34,8 @@ def test_a_node_that_dies_costs_its_entry_what_came_after_its_last_checkpoint(tm
         assert done.returncode == 0, done.stderr
         folder = ComparisonFolder(Path(json.loads(done.stdout.splitlines()[-1])["folder"]))
         hit = folder.entry("b.seed-42")
-        wait_until(lambda: hit.events.exists() and state_of(hit).steps_done >= 6)
+        wait_until(lambda: hit.events.exists() and (state_of(hit).steps_done >= 6 or state_of(hit).ended is not None))
+        assert state_of(hit).steps_done >= 6, state_of(hit).ended
         jobs = slurm.asked("squeue", "--noheader", "--format=%j %N").splitlines()
         node = next(line.split()[1] for line in jobs if line.startswith("pegbox-b.seed-42 "))
         assert {line.split()[1] for line in jobs} <= set(NODES)
