@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pegbox_methods.advice.records import Advice, Alternative, DevicePlan
+from pegbox_methods.advice.ram import ram_in_words
+from pegbox_methods.advice.records import Advice, Alternative, DevicePlan, Place
 from pegbox_runs.figures import count, duration, gib
 from pegbox_runs.printable import printable
 
@@ -52,8 +53,8 @@ def show_advice(advice: Advice, *, model: str, command: str | None, console: Con
 
 def _head(console: Console, advice: Advice, model: str) -> None:
     place, goal = advice.place, advice.goal
-    many = f"{advice.devices.processes} x " if advice.devices else ""
-    console.print(Text(printable(f"{model} ({count(advice.model_weights)} weights) on {many}{place.name}"), "bold"))
+    where = _where(advice.place, advice.devices)
+    console.print(Text(printable(f"{model} ({count(advice.model_weights)} weights) on {where}"), "bold"))
     wanted = goal.priority + (f", {goal.purpose}" if goal.purpose else "")
     parts = [f"goal: {wanted}"]
     if (data := advice.data) is not None:
@@ -148,9 +149,12 @@ def _devices(advice: Advice, plan: DevicePlan) -> Iterator[str]:
     """Say how several devices carry the run: each by its own memory, and what they tell one another."""
     engine = {"ddp": "DDP", "fsdp2": "FSDP2"}[plan.engine]
     spread = f", on {plan.nodes} machines" if plan.nodes > 1 else ""
-    yield f"{plan.processes} x {advice.place.name} by {engine}{spread}: {plan.why}"
+    yield f"{_where(advice.place, plan)} by {engine}{spread}: {plan.why}"
     memory = f"{gib(advice.memory.safe_bytes)} of {gib(advice.place.usable_bytes)}"
-    yield f"on each of them: {memory} usable; their memory doesn't add up"
+    adds = "its part of the RAM" if advice.place.accelerator == "cpu" else "their memory doesn't add up"
+    yield f"on each of them: {memory} usable; {adds}"
+    if plan.host is not None:
+        yield f"{ram_in_words(plan.host, advice.place)} [{plan.host.source}]"
     if (told := plan.communication) is not None:
         times = (f"{1e3 * seconds:.0f} ms" for seconds in (told.seconds, told.seconds_low, told.seconds_high))
         yield _range(f"each sends {_megabytes(told.bytes)} a step over {told.link}: {{}}", *times) + f" [{told.source}]"
@@ -160,6 +164,16 @@ def _devices(advice: Advice, plan: DevicePlan) -> Iterator[str]:
         yield "no single one of them could carry the run"
     if plan.stops_paying:
         yield plan.stops_paying
+
+
+def _where(place: Place, plan: DevicePlan | None) -> str:
+    if plan is None:
+        return place.name
+    return (
+        f"{place.name}, {plan.processes} processes"
+        if place.accelerator == "cpu"
+        else f"{plan.processes} x {place.name}"
+    )
 
 
 def _megabytes(size: float) -> str:

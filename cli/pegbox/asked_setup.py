@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from pegbox_hardware.alike import TALKING
 from pegbox_hardware.forecast.memory import Learned
 from pegbox_hardware.forecast.setup import TrainingSetup
 from pegbox_hardware.forecast.simulated import Stack
@@ -65,6 +66,8 @@ def read_asked(options: argparse.Namespace) -> Asked:
         config, named = find_config(recipe.model).config, recipe.model.name
         settings = recipe.method.settings
         recipe = _over_devices(recipe, options)
+        if place is not None and not place.planned and place.accelerator in TALKING:
+            place, learned = _started_on(recipe, options.nodes) or (place, learned)
         setup = setup_of(recipe, bf16=place is None or place.bf16, processor=_on_processor(place))
     else:
         config, named = _config(options)
@@ -77,6 +80,19 @@ def read_asked(options: argparse.Namespace) -> Asked:
     link = None if place is None else link_for(place, setup.processes)
     place = None if place is None else place_for(place, setup.processes)
     return Asked(config, named, setup, settings, _stack(options, place), place, learned, recipe, link, rate)
+
+
+def _started_on(recipe: Recipe, nodes: int) -> tuple[Place, Learned | None] | None:
+    """Find the kind of this machine's GPUs that a recipe would start on; None: it takes one alone, or has no choice."""
+    here = recipe.devices.processes // nodes
+    if here < 2:
+        return None
+    from pegbox_runs.rungs import Ground
+
+    machine = probe()
+    mine = msgspec.structs.replace(recipe.devices, processes=here)
+    ground = Ground(msgspec.structs.replace(recipe, devices=mine), None, machine)
+    return (ground.place, learned_here(machine).get(ground.place.name)) if ground.gpus else None
 
 
 def _processes(options: argparse.Namespace) -> int:

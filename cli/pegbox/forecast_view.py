@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pegbox_hardware.forecast.host import HostMemory
 from pegbox_hardware.forecast.memory import Forecast
 from pegbox_hardware.forecast.setup import TrainingSetup
 from pegbox_hardware.forecast.time import TimeForecast
 from pegbox_hardware.shape import ModelShape
+from pegbox_methods.advice.ram import lacking_ram, ram_in_words
 from pegbox_methods.advice.records import Place
 from pegbox_runs.figures import count, duration, gib
 from pegbox_runs.printable import printable
@@ -33,6 +35,8 @@ class Priced:
     fits: bool | None
     place: Place | None
     time: TimeForecast | None
+    ram: HostMemory | None
+    """Of one machine's processes; None: one process."""
 
 
 def show_forecast(priced: Priced) -> None:
@@ -103,7 +107,11 @@ def _verdict(priced: Priced) -> Iterator[str]:
             f"({_seconds(told.seconds_low)} to {_seconds(told.seconds_high)}), some of it while it computes "
             f"[{told.source}]"
         )
-    if priced.place is not None and priced.fits is not None:
+    if priced.ram is not None:
+        yield f"RAM: {ram_in_words(priced.ram, priced.place)} [{priced.ram.source}]"
+    if lacking_ram(priced.ram, priced.place):
+        yield "does not fit: the machine's RAM is too small for that; take fewer processes"
+    elif priced.place is not None and priced.fits is not None:
         verdict = "fits" if priced.fits else "does not fit"
         each = f" on each of {setup.processes}" if setup.processes > 1 else ""
         yield f"{verdict}{each}: {priced.place.name} has {gib(priced.place.usable_bytes)} to use"

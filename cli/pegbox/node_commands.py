@@ -64,7 +64,7 @@ def take_part_here(asked: argparse.Namespace, given: tuple[Recipe, str], nodes: 
     checked = check(recipe, file=file, nodes=nodes.nodes)
 
     def launch(folder: RunFolder, attempt: int) -> Launch:
-        made = launch_here(folder.path, attempt, checked.recipe.devices, nodes=nodes.nodes)
+        made = launch_here(folder.path, attempt, checked.recipe.devices, nodes=nodes.nodes, recipe=checked.recipe)
         return msgspec.structs.replace(made, node_rank=node)
 
     def tell(text: str) -> None:

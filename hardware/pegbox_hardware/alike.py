@@ -55,19 +55,18 @@ def kind_of(gpu: Gpu) -> tuple[object, ...]:
     return gpu.kind, gpu.name, gpu.compute_capability, round((gpu.memory_total or 0) / GIB)
 
 
-def team_for(gpus: Sequence[Gpu], count: int) -> list[Gpu]:
-    """Take the devices that carry a run of so many processes; none: there aren't so many of one kind.
+def teams_for(gpus: Sequence[Gpu], count: int) -> list[list[Gpu]]:
+    """List the devices of each kind that could carry a run of so many processes: the roomiest kind first, then the
+    newest.
 
-    Of several kinds the roomiest, then the newest. Those in use are taken only where there aren't enough without them:
-    whoever asks for so many means them too. Returns: the emptiest, in the driver's order.
+    Those in use are taken only where there aren't enough without them: whoever asks for so many means them too.
+    Returns: of each kind the emptiest, in the driver's order.
     """
     groups = alike(Seat("", gpu) for gpu in gpus)
     enough = [group for group in groups if len(group.seats) >= count]
     enough = enough or [group for group in groups if len(group.gpus) >= count]
-    if not enough:
-        return []
-    best = max((group.gpus for group in enough), key=lambda found: _worth(found[0]))
-    return sorted(best[:count], key=lambda gpu: gpu.index)
+    ranked = sorted((group.gpus for group in enough), key=lambda found: _worth(found[0]), reverse=True)
+    return [sorted(found[:count], key=lambda gpu: gpu.index) for found in ranked]
 
 
 def _worth(gpu: Gpu) -> tuple[int, list[int]]:

@@ -11,6 +11,7 @@ import msgspec
 ALL_LINEAR = "all-linear"
 ATTENTION = "attention"
 
+Stored = Literal["bf16", "fp16", "fp32"]
 Norm = Literal["rms", "gemma", "layer"]
 """rms: Llama's, computed in fp32; gemma: the same with an offset weight, wholly in fp32; layer: torch's LayerNorm."""
 
@@ -87,6 +88,8 @@ class ModelShape(msgspec.Struct, frozen=True, kw_only=True):
     """bitsandbytes replaces its linear maps by 4-bit ones."""
     small_weights: int = 0
     """Last norm, learned positions, bias of the head."""
+    stored: Stored | None = None
+    """Format of the weights in their files, by the config's word; None: it doesn't say, or names another."""
 
     @property
     def layers(self) -> int:

@@ -13,13 +13,13 @@ from pegbox_methods.abilities import inabilities
 from pegbox_methods.events import Change, Finished, Replanned
 from pegbox_methods.recipe import Recipe
 from pegbox_methods.recipe_file import read_recipe
-from pegbox_methods.refusal import Refusal, refuse_faults
+from pegbox_methods.refusal import Fault, Refusal, refuse_faults
 from pegbox_methods.registry import find_card
 from pegbox_runs.arena.comparison_folder import ComparisonFolder, comparison_of
 from pegbox_runs.arena.directing.start import continue_director
 from pegbox_runs.changes import CHANGEABLE, Revision, add_revision, current_recipe, overrides, revisions
 from pegbox_runs.checkpoints import newest_good
-from pegbox_runs.crew.lacking import lacking_devices
+from pegbox_runs.crew.lacking import lacking
 from pegbox_runs.crew.nodes.place import read_nodes
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.faults import now
@@ -167,19 +167,21 @@ def _changes(folder: RunFolder, state: RunState, asked: Sequence[str]) -> tuple[
         if _value(before, key) != _value(after, key)
     )
     _refuse_done(folder, state, after, keys)
-    if any(key.startswith("devices.") for key in keys):
-        _refuse_lacking(folder, after)
+    _refuse_lacking(folder, after, asked=any(key.startswith("devices.") for key in keys))
     return changes
 
 
-def _refuse_lacking(folder: RunFolder, after: Recipe) -> None:
-    """Refuse processes that the method or this machine can't carry. Raises: Refusal."""
+def _refuse_lacking(folder: RunFolder, after: Recipe, *, asked: bool) -> None:
+    """Refuse processes that this machine can't carry, or the method, where others are `asked` for. Raises: Refusal."""
     nodes = read_nodes(folder)
     count = 1 if nodes is None else nodes.nodes
-    card, file = find_card(after.method.name), "--set"
-    wrong = [*inabilities(after, card, file=file, processes=after.devices.processes)]
+    file = "--set" if asked else str(folder.recipe)
+    wrong: list[Fault] = []
+    if asked:
+        card = find_card(after.method.name)
+        wrong += inabilities(after, card, file=file, processes=after.devices.processes)
     if after.devices.launched:
-        wrong += lacking_devices(after.devices, probe(), file=file, nodes=count)
+        wrong += lacking(after, probe(), file=file, nodes=count)
     refuse_faults(fault for fault in wrong if fault.key.startswith("devices."))
 
 

@@ -15,7 +15,7 @@ from pegbox_methods.recipe_file import complete_recipe
 from pegbox_methods.refusal import Refusal, refuse_faults
 from pegbox_methods.registry import find_card
 from pegbox_runs.conditions import conditions_here, conditions_on_cluster
-from pegbox_runs.crew.lacking import lacking_devices
+from pegbox_runs.crew.lacking import lacking
 from pegbox_runs.environment import Environment, describe, prints_of
 from pegbox_runs.judging.general import refuse_bad_general
 from pegbox_runs.misfits import misfits
@@ -91,7 +91,7 @@ def check_method(recipe: Recipe, *, file: str, nodes: int = 1, cluster_gpus: boo
     given = conditions_here(model) if cluster_gpus is None else conditions_on_cluster(model, gpus=cluster_gpus)
     wrong = [*misfits(full, card, model, given, file=file)]
     if full.devices.launched and here:
-        wrong += lacking_devices(full.devices, probe(), file=file, nodes=nodes)
+        wrong += lacking(full, probe(), file=file, nodes=nodes)
     refuse_faults(wrong)
     _refuse_unreadable_template(full)
     refuse_bad_general(full)

@@ -6,20 +6,25 @@ Imports the forecast, so only whoever re-plans imports this.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import msgspec
 
+from pegbox_hardware.forecast.host import HostMemory
 from pegbox_hardware.forecast.memory import Forecast, Learned, forecast_memory
 from pegbox_hardware.forecast.setup import TrainingSetup
 from pegbox_hardware.forecast.time import TimeForecast, forecast_time
+from pegbox_hardware.gpu import Gpu
 from pegbox_hardware.machine import Machine, probe
 from pegbox_hardware.profiles import PACKAGED, BadProfiles, Profiles, load_profiles
 from pegbox_hardware.shape import ModelShape
-from pegbox_methods.advice.places import place_of_several, places_of
+from pegbox_methods.advice.kinds import KindPrice, best_kind
+from pegbox_methods.advice.places import kinds_for, places_of
 from pegbox_methods.advice.pricing import FILLING, STACKS, UNCHECKPOINTED, on_processor
+from pegbox_methods.advice.ram import ram_of
 from pegbox_methods.advice.records import Place
 from pegbox_methods.advice.several import link_for, place_for
 from pegbox_methods.advice.teams import with_team
@@ -71,11 +76,45 @@ class Ground:
         self.card: Card = find_card(recipe.method.name)
         machine = machine or probe()
         self.place = _place(machine, device)
-        if (count := recipe.devices.processes) > 1:
-            self.place = place_for(_with_others(self.place, machine, count, nodes), count)
+        self.gpus: list[Gpu] = []
+        """Of a run over several: those that its processes get here, in the driver's order; none: the processor."""
         self.processor = device == "cpu" if device is not None else self.place.accelerator == "cpu"
+        self._nodes = nodes
         self._shape = _shape_of(recipe)
-        self._learned = None if self.processor else _learned(machine)
+        self._learned = None if self.processor else _learned(machine, self.place)
+        if recipe.devices.processes > 1:
+            self._take_several(recipe, machine)
+
+    def _take_several(self, recipe: Recipe, machine: Machine) -> None:
+        """Take the devices that the processes get here in place of the one that a single one would, and their links."""
+        count, place = recipe.devices.processes, self.place
+        here = max(1, count // self._nodes)
+        kinds = [] if self.processor else kinds_for(machine, here, _profiles())
+
+        def on(kind: Place) -> Ground:
+            other = copy(self)
+            other.place = place_for(_with_others(kind, here, self._nodes), count)
+            other._learned = None if self.processor else _learned(machine, kind)
+            return other
+
+        def price(kind: Place) -> KindPrice | None:
+            there = on(kind)
+            memory, time = there.forecast(recipe)
+            fits = memory is not None and memory.fits(there.place.usable_bytes)
+            return None if memory is None else KindPrice(fits, 0.0 if time is None else time.tokens_per_second)
+
+        if kinds:
+            place = best_kind([kind for kind, _ in kinds], price)
+            self.gpus = next(gpus for kind, gpus in kinds if kind is place)
+        chosen = on(place)
+        self.place, self._learned = chosen.place, chosen._learned
+
+    def ram(self, recipe: Recipe) -> HostMemory | None:
+        """Forecast the RAM of this machine's processes; None: there is one, or the model or method can't be priced."""
+        memory, _ = self.forecast(recipe)
+        if memory is None or self._shape is None:
+            return None
+        return ram_of(self.place, self._shape, self._setup(recipe), memory, nodes=self._nodes)
 
     def forecast(
         self,
@@ -196,9 +235,9 @@ def _shape_of(recipe: Recipe) -> ModelShape | None:
         return None
 
 
-def _learned(machine: Machine) -> Learned | None:
+def _learned(machine: Machine, place: Place) -> Learned | None:
     """Look up what was measured on the run's card with the driver and the torch that are here."""
-    gpu, torch = gpu_of_run(machine), torch_version()
+    gpu, torch = next((gpu for gpu in machine.gpus if gpu.name == place.name), None), torch_version()
     return None if gpu is None or torch is None else learned_for(gpu.name, gpu.driver, torch)
 
 
@@ -209,11 +248,9 @@ def _place(machine: Machine, device: str | None) -> Place:
     return places_of(alone, _profiles())[0]
 
 
-def _with_others(place: Place, machine: Machine, count: int, nodes: int) -> Place:
-    """Take the devices that the processes get here in place of the one that a single one would, and their links."""
-    profiles, here = _profiles(), max(1, count // nodes)
-    if place.accelerator != "cpu":
-        place = place_of_several(machine, here, profiles) or place
+def _with_others(place: Place, here: int, nodes: int) -> Place:
+    """Name the links of processes on a processor, or on several machines, each with so many."""
+    profiles = _profiles()
     if place.accelerator == "cpu" or nodes > 1:
         asked = msgspec.structs.replace(place, planned=True)  # their number was checked before
         place = with_team(asked, profiles, devices=here, nodes=nodes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -116,15 +116,16 @@ class Shelf:
         data: DataCard | None,
         profiles: Profiles,
         learned: Mapping[str, Learned],
+        others: Sequence[Place] = (),
     ) -> Settled:
-        """Settle a draft.
+        """Settle a draft. `others`: kinds of devices of the same machine, of which several could carry a run together.
 
         Raises: Refusal: the model has no shape that can be priced, or no method is chosen and none can be advised.
         """
-        situation = (place, model, data, draft.goal, dict(learned), method_names())
+        situation = (place, tuple(others), model, data, draft.goal, dict(learned), method_names())
         with self._lock:
             ground = self._once(
-                (None, *situation), lambda: ground_of(draft.goal, place, model, data, profiles, learned)
+                (None, *situation), lambda: ground_of(draft.goal, place, model, data, profiles, learned, others)
             )
             found = self._once((draft.method or "", *situation), lambda: advised(ground, draft.method))
         return settle_with(found, draft)
@@ -146,8 +147,11 @@ def ground_of(
     data: DataCard | None,
     profiles: Profiles,
     learned: Mapping[str, Learned],
+    others: Sequence[Place] = (),
 ) -> Ground:
     """Advise for a situation. Of the methods, those alone are imported that the profile table ranks.
+
+    The device is `place`; or one of the `others` where the advice takes several such, as it does on the command line.
 
     Raises: Refusal: the model has no shape that can be priced.
     """
@@ -160,11 +164,11 @@ def ground_of(
         accelerator=place.accelerator,
         capability=place.capability,
     )
-    here = None if place.planned else learned.get(place.name)
     usual, none_usable = None, ""
-    try:
-        usual = advise(
-            place,
+
+    def advice(*kinds: Place) -> Advice:
+        return advise(
+            kinds,
             shape,
             data,
             goal,
@@ -172,7 +176,15 @@ def ground_of(
             profiles=profiles,
             given=given,
             others=[name for name in installed if name not in RANKED],
-            learned={} if here is None else {place.name: here},
+            learned={} if place.planned else learned,
+        )
+
+    try:
+        usual = advice(place, *others)
+        if others and usual.devices is None:
+            usual = advice(place)
+        place = next(
+            kind for kind in (place, *others) if (kind.name, kind.team) == (usual.place.name, usual.place.team)
         )
     except Refusal as refusal:
         none_usable = refusal.sentence
@@ -184,7 +196,7 @@ def ground_of(
         data=data,
         profiles=profiles,
         given=given,
-        learned=here,
+        learned=None if place.planned else learned.get(place.name),
         usual=usual,
         none_usable=none_usable,
     )

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pegbox_hardware.alike import Seat, alike, team_for
+from pegbox_hardware.alike import Seat, alike, teams_for
 from pegbox_hardware.gpu import Gpu, Holder
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.choose import advise_chosen
 from pegbox_methods.advice.data_card import DataCard
-from pegbox_methods.advice.places import having, place_of_several, places_of, planned_card
+from pegbox_methods.advice.places import having, kinds_for, places_of, planned_card
 from pegbox_methods.advice.records import Advice, Place
 from pegbox_methods.advice.several import place_for
 from pegbox_methods.advice.teams import team_of, with_team
@@ -214,12 +214,45 @@ def test_an_optimizer_whose_averages_cannot_be_sharded_is_not_advised_for_a_shar
     assert value(whole, "training.optimizer") == "paged_adamw_8bit"
 
 
-def test_on_a_processor_one_process_is_advised_and_it_says_why() -> None:
+def test_on_a_processor_several_processes_are_planned_if_asked_for_and_the_ram_holds_the_base_as_often() -> None:
     processor = places_of(machine(), PROFILES)[0]
+    assert ask(processor, model_1b5(), rows()).devices is None
     advice = ask(with_team(processor, PROFILES, devices=2), model_1b5(), rows())
-    assert advice.devices is None
-    assert any("threads are as good" in warning for warning in advice.warnings)
     assert place_for(processor, 2).memory_free == processor.memory_free // 2
+    assert engine(advice) == ("ddp", 2)
+    plan = advice.devices
+    assert plan is not None
+    assert plan.speed_up is not None
+    assert plan.host is not None
+    assert 0.8 < plan.speed_up.low < 1 < plan.speed_up.likely < plan.speed_up.high <= 2
+    assert plan.host.bytes == 2 * advice.memory.card_bytes
+    assert plan.host.high_bytes <= machine().memory_available
+    parted = ask(with_team(processor, PROFILES, devices=16), model_1b5(), rows())
+    assert parted.devices is None
+    assert any("1/16 of the RAM is too little" in warning for warning in parted.warnings)
+
+
+def test_processes_that_the_ram_cannot_hold_while_they_load_are_not_advised() -> None:
+    many = cards(8, name="NVIDIA H100 80GB HBM3", memory_total=80 * GIB, memory_free=79 * GIB, compute_capability="9.0")
+    in_fp16 = msgspec.structs.replace(model_8b(), stored="fp16")
+    roomy = ask(machine(*many, memory_total=900 * GIB, memory_available=890 * GIB), in_fp16, rows(50_000))
+    assert engine(roomy) == ("ddp", 8)
+    assert roomy.devices is not None
+    assert roomy.devices.host is not None
+    assert roomy.devices.host.base_bytes == 2 * in_fp16.weights
+    fewer = ask(machine(*many, memory_total=100 * GIB, memory_available=95 * GIB), in_fp16, rows(50_000))
+    assert engine(fewer) == ("ddp", 4)
+    assert fewer.devices is not None
+    assert "8 processes take about 127.7 GiB of RAM" in fewer.devices.stops_paying
+    assert "This machine has 100.0 GiB" in fewer.devices.stops_paying
+    none = ask(machine(*many, memory_total=24 * GIB, memory_available=20 * GIB), in_fp16, rows(50_000))
+    assert none.devices is None
+    assert any("2 devices aren't advised, but one: 2 processes take about" in said for said in none.warnings)
+    tight = ask(machine(*many, memory_total=130 * GIB, memory_available=60 * GIB), in_fp16, rows(50_000))
+    assert engine(tight) == ("ddp", 8)
+    assert any(said.startswith("RAM may not do: 8 processes take") for said in tight.warnings)
+    shared = ask(machine(*many, memory_total=24 * GIB), msgspec.structs.replace(in_fp16, stored="bf16"), rows(50_000))
+    assert engine(shared) == ("ddp", 8)
 
 
 def test_more_devices_than_are_here_are_refused_with_their_number() -> None:
@@ -317,20 +350,19 @@ def test_a_run_gets_the_devices_that_the_advice_meant(frees: list[int], kinds: s
         if place.team is None:
             continue
         count = place.team.devices
-        taken = team_for(gpus, count)
-        found = place_of_several(machine(*gpus), count, PROFILES)
-        assert found is not None
-        assert found.team is not None
-        assert sorted(found.team.uuids) == sorted(card.uuid for card in taken)
-        assert found.team.memory_free == min(card.memory_free or 0 for card in taken)
+        for found, taken in kinds_for(machine(*gpus), count, PROFILES):
+            assert found.team is not None
+            assert sorted(found.team.uuids) == sorted(card.uuid for card in taken)
+            assert found.team.memory_free == min(card.memory_free or 0 for card in taken)
         shown = [card for card in gpus if card.uuid in place.team.uuids]  # as CUDA_VISIBLE_DEVICES has it
-        assert {card.uuid for card in team_for(shown, count)} == set(place.team.uuids)
+        (only,) = teams_for(shown, count)
+        assert {card.uuid for card in only} == set(place.team.uuids)
 
 
 def test_cards_in_use_are_taken_only_where_there_are_not_enough_without_them() -> None:
     roomy = [gpu(index=n, uuid=f"A{n}", name="NVIDIA L40S", memory_total=48 * GIB) for n in (0, 1)]
     roomy = [msgspec.structs.replace(card, memory_free=free * GIB) for card, free in zip(roomy, (47, 5), strict=True)]
     free = [gpu(index=n, uuid=f"B{n}") for n in (2, 3)]
-    assert [card.uuid for card in team_for([*roomy, *free], 2)] == ["B2", "B3"]
-    assert [card.uuid for card in team_for(roomy, 2)] == ["A0", "A1"]
-    assert team_for([*roomy, *free], 3) == []
+    assert [[card.uuid for card in team] for team in teams_for([*roomy, *free], 2)] == [["B2", "B3"]]
+    assert [[card.uuid for card in team] for team in teams_for(roomy, 2)] == [["A0", "A1"]]
+    assert teams_for([*roomy, *free], 3) == []

@@ -16,6 +16,7 @@ from pegbox_methods.refusal import Refusal
 from pegbox_runs import continuing
 from pegbox_runs.changes import current_recipe
 from pegbox_runs.continuing import continue_run
+from pegbox_runs.crew.lacking import lacking_devices
 from pegbox_runs.run_folder import RunFolder
 from pegbox_runs.supervision.owner import Ownership
 from pegbox_runs.supervision.telling import tell
@@ -212,3 +213,22 @@ def test_another_number_of_processes_may_carry_the_rest(launched: list[str], mon
     assert launched == [folder.id]
     assert newest(folder, Replanned).changes == (Change(key="devices.processes", before=2, after=1),)
     assert not current_recipe(folder).devices.launched
+
+
+def test_a_run_goes_on_only_where_a_machine_has_what_its_recipe_asks_for(
+    launched: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuing, "probe", lambda: machine(cores=2))
+    shared = run(STOPPED, recipe=msgspec.structs.replace(RECIPE, devices=Devices(processes=2, engine="fsdp2")))
+    with pytest.raises(
+        Refusal, match=r"recipe.toml: devices\.engine = 'fsdp2': shards the base model among GPUs"
+    ) as told:
+        continue_run(shared)
+    (fault,) = lacking_devices(current_recipe(shared).devices, machine(cores=2), file=str(shared.recipe))
+    assert told.value.faults == (fault,)  # what `pegbox train` says
+    four = run(STOPPED, recipe=msgspec.structs.replace(RECIPE, devices=Devices(processes=4)))
+    with pytest.raises(Refusal, match="no GPU, and 2 cores"):
+        continue_run(four)
+    assert launched == []
+    continue_run(shared, sets=["devices.engine=auto"])
+    assert launched == [shared.id]

@@ -16,6 +16,7 @@ from pegbox_hardware.forecast.time import TimeForecast, forecast_time
 from pegbox_hardware.model_config import shape_of
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.pricing import on_processor
+from pegbox_methods.advice.ram import lacking_ram, ram_of
 from pegbox_methods.advice.ranking import not_together
 from pegbox_methods.refusal import Refusal
 from pegbox_methods.registry import find_card
@@ -43,12 +44,13 @@ def run(options: argparse.Namespace) -> int:
             "--level simulated, which builds the model."
         )
     found = _forecast(options, asked, shape)
-    fits = _fits(found, asked)
+    ram = None if shape is None else ram_of(asked.place, shape, asked.setup, found, nodes=options.nodes)
+    fits = False if lacking_ram(ram, asked.place) else _fits(found, asked)
     time = None if shape is None else _time(shape, asked, found)
     if options.json:
-        answer_json(_record(found, asked, fits, time))
+        answer_json({**_record(found, asked, fits, time), "host": None if ram is None else msgspec.to_builtins(ram)})
     else:
-        show_forecast(Priced(asked.named, shape, asked.setup, found, fits, asked.place, time))
+        show_forecast(Priced(asked.named, shape, asked.setup, found, fits, asked.place, time, ram))
     return 1 if fits is False else 0
 
 

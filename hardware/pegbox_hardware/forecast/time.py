@@ -58,6 +58,14 @@ LAUNCH_SECONDS: dict[Accelerator, Reach] = {
 """The host's time to start one kernel from Python; the device waits where its kernels are shorter."""
 UNFUSED_OPTIMIZER = 2.5
 """Times the memory traffic of a fused optimizer that one built of single operations makes (torch's foreach AdamW)."""
+SEPARATE = {"low": 1.0, "likely": 1.3, "high": 2.0}
+"""Times as fast as one process with all cores of a processor that several are which part them. Threads wait for one
+another in every operation, processes once a step: the shorter the operations, the more that is. Measured on two cores,
+in tokens a second, two processes of a thread against one of two threads: 4,999 and 2,401 (2 M weights, 4 x 256 tokens),
+308 and 159 (SmolLM2-135M under bfloat16 autocast, 2 x 256). By the CPU time of the thread that leads, which sees no
+waiting: 1.6 times as many there, 1.44 at 2 x 64, 1.16 at 8 x 256; 1.06 in float32 at 4 x 256, whose long products keep
+both threads busy. More cores: not measured. Source: tests/bench/ranks.py.
+"""
 MEASURED_SPREAD = 0.10
 """Of a rate measured in the run itself: rows differ in length, and clocks fall as the card warms up."""
 
@@ -201,7 +209,7 @@ class _Lane(msgspec.Struct, frozen=True):
         if setup.processes == 1:
             return 1 / seconds
         if self.card.accelerator == "cpu":
-            seconds *= setup.processes
+            seconds *= setup.processes / SEPARATE[device]
         whole = setup.accumulation * seconds
         if self.link is not None:
             exchange = exchange_of(self.shape, setup, self.trainable_weights)

@@ -15,8 +15,9 @@ from pegbox_methods.advice.alternatives import other_methods, other_settings
 from pegbox_methods.advice.changes import changes
 from pegbox_methods.advice.choices import all_choices, device_choices, optimizer_for, recipe_tables
 from pegbox_methods.advice.data_card import KEPT, DataCard
-from pegbox_methods.advice.deciding import Decision, decide, merit, settled
+from pegbox_methods.advice.deciding import Decision, decide, settled
 from pegbox_methods.advice.goals import Goal, overfitting
+from pegbox_methods.advice.kinds import as_started
 from pegbox_methods.advice.places import places_of
 from pegbox_methods.advice.ranking import RANKED, not_together
 from pegbox_methods.advice.records import Advice, Alternative, Change, Choice, Place
@@ -69,7 +70,7 @@ def advise(
         return decide(now, known if only is None else [only], names, given)
 
     decisions = [together(deciding(now, None), deciding) for now in asked]
-    best = beside_others(max(decisions, key=merit), deciding)
+    best = beside_others(as_started(decisions, asked), deciding)
     if best.winner is not None:
         return _advice(best, best.winner, price_per_hour, ())
     leanest = min(best.found, key=lambda one: one.best.memory.safe_bytes)

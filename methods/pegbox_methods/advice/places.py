@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pegbox_hardware.alike import Alike, Seat, alike, stands_alone, team_for
+from pegbox_hardware.alike import Alike, Seat, alike, stands_alone, teams_for
 from pegbox_hardware.gpu import Gpu
 from pegbox_hardware.machine import Machine
 from pegbox_hardware.profile_rows import Accelerator, CardRow
@@ -63,17 +63,18 @@ def places_in(seats: Sequence[Seat], profiles: Profiles) -> tuple[Place, ...]:
     return tuple(found)
 
 
-def place_of_several(machine: Machine, count: int, profiles: Profiles) -> Place | None:
-    """Describe the GPUs that a run of so many processes gets here, as the freest of them, with the others as its team.
-
-    None: there aren't so many of one kind.
-    """
+def kinds_for(machine: Machine, count: int, profiles: Profiles) -> list[tuple[Place, list[Gpu]]]:
+    """Describe the GPUs that could carry a run of so many processes here, the roomiest kind first: each as the freest
+    of them, with the others as its team, and in the driver's order. None: there aren't so many of one kind."""
     gpus = [gpu for gpu in machine.gpus if gpu.kind == "cuda"] or [gpu for gpu in machine.gpus if gpu.kind == "rocm"]
-    chosen = sorted(team_for(gpus, count), key=lambda gpu: -(gpu.memory_free or 0))
-    if not chosen or not chosen[-1].memory_total:
-        return None
-    team = team_of(Alike(tuple(Seat("", gpu) for gpu in chosen), ()), profiles)
-    return msgspec.structs.replace(_gpu_place(chosen[0], 0, machine, profiles), team=team)
+    found = []
+    for chosen in teams_for(gpus, count):
+        freest = sorted(chosen, key=lambda gpu: -(gpu.memory_free or 0))
+        if freest[-1].memory_total:
+            team = team_of(Alike(tuple(Seat("", gpu) for gpu in freest), ()), profiles)
+            place = msgspec.structs.replace(_gpu_place(freest[0], 0, machine, profiles), team=team)
+            found.append((place, chosen))
+    return found
 
 
 def most_alike(places: Sequence[Place]) -> Place:
@@ -167,6 +168,8 @@ def _gpu_place(gpu: Gpu, number: int, machine: Machine | None, profiles: Profile
         uuid=gpu.uuid if gpu.uuid and not (number == 0 and _is_freest(gpu, machine)) else None,
         held_by=_holders(gpu),
         notes=tuple(notes),
+        ram_total=None if machine is None else machine.memory_total,
+        ram_free=None if machine is None else machine.memory_available,
     )
 
 
@@ -203,6 +206,8 @@ def _processor(machine: Machine, profiles: Profiles) -> Place:
         card=card,
         bf16=bool(CPU_BF16 & {*machine.cpu_flags}),
         notes=(note,),
+        ram_total=machine.memory_total,
+        ram_free=machine.memory_available,
     )
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from pegbox_hardware.forecast.communication import Communication
 from pegbox_hardware.forecast.cost import Cost
+from pegbox_hardware.forecast.host import HostMemory
 from pegbox_hardware.forecast.memory import Forecast
 from pegbox_hardware.forecast.time import SpeedUp, TimeForecast
 from pegbox_hardware.profile_rows import Accelerator, CardRow, LinkRow, Policy
@@ -26,6 +27,8 @@ class Team(msgspec.Struct, frozen=True, kw_only=True):
     """The most that a single machine has, where that is more."""
     memory_free: int
     """Bytes, of the one that has least."""
+    frees: tuple[int, ...] = ()
+    """Of each, those with the most first; empty where they aren't in this machine."""
     link: LinkRow
     """Between two of one machine."""
     network: LinkRow | None = None
@@ -34,6 +37,10 @@ class Team(msgspec.Struct, frozen=True, kw_only=True):
     """What CUDA_VISIBLE_DEVICES must name, those with the most room first; empty where they aren't in this machine."""
     asked: bool = False
     """The person named the number: then it is that, or one."""
+
+    def least_free(self, processes: int) -> int:
+        """Give the free bytes of the fullest device of a run of so many processes, which takes the emptiest."""
+        return self.frees[processes - 1] if 0 < processes <= len(self.frees) else self.memory_free
 
     def nodes_for(self, processes: int) -> int | None:
         """Give the fewest machines that so many processes part alike; None: they can't."""
@@ -75,6 +82,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """None: there is no other like it, or none that may be used with it."""
     left_out: tuple[str, ...] = ()
     """Devices that can't be used together with it, and why, a sentence each."""
+    ram_total: int | None = None
+    """Of its machine; None: that isn't this one."""
+    ram_free: int | None = None
 
     @property
     def usable_bytes(self) -> int:
@@ -130,6 +140,8 @@ class DevicePlan(msgspec.Struct, frozen=True, kw_only=True):
     """Against one of them. None: none can carry it alone, or their speed isn't known."""
     communication: Communication | None
     """Of an optimizer step; None: the devices' speed isn't known."""
+    host: HostMemory | None = None
+    """RAM that those of one machine take while the base model loads. None: it wasn't forecast."""
     stops_paying: str = ""
     """Why more of them, or these, are hardly worth it; empty: they are."""
 

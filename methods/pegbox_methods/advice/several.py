@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from pegbox_hardware.forecast.host import HostMemory
 from pegbox_hardware.forecast.time import SpeedUp, speed_up
 from pegbox_hardware.profile_rows import LinkRow
 from pegbox_methods.advice.deciding import Decision
 from pegbox_methods.advice.goals import Rule
+from pegbox_methods.advice.ram import lacking_ram, ram_of, tight_ram
 from pegbox_methods.advice.records import DevicePlan, Place, Team
 from pegbox_methods.advice.search import Found
 from pegbox_methods.advice.situation import Situation
@@ -24,8 +26,8 @@ PAYS = 1.2
 SHORT_SECONDS = 60.0
 """A run that takes no longer on one device isn't worth several: to start and join them takes a good part of that."""
 ON_PROCESSOR = (
-    "one process uses all cores of the processor: its threads are as good as several processes (measured with 2 cores: "
-    "186 to 197 tokens/s by two processes, 178 by two threads), and each process would hold the base once more"
+    "each process holds the base model, and takes its part of a step's rows on its part of the cores. Processes wait "
+    "for one another once a step, threads in every operation: with 2 cores they were 1.06 to 2.1 times as fast"
 )
 Deciding = Callable[[Situation, Card | None], Decision]
 """For a situation, among all methods or with one alone."""
@@ -39,7 +41,7 @@ def place_for(place: Place, processes: int) -> Place:
         here = processes // (1 if place.team is None else place.team.nodes_for(processes) or 1)
         parted = place.memory_total // here, place.memory_free // here
         return msgspec.structs.replace(place, memory_total=parted[0], memory_free=parted[1])
-    least = place.memory_free if place.team is None else place.team.memory_free
+    least = place.memory_free if place.team is None else place.team.least_free(processes)
     return msgspec.structs.replace(place, memory_free=min(place.memory_free, least))
 
 
@@ -53,9 +55,9 @@ def together(alone: Decision, deciding: Deciding) -> Decision:
     team = place.team
     if team is None:
         return dataclasses.replace(alone, told=place.left_out)
-    if place.accelerator in ("cpu", "mps"):
-        why = ON_PROCESSOR if place.accelerator == "cpu" else "the GPU of a Mac is one device"
-        return dataclasses.replace(alone, told=(*place.left_out, f"one process is advised, not {team.devices}: {why}"))
+    if place.accelerator == "mps":
+        why = f"one process is advised, not {team.devices}: the GPU of a Mac is one device"
+        return dataclasses.replace(alone, told=(*place.left_out, why))
     counts = _counts(team, alone.now.batch)
     short = _short(alone)
     if not counts or (short and not team.asked):
@@ -132,10 +134,12 @@ class _Way(NamedTuple):
 def _ways(alone: Decision) -> list[_Way]:
     """List the ways to try, the best first: whole on each by the method that one device would take, then by any, which
     may pack the base; only then parted."""
+    whole_there = alone.now.place.accelerator == "cpu"  # where all share one memory, to part the base saves nothing
     if alone.winner is None:
-        return [_Way(None, sharded=True)]
+        return [] if whole_there else [_Way(None, sharded=True)]
     same = alone.winner.pricing.card
-    return [_Way(same, sharded=False), _Way(None, sharded=False), _Way(None, sharded=True)]
+    parted = [] if whole_there else [_Way(None, sharded=True)]
+    return [_Way(same, sharded=False), _Way(None, sharded=False), *parted]
 
 
 def _paying(alone: Decision, counts: Sequence[int], way: _Way, deciding: Deciding) -> tuple[Decision | None, str]:
@@ -151,6 +155,8 @@ def _paying(alone: Decision, counts: Sequence[int], way: _Way, deciding: Decidin
         more = _found(alone, count, way, deciding)
         if more is None:
             continue
+        if lacking := lacking_ram(_ram(more), more.now.place):  # more of them lack more
+            return chosen, lacking if chosen is not None else ""
         rival = alone if chosen is None and (way.sharded or not team.asked) else chosen
         if rival is not None and rival.winner is not None and not _pays(rival, more):
             gain = f"{_speed(more) / _speed(rival):.2f} times as fast as {rival.now.processes}"
@@ -205,13 +211,25 @@ def _planned(alone: Decision, chosen: Decision, team: Team, stops: str) -> Decis
         why=_why(alone, chosen),
         speed_up=gain,
         communication=None if time is None else time.communication,
+        host=_ram(chosen),
         stops_paying=stops,
     )
-    return dataclasses.replace(chosen, plan=plan, told=now.place.left_out)
+    tight = tight_ram(plan.host, now.place)
+    return dataclasses.replace(chosen, plan=plan, told=(*now.place.left_out, *([tight] if tight else ())))
+
+
+def _ram(decision: Decision) -> HostMemory | None:
+    now, winner, team = decision.now, decision.winner, decision.now.place.team
+    if winner is None:
+        return None
+    nodes = 1 if team is None else team.nodes_for(now.processes) or team.nodes
+    return ram_of(now.place, now.shape, winner.best.setup, winner.best.memory, nodes=nodes)
 
 
 def _why(alone: Decision, chosen: Decision) -> str:
     count = chosen.now.processes
+    if chosen.now.place.accelerator == "cpu":
+        return ON_PROCESSOR
     if not chosen.now.sharded:
         said = f"the base model fits on each of the {count} devices; each takes its part of a step's rows"
         one, many = alone.winner, chosen.winner
@@ -248,6 +266,14 @@ def _gain(alone: Decision, chosen: Decision) -> SpeedUp | None:
 def _no_help(alone: Decision, counts: Sequence[int], deciding: Deciding) -> str:
     """Say why several devices are no help."""
     count = counts[-1]
+    for way in _ways(alone):
+        held = _found(alone, counts[0], way, deciding)
+        if held is not None and (short := lacking_ram(_ram(held), held.now.place)):
+            said = "together are no help" if alone.winner is None else "aren't advised, but one"
+            return f"{counts[0]} devices {said}: {short}"
+    if alone.now.place.accelerator == "cpu":
+        why = f"each would hold the base model, and 1/{count} of the RAM is too little"
+        return f"one process is advised, not {count}: {why}"
     if alone.winner is not None:
         return f"one of {count} devices is advised: beside what several need to talk, no method fits on each"
     try:

@@ -44,6 +44,7 @@ def team_of(group: Alike, profiles: Profiles, *, network: LinkRow | None = None)
         memory_free=min(seat.gpu.memory_free or 0 for seat in seats),
         link=_slowest([seat.gpu for seat in seats], profiles),
         network=None if nodes == 1 else network or profiles.network(None),
+        frees=tuple(seat.gpu.memory_free or 0 for seat in seats) if here else (),
         uuids=tuple(seat.gpu.uuid for seat in seats if seat.gpu.uuid) if here else (),
     )
 
@@ -126,6 +127,7 @@ def with_team(
         memory_free=place.memory_free if team is None else team.memory_free,
         link=_link(place, profiles) if team is None else team.link,
         network=profiles.network(network_gbit) if nodes > 1 else None,
+        frees=() if team is None or nodes > 1 else team.frees[:each],
         uuids=() if team is None or nodes > 1 else team.uuids[:each],
         asked=asked,
     )

@@ -63,7 +63,8 @@ class Crew:
         try:
             end_those_left(self._folder.path)
             recipe = current_recipe(self._folder)
-            mine = launch_here(self._folder.path, self._attempt, recipe.devices, nodes=meeting.look_up())
+            nodes = meeting.look_up()
+            mine = launch_here(self._folder.path, self._attempt, recipe.devices, nodes=nodes, recipe=recipe)
             launch = meeting.await_all(mine, self._is_called_off, lambda notice: self._ledger.tell(notice))
             launched = None if launch is None else Launched.start(launch)
         except (Refusal, OSError) as error:

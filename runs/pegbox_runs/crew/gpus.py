@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from pegbox_hardware.alike import Seat, alike, team_for
+from pegbox_hardware.alike import Seat, alike, teams_for
 from pegbox_hardware.gpu import Gpu
 from pegbox_hardware.machine import Machine, probe
-from pegbox_methods.recipe import Devices
+from pegbox_methods.recipe import Devices, Recipe
 from pegbox_methods.refusal import Refusal
 from pegbox_runs.crew.launching import Launch
 from pegbox_runs.printable import printable
 
+NONE_TO_SHARD = "shards the base model among GPUs, and this machine has none; take 'auto'"
 
-def choose(gpus: Sequence[Gpu], count: int) -> list[Gpu]:
+
+def choose(gpus: Sequence[Gpu], count: int, among: Callable[[], list[Gpu]] | None = None) -> list[Gpu]:
     """Take so many of one kind, as the advice does: those in use only where there aren't enough without them.
 
+    `among` chooses where several kinds would do; None: the roomiest is taken.
     Returns: in the driver's order. Raises: Refusal: there aren't so many alike.
     """
     if count == 1 and gpus:
         return [max(gpus, key=lambda gpu: gpu.memory_free or 0)]  # a slice will do
-    found = team_for(gpus, count)
+    found = teams_for(gpus, count)
     if not found:
         raise Refusal(too_few(gpus, count))
-    return found
+    return found[0] if len(found) == 1 or among is None else among() or found[0]
 
 
 def kinds_of(gpus: Sequence[Gpu]) -> list[list[Gpu]]:
@@ -48,13 +51,22 @@ def too_few(gpus: Sequence[Gpu], count: int) -> str:
 
 
 def launch_here(
-    folder: Path, attempt: int, devices: Devices, *, nodes: int = 1, machine: Machine | None = None
+    folder: Path,
+    attempt: int,
+    devices: Devices,
+    *,
+    nodes: int = 1,
+    machine: Machine | None = None,
+    recipe: Recipe | None = None,
 ) -> Launch:
     """Say how this machine's part of a run's processes is started. `machine`: as it was probed before; None: now.
 
-    Raises: Refusal: it hasn't as many GPUs of one kind.
+    `recipe`: where several kinds of GPUs would do, it gets the one that the advice would take for it.
+
+    Raises: Refusal: it hasn't as many GPUs of one kind, or none that a base model could be sharded among.
     """
-    gpus = (probe() if machine is None else machine).gpus
+    here = probe() if machine is None else machine
+    gpus = here.gpus
     usable = [gpu for gpu in gpus if gpu.kind == "cuda"] or [gpu for gpu in gpus if gpu.kind == "rocm"]
     launch = Launch(
         folder=folder,
@@ -64,9 +76,17 @@ def launch_here(
         engine="fsdp2" if devices.shards else "ddp",
         nodes=nodes,
     )
+    if not usable and devices.shards:
+        raise Refusal(f"devices.engine = 'fsdp2': {NONE_TO_SHARD}.")
     if not usable:
         return launch
-    chosen = choose(usable, launch.here)
+
+    def among() -> list[Gpu]:
+        from pegbox_runs.rungs import Ground  # it imports the forecast, which hardly any start needs
+
+        return [] if recipe is None else Ground(recipe, None, here, nodes=nodes).gpus
+
+    chosen = choose(usable, launch.here, among)
     if chosen[0].kind == "rocm":
         names, variable = tuple(str(gpu.index) for gpu in chosen), "HIP_VISIBLE_DEVICES"
     else:

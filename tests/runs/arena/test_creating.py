@@ -15,6 +15,8 @@ from pegbox_hardware.disk import Disk
 from pegbox_methods.recipe import Devices, Judging, Method, Model, Output, Recipe, Rows, Seeds, Split, Training
 from pegbox_methods.recipe_file import read_recipe
 from pegbox_methods.refusal import Refusal
+from pegbox_methods.registry import find_card
+from pegbox_runs import preflight
 from pegbox_runs.arena.asking import checking, costs, creating
 from pegbox_runs.arena.asking.budget import Budget
 from pegbox_runs.arena.asking.creating import (
@@ -92,10 +94,30 @@ def test_forgetting_is_measured_unless_the_recipe_says_how_it_is_judged() -> Non
     assert check_comparison(wanted(recipe=changed(judging=own))).recipes["dora"].judging == own
 
 
-def test_trainings_on_a_sharded_base_are_refused_since_nobody_could_judge_them() -> None:
-    training = Training(accumulation=4)
-    said = refused(wanted(recipe=changed(training=training, devices=Devices(processes=2, engine="fsdp2"))))
+@pytest.fixture
+def eight_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this machine pass for one that can part a base model."""
+    monkeypatch.setattr(preflight, "lacking", lambda *_, **__: [])
+
+
+SHARDED: dict[str, Any] = {"training": Training(accumulation=4), "devices": Devices(processes=2, engine="fsdp2")}
+
+
+@pytest.mark.usefixtures("eight_gpus")
+def test_trainings_on_a_sharded_base_are_compared_as_others_are() -> None:
+    found = check_comparison(wanted("lora,rslora,qlora", recipe=changed(**SHARDED)))
+    assert {recipe.devices.engine for recipe in found.recipes.values()} == {"fsdp2"}
+
+
+@pytest.mark.usefixtures("eight_gpus")
+def test_a_sharded_base_that_its_method_changes_is_refused_since_nobody_could_judge_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    card = dataclasses.replace(find_card("lora"), cannot={"base": "it writes into it"})
+    monkeypatch.setattr(preflight, "find_card", lambda _: card)
+    said = refused(wanted("lora", recipe=changed(**SHARDED)))
     assert "devices.engine = 'fsdp2': no process holds the whole base model" in said
+    assert "it writes into it" in said
     assert "pegbox evaluate" in said
 
 

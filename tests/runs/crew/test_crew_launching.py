@@ -134,6 +134,11 @@ def test_what_a_machine_lacks_is_told_before_anything_exists(
     assert said in str(fault)
 
 
+def test_a_run_whose_cards_are_gone_is_not_sharded_on_the_processor(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"devices.engine = 'fsdp2': shards the base model among GPUs"):
+        launch_here(tmp_path, 1, Devices(processes=2, engine="fsdp2"), machine=machine())
+
+
 def test_a_machine_that_has_enough_lacks_nothing() -> None:
     for devices, nodes, given in (
         (Devices(processes=2), 1, machine(*cards(20, 20))),

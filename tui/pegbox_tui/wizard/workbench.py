@@ -195,7 +195,17 @@ class Workbench:
         if model is None:
             raise Refusal("no model is named yet.")
         shelf = self._once("advices", Shelf)
-        return shelf.settle(draft, self.place(draft), model, self.data(draft), self.profiles(), self.learned())
+        place, data = self.place(draft), self.data(draft)
+        return shelf.settle(draft, place, model, data, self.profiles(), self.learned(), self._other_kinds(place))
+
+    def _other_kinds(self, place: Place) -> tuple[Place, ...]:
+        """List the kinds of this machine of which several could carry a run together, beside the one at hand."""
+        if place.planned or len(self.machine().gpus) < 3:
+            return ()
+        from pegbox_methods.advice.places import places_of
+
+        kinds = places_of(self.machine(), self.profiles())
+        return tuple(kind for kind in kinds if kind.team is not None and kind != place)
 
     def learned(self) -> Mapping[str, Learned]:
         """Collect what measurements taught of this machine's cards; `forget("learned")` after one more."""

@@ -100,6 +100,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.boft.half_torch:half",
+    sharding="it turns its blocks into one factor where it saves them, from whole weights, which no process holds then",
 )
 
 

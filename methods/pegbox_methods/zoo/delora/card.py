@@ -77,6 +77,7 @@ CARD = Card(
     cannot={
         "4-bit": "PEFT measures the lengths of the base model's columns, which packed weights don't show",
     },
+    sharding="in 16 bits the norms that it keeps stay in float32 beside weights that FSDP2 casts, and it fails",
 )
 
 

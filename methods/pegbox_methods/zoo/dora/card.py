@@ -91,6 +91,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.dora.half_torch:half",
+    sharding=None,
 )
 
 

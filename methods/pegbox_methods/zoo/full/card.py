@@ -63,6 +63,7 @@ CARD = Card(
         "base": "the base model's own weights are what it trains",
         "4-bit": "weights packed into 4 bits take no steps",
     },
+    sharding="each process would bring all weights and the optimizer's averages together in its RAM for a checkpoint",
 )
 
 

@@ -79,6 +79,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.gralora.half_torch:half",
+    sharding=None,
 )
 
 

@@ -65,6 +65,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.hra.half_torch:half",
+    sharding=None,
 )
 
 

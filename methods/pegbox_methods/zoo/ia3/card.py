@@ -68,6 +68,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.ia3.half_torch:half",
+    sharding=None,
 )
 
 

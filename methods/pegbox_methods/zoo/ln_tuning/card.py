@@ -74,6 +74,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.ln_tuning.half_torch:half",
+    sharding=None,
 )
 
 

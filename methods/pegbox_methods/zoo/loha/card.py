@@ -82,6 +82,7 @@ CARD = Card(
     ),
     torch_half="pegbox_methods.zoo.loha.half_torch:half",
     cannot={"4-bit": PACKED},
+    sharding=None,
 )
 
 

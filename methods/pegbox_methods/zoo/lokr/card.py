@@ -84,6 +84,7 @@ CARD = Card(
     ),
     torch_half="pegbox_methods.zoo.lokr.half_torch:half",
     cannot={"4-bit": PACKED},
+    sharding=None,
 )
 
 

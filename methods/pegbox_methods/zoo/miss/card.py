@@ -67,6 +67,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.miss.half_torch:half",
+    sharding=None,
 )
 
 

@@ -78,6 +78,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.oft.half_torch:half",
+    sharding=None,
 )
 
 

@@ -99,6 +99,7 @@ CARD = Card(
     ),
     torch_half="pegbox_methods.zoo.p_tuning.half_torch:half",
     cannot={"start": CANNOT_START, "merge": CANNOT_MERGE},
+    sharding=None,
 )
 
 

@@ -75,6 +75,7 @@ CARD = Card(
     ),
     torch_half="pegbox_methods.zoo.prefix_tuning.half_torch:half",
     cannot={"start": CANNOT_START, "merge": CANNOT_MERGE},
+    sharding="in 16 bits its prefixes stay in float32 beside the queries that FSDP2 casts, and it fails",
 )
 
 

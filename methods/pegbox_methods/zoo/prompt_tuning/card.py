@@ -69,6 +69,7 @@ CARD = Card(
     ),
     torch_half="pegbox_methods.zoo.prompt_tuning.half_torch:half",
     cannot={"start": CANNOT_START, "merge": CANNOT_MERGE},
+    sharding=None,
 )
 
 

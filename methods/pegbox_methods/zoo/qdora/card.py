@@ -82,6 +82,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.qdora.half_torch:half",
+    sharding=None,
 )
 
 

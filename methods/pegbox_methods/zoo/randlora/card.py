@@ -89,6 +89,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.randlora.half_torch:half",
+    sharding=None,
 )
 
 

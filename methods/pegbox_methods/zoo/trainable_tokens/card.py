@@ -74,6 +74,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.trainable_tokens.half_torch:half",
+    sharding="it puts its own rows among whole embeddings, and each process holds a part of those",
 )
 
 

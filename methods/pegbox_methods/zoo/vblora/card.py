@@ -98,6 +98,7 @@ CARD = Card(
     ),
     torch_half="pegbox_methods.zoo.vblora.half_torch:half",
     cannot={"start": "its bank begins with small random vectors, as zeros would get no gradient"},
+    sharding="all its layers share one bank of vectors, and FSDP2 gives a weight to one layer alone",
 )
 
 

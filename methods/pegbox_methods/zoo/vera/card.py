@@ -83,6 +83,7 @@ CARD = Card(
         ),
     ),
     torch_half="pegbox_methods.zoo.vera.half_torch:half",
+    sharding="in 16 bits its projections stay in float32 beside weights that FSDP2 casts, and it fails",
 )
 
 
