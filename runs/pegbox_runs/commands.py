@@ -124,8 +124,10 @@ class CommandReader:
                 self._refuse(why)
                 return self._seen
             size = os.lseek(file, 0, os.SEEK_END)
+            if size == 0:
+                return b""
             os.lseek(file, max(0, size - READ_BYTES), os.SEEK_SET)
-            return os.read(file, READ_BYTES)
+            return os.read(file, min(size, READ_BYTES))  # a buffer as large as the most there may be costs far more
         except OSError:
             return self._seen
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from functools import cache
 from struct import error, pack
 from typing import cast
 
@@ -24,6 +25,12 @@ class _Points:
         return _Points(self.steps[:length], [column[:length] for column in self.columns], extremes)
 
 
+@cache
+def _no_points(width: int) -> _Points:
+    """Make those of all curves that are empty: of a thousand runs that wait, nearly all are."""
+    return _Points(array("q"), [array("d") for _ in range(width)], [Extremes() for _ in range(width)])
+
+
 class Curves:
     """Several series over the same steps. Immutable to its owner: `after` gives new ones and leaves these as they were.
 
@@ -35,8 +42,7 @@ class Curves:
 
     def __init__(self, width: int = 1) -> None:
         """Make empty ones, so many beside each other."""
-        columns = [array("d") for _ in range(width)]
-        self._points = _Points(array("q"), columns, [Extremes() for _ in range(width)])
+        self._points = _no_points(width)
         self._length = 0
 
     def after(self, steps: Sequence[int], *columns: Sequence[float]) -> Curves:
@@ -45,7 +51,7 @@ class Curves:
         form = f"{len(steps)}d"
         packed = [pack(f"{len(steps)}q", *steps), *[pack(form, *more) for more in columns]]
         points = self._points
-        if self._length != len(points.steps):
+        if not self._length or self._length != len(points.steps):
             points = points.copied(self._length)
         points.steps.frombytes(packed[0])
         for column, more in zip(points.columns, packed[1:], strict=True):

@@ -19,18 +19,18 @@ class Extremes:
     __slots__ = ("_highest", "_lock", "_lowest")
 
     def __init__(self) -> None:
-        self._lowest = [array("d") for _ in range(LEVELS)]
-        self._highest = [array("d") for _ in range(LEVELS)]
+        self._lowest: list[array[float]] = []  # a level each, once something is asked: most arrays never are
+        self._highest: list[array[float]] = []
         self._lock = threading.Lock()
 
     def copied(self, length: int) -> Extremes:
         """Give those of the array's first so many numbers."""
         other = Extremes()
         with self._lock:
-            for level in range(LEVELS):
-                whole = length // WIDTH ** (level + 1)
-                other._lowest[level] = self._lowest[level][:whole]
-                other._highest[level] = self._highest[level][:whole]
+            for level, (low, high) in enumerate(zip(self._lowest, self._highest, strict=True), start=1):
+                whole = length // WIDTH**level
+                other._lowest.append(low[:whole])
+                other._highest.append(high[:whole])
         return other
 
     def within(self, values: array[float], begin: int, end: int) -> tuple[float, float] | None:
@@ -51,6 +51,9 @@ class Extremes:
     def _grow(self, values: array[float], end: int) -> None:
         """Look at the whole blocks before a place that weren't looked at yet."""
         with self._lock:
+            if not self._lowest:
+                self._lowest += [array("d") for _ in range(LEVELS)]
+                self._highest += [array("d") for _ in range(LEVELS)]
             below_low, below_high = values, values
             for level in range(LEVELS):
                 low, high = self._lowest[level], self._highest[level]

@@ -75,7 +75,7 @@ def follow(folder: RunFolder, left: threading.Event | None = None) -> Iterator[A
             whole = True
             yield Advance([], state)
         if state.over:
-            _await_summary(folder, state)
+            _await_summary(folder, state, left)
             return
         if lost and state is last_seen:
             yield Advance([], mark_lost(state, folder))
@@ -102,13 +102,12 @@ def is_deleted(folder: RunFolder) -> bool:
     return False
 
 
-def _await_summary(folder: RunFolder, state: RunState) -> None:
+def _await_summary(folder: RunFolder, state: RunState, left: threading.Event) -> None:
     """Let the supervisor finish its record, so that who followed a run to its end finds the folder whole."""
     deadline = time.monotonic() + SUMMARY_SECONDS
     while not folder.summary.exists() and time.monotonic() < deadline:
-        if not _is_carried(state, folder):
+        if not _is_carried(state, folder) or left.wait(0.02):
             return
-        time.sleep(0.02)
 
 
 def mark_lost(state: RunState, folder: RunFolder) -> RunState:

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pegbox_methods.torch_half import Stateful
-from pegbox_worker.sharded import is_sharded, parted_as
+from pegbox_worker.sharded import is_sharded, lay_apart, parted_as
 
 TRAINED = "trained.safetensors"
 """Every trained weight by its name in the model. PEFT's own file may leave some out: ranks that AdaLoRA took."""
@@ -28,7 +28,10 @@ def trained_weights(model: nn.Module) -> dict[str, nn.Parameter]:
 
 def save_method(model: nn.Module, state: Stateful | None, folder: Path) -> None:
     """Write a method's part of a checkpoint into its folder. A sharded model is `shown_whole` meanwhile."""
-    weights: Mapping[str, Tensor] = model.state_dict() if is_sharded(model) else trained_weights(model)
+    weights: Mapping[str, Tensor] = trained_weights(model)
+    if is_sharded(model):
+        shown = model.state_dict()
+        weights = {name: shown[name] for name in weights}
     save_file(_plain(weights), folder / TRAINED)
     if state is not None:
         save_file(_plain(state.state_dict()), folder / STATE)
@@ -47,6 +50,7 @@ def fill_weights(model: nn.Module, found: Mapping[str, Tensor], place: str) -> N
 
     Raises: LacksWeights.
     """
+    lay_apart(model)
     trained = trained_weights(model)
     both = trained.keys() & found.keys()
     other = (trained.keys() ^ found.keys()) | {name for name in both if trained[name].shape != found[name].shape}

@@ -42,6 +42,7 @@ from pegbox_worker.row_care import judge_of, refuse_eaten_labels, tell_rows
 from pegbox_worker.samples import Sampler
 from pegbox_worker.sentinel.sentinel import Sentinel
 from pegbox_worker.sharded import shown_whole
+from pegbox_worker.sharded_base import LookAtPartedBase
 from pegbox_worker.start import Start, begin
 from pegbox_worker.trainer import MeasuredTrainer
 
@@ -125,9 +126,12 @@ def train(hands: Hands, checkpoint: GoodCheckpoint | None, state: RunState) -> N
         hands.writer.emit(Finished(reason="stopped", steps=0, kept_step=0, adapter=None, seconds=0.0))
         return
     sampler = Sampler(rows.questions, base.tokenizer, recipe.evaluation, recipe.training.length, ends)
-    if checkpoint is None and not recipe.devices.shards:  # the whole base might answer for hours, on a processor
+    look = None
+    if recipe.devices.shards:
+        look = LookAtPartedBase(hands, base.card, judge, sampler if checkpoint is None else None)
+    elif checkpoint is None:
         sampler.ask(base.model, 0, hands.writer)
-    start, trainer = _begin(hands, recipe, base, rows, checkpoint)
+    start, trainer = _begin(hands, recipe, base, rows, checkpoint, () if look is None else (look,))
     first = state.started is None or state.started.attempt == 1
     if first and hands.group.leads:  # a later worker does with what there is
         kept = recipe.output.checkpoints
@@ -137,6 +141,8 @@ def train(hands: Hands, checkpoint: GoodCheckpoint | None, state: RunState) -> N
     with _load_told(hands):
         trainer.train(None if checkpoint is None else str(checkpoint.path))
     hands.reporter.ask = None
+    if look is not None:
+        look.look(trainer.model)  # where no step was left, no training has begun
     step = trainer.state.global_step
     if hands.control.releasing and trainer.saved_step == step < trainer.state.max_steps and hands.control.release(step):
         return
@@ -170,16 +176,21 @@ def _end_pauses(hands: Hands, step: int) -> None:
 
 
 def _begin(
-    hands: Hands, recipe: Recipe, base: Base, rows: PreparedRows, checkpoint: GoodCheckpoint | None
+    hands: Hands,
+    recipe: Recipe,
+    base: Base,
+    rows: PreparedRows,
+    checkpoint: GoodCheckpoint | None,
+    looks: tuple[TrainerCallback, ...],
 ) -> tuple[Start, MeasuredTrainer]:
-    """Attach the method and make the trainer; see that all is well before the first step."""
+    """Attach the method and make the trainer; see that all is well before the first step. `looks`: who looks on too."""
     device, writer = hands.device, hands.writer
     start = begin(recipe, base, rows, device, writer, hands.shelf)
     number_format, attached, tokenizer = start.base.number_format, start.attached, start.base.tokenizer
     show_rows(attached, rows.trained, recipe.training.micro_batch, tokenizer.pad_token_id, device)
     labelled_loss = loss_on_labels(attached.model, rows.trained, number_format, device)
     sentinel = Sentinel(attached, start.recipe, rows.trained.facts, writer.emit, device)
-    watchers: list[TrainerCallback] = [sentinel, *hands.watchers]
+    watchers: list[TrainerCallback] = [sentinel, *hands.watchers, *looks]
     trainer = make_trainer(
         hands.folder,
         start.recipe,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, MutableMapping, Set
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, MutableMapping, Set
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +76,13 @@ class Judge:
             ends=ends,
         )
         self._before: Judgement | None = None
+        self._left_out = False
         self._before_seconds = self._after_seconds = self._look_seconds = 0.0
 
-    def before(self, model: nn.Module) -> Judgement | None:
+    def before(self, model: nn.Module, *, parted: bool = False) -> Judgement | None:
         """Judge the base model, to which no method is attached yet; None: a stop came in between.
 
+        `parted`: whether each process holds a part of it; a trainer has it then, whose own loss is taken.
         Raises: Diverged: a loss is no finite number; OutOfMemoryAt.
         """
         self._tell_what_is_missing()
@@ -92,8 +94,7 @@ class Judge:
             self._phase("judging", "the base model")
             strike("judging", step=0)
             plain = self._remembered.get(plain_key)
-            loss = loss_on_labels(model, self._rows.trained, self._base.number_format, self._device)
-            with fused_head_lent(model) if loss is None else nullcontext():
+            with nullcontext() if parted else self._loss_lent(model) as loss:
                 known = self._judged(model, loss, None if plain is None else plain.held_out)
             if known is not None:
                 self._remembered[plain_key] = Judgement(held_out=known.held_out)
@@ -101,6 +102,10 @@ class Judge:
             self._before_seconds = time.monotonic() - began
         self._before = known
         return known
+
+    def leave_out(self) -> None:
+        """Judge nothing: the base model can't be seen, so there is nothing to hold a training against."""
+        self._left_out = True
 
     def after(self, model: nn.Module, labelled_loss: LabelledLoss | None, step: int) -> Judgement | None:
         """Judge the model with its kept weights, by its trainer's own loss; None: a stop came in between.
@@ -119,9 +124,11 @@ class Judge:
     def record(self, model: nn.Module, labelled_loss: LabelledLoss | None, kept_step: int, folder: Path) -> bool:
         """Judge the kept weights, and write judged.json with both sides into a run's folder.
 
-        Returns: whether that was done; False: a stop came in between, now or before.
+        Returns: whether all is judged that shall be; False: a stop came in between, now or before.
         Raises: Diverged: a loss is no finite number; OutOfMemoryAt; OSError.
         """
+        if self._left_out:
+            return True
         after = None if self._before is None else self.after(model, labelled_loss, kept_step)
         if self._before is None or after is None:
             return False
@@ -135,6 +142,13 @@ class Judge:
         )
         write_judged(judged, folder)
         return True
+
+    @contextmanager
+    def _loss_lent(self, model: nn.Module) -> Iterator[LabelledLoss | None]:
+        """Give the loss that a trainer of this model will take; None: TRL's fused head, which it has meanwhile."""
+        loss = loss_on_labels(model, self._rows.trained, self._base.number_format, self._device)
+        with fused_head_lent(model) if loss is None else nullcontext():
+            yield loss
 
     def _judged(self, model: Any, labelled_loss: LabelledLoss | None, known: RowLosses | None) -> Judgement | None:
         try:
@@ -208,18 +222,12 @@ class Judge:
 
 
 def begin_judging(hands: Hands, recipe: Recipe, base: Base, rows: PreparedRows, ends: Set[int]) -> Judge | None:
-    """Judge the base model, and give who judges the kept weights at the end; None: the recipe doesn't ask for it.
+    """Judge the base model, if this process holds it whole, and give who judges the kept weights at the end; None: the
+    recipe doesn't ask for it.
 
     Raises: Refusal; Diverged; OutOfMemoryAt.
     """
     if not recipe.judging.rows:
-        return None
-    if recipe.devices.shards:
-        text = (
-            "what the base model is worth isn't judged: no process holds the whole of it. `pegbox evaluate` judges the "
-            "adapter and its base on one device."
-        )
-        hands.writer.emit(Notice(text=text, about="not-judged"))
         return None
     (hands.folder.path / JUDGED).unlink(missing_ok=True)  # of where the run ended before it was continued
     judge = Judge(
@@ -233,6 +241,7 @@ def begin_judging(hands: Hands, recipe: Recipe, base: Base, rows: PreparedRows, 
         interrupted=lambda: hands.control.stopping,
         remembered=hands.shelf.judgements,
     )
-    judge.before(base.model)
-    hands.reporter.phase("preparing", "the method")
+    if not recipe.devices.shards:  # else once it is parted: see LookAtPartedBase
+        judge.before(base.model)
+        hands.reporter.phase("preparing", "the method")
     return judge

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from pegbox_runs.rows.example import Completion, Example
+from pegbox_worker.sharded import is_sharded
 from pegbox_worker.tokens import question_of
 
 
@@ -57,6 +58,7 @@ class Asker:
                 input_ids=prompt,
                 attention_mask=torch.ones_like(prompt),
                 **greedily(tokens=self.tokens, padding=self._tokenizer.pad_token_id, ends=self._ends),
+                synced_gpus=is_sharded(model),  # whose answer ends first goes on with the others: a pass takes them all
             )
         return str(self._tokenizer.decode(output[0, len(question.ids) :], skip_special_tokens=True)).strip()
 

@@ -39,6 +39,8 @@ class ResumableTrainer(SavingTrainer):
         record = with_late(read_record(checkpoint), checkpoint)
         if record.step >= self.args.max_steps:
             # transformers would take one step more: it looks at the end only behind a step.
+            if self.is_fsdp_enabled:
+                self._prepare_for_training(self.args.max_steps, None, None)  # each process takes its part, as ever
             self._load_from_checkpoint(str(checkpoint))
             self.state = TrainerState.load_from_json(str(checkpoint / STATE_JSON))
             self._take_up(record)

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from transformers import TrainerCallback, TrainerState
 from trl import SFTTrainer
 
-from pegbox_methods.events import Checkpoint, Event
+from pegbox_methods.events import Checkpoint, Event, Notice
 from pegbox_methods.torch_half import Stateful
 from pegbox_runs.checkpoints import Progress, Reason, folder_of
 from pegbox_runs.faults import strike
@@ -126,15 +126,18 @@ class SavingTrainer(SFTTrainer):
 
         Only the leading process does; the others may be gone, so it asks them for nothing, and chance begins anew in
         them.
-        Returns: its step; None: the weights were being updated, or the others hold parts of them, or there was no step,
-        or the disk refused it.
+        Returns: its step; None: the weights were being updated, or the others hold parts of them, which is told, or
+        there was no step, or the disk refused it.
         """
         step = self.state.global_step
         if step and self.saved_step == step:
             return step
-        if self._updating or self._step_end is None or self._step_end[0] != step:
+        if not step or not self.group.leads:
             return None
-        if is_sharded(self.model) or not self.group.leads:
+        if is_sharded(self.model):
+            self._tell(Notice(text=_lost_behind(self.saved_step), about="not-rescued"))
+            return None
+        if self._updating or self._step_end is None or self._step_end[0] != step:
             return None
         return step if self._write_checkpoint("rescue", self._step_end[1]) else None
 
@@ -262,6 +265,16 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True):
 def _write_others(chances: Sequence[bytes], folder: Path) -> None:
     for rank, chance in enumerate(chances, start=1):
         (folder / RANDOM_OF.format(rank)).write_bytes(chance)
+
+
+def _lost_behind(step: int | None) -> str:
+    """Say what a failure costs where nobody holds the whole weights. `step`: that of the newest checkpoint."""
+    since = "trained so far" if step is None else f"trained behind step {step}"
+    begins = "from the beginning: there is no checkpoint yet" if step is None else f"from the checkpoint of step {step}"
+    return (
+        f"what was {since} can't be saved: each process holds a part of the weights, and the parts can't be brought "
+        f"together any more. The run can go on {begins}."
+    )
 
 
 class _UpdateWatch(TrainerCallback):

@@ -5,10 +5,11 @@ Bringing together is done by all processes at once; where nothing is sharded, al
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from peft import PeftModel
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
@@ -46,20 +47,58 @@ def parted_as(tensor: Tensor, like: Tensor) -> Tensor:
     return distribute_tensor(tensor, like.device_mesh, like.placements, src_data_rank=None)
 
 
+def lay_apart(model: nn.Module) -> None:
+    """Leave each process its own part alone: FSDP2 keeps what lies outside the layers whole behind a pass, and forgets
+    what is written into that.
+    """
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
 @contextmanager
 def shown_whole(model: nn.Module) -> Iterator[None]:
-    """Let a sharded model give its trained weights whole to whoever asks for its state, as PEFT does to save them.
+    """Let a sharded model give whole what it has trained, and its buffers, to whoever asks for its state, as PEFT does
+    to save them.
 
-    All processes enter and leave together; inside, any of them may ask.
+    All processes enter and leave together; inside, any of them may ask, and use what lies outside the layers, as what
+    makes a trained prompt does.
     """
-    if not is_sharded(model):
+    if not isinstance(model, FSDPModule):
         yield
         return
+    lay_apart(model)
     trained = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
     state = {name: whole(weight.detach()).cpu() for name, weight in trained}
+    persistent = model.state_dict().keys()
+    buffers = model.named_buffers(remove_duplicate=False)
+    state |= {name: buffer.detach().cpu() for name, buffer in buffers if name in persistent}
     shown: Any = model
     shown.state_dict = lambda *_, **__: state
+    model.unshard()
     try:
         yield
     finally:
         del shown.state_dict
+        lay_apart(model)
+
+
+@contextmanager
+def adapter_aside(model: PeftModel) -> Iterator[None]:
+    """Let a model compute as if no adapter lay on it, which begins to be trained behind this.
+
+    PEFT freezes what it puts aside, and lets all of it train again, even what a method had frozen. FSDP2 decides at a
+    model's first pass whose gradients it brings together. So what trains is left as it is, inside and afterwards.
+    """
+    trains = [(weight, weight.requires_grad) for weight in model.parameters()]
+    try:
+        with model.disable_adapter():
+            _let_train(trains)
+            yield
+    finally:
+        _let_train(trains)
+
+
+def _let_train(weights: Iterable[tuple[Tensor, bool]]) -> None:
+    for weight, trains in weights:
+        weight.requires_grad_(trains)

@@ -56,6 +56,21 @@ def test_events_are_given_as_they_come(folder: RunFolder) -> None:
     assert [type(event).__name__ for event in seen] == ["Started", "Phase", "Notice", "Finished"]
 
 
+def test_who_leaves_waits_for_no_supervisor_to_finish_its_record(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(viewing, "_is_carried", lambda *_: True)
+    folder.summary.unlink()
+    writer = EventWriter(folder.events)
+    writer.emit(started())
+    writer.emit(DONE)
+    left = threading.Event()
+    threading.Timer(0.1, left.set).start()
+    began = time.monotonic()
+    assert [advance.state.status for advance in follow(folder, left)] == ["finished"]
+    assert 0.05 < time.monotonic() - began < viewing.SUMMARY_SECONDS / 2
+
+
 def test_a_long_log_says_how_much_of_it_is_read_until_it_is_whole_even_if_its_last_line_is_not(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,9 +13,10 @@ import torch
 from msgspec import structs
 from transformers import TrainerCallback
 
+from pegbox_methods.events import Notice
 from pegbox_methods.recipe import Output, Recipe
 from pegbox_runs.checkpoints import Progress
-from pegbox_worker import checkpoint_shelf
+from pegbox_worker import checkpoint_shelf, saving
 from pegbox_worker.base_model import admit_bitsandbytes
 from pegbox_worker.late_evaluation import progress_with_late, write_late
 from pegbox_worker.random_state import RandomState, chance_put_aside
@@ -148,6 +149,21 @@ def test_what_was_done_before_an_exception_is_saved_unless_the_weights_were_on_t
     same(whole, resumed, since=rescued)
     assert stumbled.losses.looks | resumed.losses.looks == whole.losses.looks, "an evaluation that was due was left out"
     assert (resumed.trainer._best, resumed.trainer._evaluated) == (whole.trainer._best, whole.trainer._evaluated)
+
+
+@pytest.mark.parametrize(("every", "said"), [(2, "from the checkpoint of step 2"), (100, "from the beginning")])
+def test_what_a_failure_costs_is_told_where_nobody_holds_the_whole_weights(
+    every: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny_run(tmp_path, save_every=every, callbacks=[At("on_step_begin", 3, interrupt)])
+    with pytest.raises(Interrupted):
+        run.trainer.train()
+    monkeypatch.setattr(saving, "is_sharded", lambda _: True)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert run.trainer.rescue() is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    (notice,) = [event for event in run.told.events if isinstance(event, Notice) and event.about == "not-rescued"]
+    assert said in notice.text
 
 
 def test_an_evaluation_that_ran_out_of_memory_is_done_again(tmp_path: Path) -> None:

@@ -13,7 +13,15 @@ from pegbox_methods.events import Event, Notice, Paused
 from pegbox_runs.commands import Command, CommandReader, answer
 from pegbox_runs.event_log import EventReader
 from pegbox_runs.fleet.cluster import Cluster, JobState, Post
-from pegbox_runs.fleet.post_files import SILENT_SECONDS, PostRecord, PostWanted, read_record, read_wanted, write_wanted
+from pegbox_runs.fleet.post_files import (
+    SILENT_SECONDS,
+    PostRecord,
+    PostWanted,
+    read_record_at,
+    read_wanted,
+    record_file,
+    write_wanted,
+)
 from pegbox_runs.printable import one_line
 from pegbox_runs.process_mark import NO_PID
 from pegbox_runs.run_folder import RunFolder
@@ -57,6 +65,7 @@ class RemoteWorker:
         self._cluster = cluster
         self._folder = folder
         self._wanted = wanted
+        self._file = str(record_file(folder, wanted.ticket))
         self._ended: _Ended | None = None
         self._look_at = 0.0
         self._submissions = 0
@@ -162,7 +171,7 @@ class RemoteWorker:
             return self._look_whether_taken()
         # In this order: what a post wrote before the cluster saw its end is there to be read then.
         state = None if self._wanted.job is None else self._cluster.state(self._wanted.job)
-        record = read_record(self._folder, self._wanted.ticket)
+        record = read_record_at(self._file)
         if record is None and not self._folder.path.exists():
             return _Ended(Exit(None, None), False, "its run was removed")
         if record is not None and record.ended:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -61,7 +64,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 class OncePerBase:
     """Holds once what many runs have alike, the rows' lengths and what one base model makes of them: most of their
-    records.
+    records. What is each run's own is held as bare numbers.
     """
 
     def __init__(self) -> None:
@@ -83,12 +86,18 @@ class OncePerBase:
                 after,
                 held_out=self._losses(after.held_out),
                 general=None if after.general is None else self._losses(after.general),
+                scores={name: _bare(values) for name, values in after.scores.items()},
             ),
         )
 
     def _losses(self, rows: RowLosses, *, base: bool = False) -> RowLosses:
-        nats = self._nats.setdefault(rows.nats, rows.nats) if base else rows.nats
+        nats = self._nats.setdefault(rows.nats, rows.nats) if base else _bare(rows.nats)
         return RowLosses(nats=nats, tokens=self._tokens.setdefault(rows.tokens, rows.tokens))
+
+
+def _bare(values: Sequence[float]) -> tuple[float, ...]:
+    """Hold numbers in a fifth of a tuple's room. It is indexed and added up as a tuple is, and must not be changed."""
+    return cast("tuple[float, ...]", array("d", values))
 
 
 def write_judged(judged: Judged, folder: Path) -> None:

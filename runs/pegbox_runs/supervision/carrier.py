@@ -30,6 +30,8 @@ from pegbox_runs.supervision.worker import FarSupply, Supply, Worker
 from pegbox_runs.supervision.worker_process import WorkerProcess
 
 WAKE_SECONDS = 0.5
+FAR_WAKE_SECONDS = 1.0
+"""Of workers on other machines, which nothing here wakes for, and of which one process may watch a thousand."""
 NOTHING_LEFT = (
     "No setting is left that needs less at the same effective batch. Take a method that needs less (`pegbox advise` "
     "names some), a smaller model, a machine with more memory, or begin a new run with a lower training.length."
@@ -174,7 +176,8 @@ class Carrier:
         """Wait until the worker is gone. It does what commands ask; only an abort that it doesn't heed is done here."""
         self._killed = False
         while not worker.gone:
-            if self._wait(WAKE_SECONDS, worker) and not self._terminated:
+            seconds = WAKE_SECONDS if worker.descriptor is not None else FAR_WAKE_SECONDS
+            if self._wait(seconds, worker) and not self._terminated:
                 self._terminated = True
                 worker.send(signal.SIGTERM)
             self._mailbox.look()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from pegbox_methods.recipe_file import write_recipe
-from pegbox_runs.arena.comparison_folder import ComparisonFolder, comparisons_root
+from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.directing import start as directing
 from pegbox_runs.arena.directing.carrying import Director
 from pegbox_runs.arena.entries import Outcome
@@ -26,25 +24,7 @@ from pegbox_runs.supervision.owner import Ownership, read_owner
 from pegbox_runs.viewing import state_of
 from tests.commands import events_of, wait_until
 from tests.runs.arena import pretended_director
-from tests.runs.arena.made_up_comparisons import comparison
-from tests.stories import environment
-
-
-def made(*names: str, seeds: Sequence[int] = (1,), id_: str = "20260101-000000-compare-abcd", **asked: Any):
-    """Make the folder of a comparison that nobody carries yet."""
-    game = comparison(*(names or ("lora", "dora")), seeds=seeds, **{"steps": 12, "trial_steps": 3, **asked})
-    recipes = {
-        name: msgspec.structs.replace(recipe, output=msgspec.structs.replace(recipe.output, note=name))
-        for name, recipe in game.recipes.items()
-    }
-    folder = ComparisonFolder(comparisons_root() / id_)
-    folder.path.mkdir(mode=0o700, parents=True)
-    for empty in (folder.events, folder.commands, folder.log):
-        empty.touch(mode=0o600)
-    write_recipe(next(iter(recipes.values())), folder.recipe)
-    folder.environment.write_bytes(msgspec.json.encode(environment()))
-    write_comparison(game.asked, recipes, folder)
-    return folder
+from tests.runs.arena.made_up_comparisons import made as made
 
 
 def plan_of(folder: Path, **plan: Any) -> str:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from pegbox_methods.recipe import Method, Model, Recipe, Rows, Training
+from pegbox_methods.recipe_file import write_recipe
+from pegbox_runs.arena.comparison_folder import ComparisonFolder, comparisons_root
 from pegbox_runs.arena.entries import Entry, Outcome
 from pegbox_runs.arena.schedule import due
-from pegbox_runs.arena.spec import Asked, Comparison, Paced
+from pegbox_runs.arena.spec import Asked, Comparison, Paced, write_comparison
 from pegbox_runs.judging.judged import Judged, Judgement, RowLosses
+from tests.stories import environment
 
 
 def comparison(
@@ -67,3 +72,22 @@ def played(
         outcomes[entry.id] = play(entry)
         order.append(entry)
     return outcomes, order
+
+
+def made(
+    *names: str, seeds: Sequence[int] = (1,), id_: str = "20260101-000000-compare-abcd", **asked: Any
+) -> ComparisonFolder:
+    """Make the folder of a comparison that nobody carries yet."""
+    game = comparison(*(names or ("lora", "dora")), seeds=seeds, **{"steps": 12, "trial_steps": 3, **asked})
+    recipes = {
+        name: msgspec.structs.replace(recipe, output=msgspec.structs.replace(recipe.output, note=name))
+        for name, recipe in game.recipes.items()
+    }
+    folder = ComparisonFolder(comparisons_root() / id_)
+    folder.path.mkdir(mode=0o700, parents=True)
+    for empty in (folder.events, folder.commands, folder.log):
+        empty.touch(mode=0o600)
+    write_recipe(next(iter(recipes.values())), folder.recipe)
+    folder.environment.write_bytes(msgspec.json.encode(environment()))
+    write_comparison(game.asked, recipes, folder)
+    return folder

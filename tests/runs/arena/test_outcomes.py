@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from array import array
 from pathlib import Path
 
 import msgspec
@@ -70,7 +71,8 @@ def test_an_entry_is_done_if_it_finished_and_was_judged() -> None:
     assert (found.state, found.over, found.entry.id) == ("done", True, "lora.seed-1")
     assert (found.entry.steps, found.entry.rate, found.entry.seed) == (12, 1e-3, 1)
     assert found.judged is not None
-    assert found.judged.after.held_out == losses(1.0, 2.0)
+    assert [*found.judged.after.held_out.nats] == [1.0, 2.0]
+    assert found.judged.after.held_out.tokens == losses(1.0, 2.0).tokens
     assert (found.process_peak, found.device_peak) == (7, 9)
     assert (found.training_seconds, found.tokens, found.trainable_weights) == (2.0, 7, 5)
     assert found.curve == ((0, 3.0), (1, 2.5))
@@ -351,11 +353,16 @@ def test_started_twice_is_one_entry() -> None:
     assert len(read_outcomes(folder, read_comparison(folder))) == 1
 
 
+def bare(judgement: Judgement) -> list[object]:
+    assert judgement.general is not None
+    return [judgement.held_out.nats, judgement.general.nats, *judgement.scores.values()]
+
+
 def test_what_many_entries_have_alike_is_held_once() -> None:
     folder = made("lora", "dora", seeds=(1, 2), search=False)
     judged = Judged(
         before=Judgement(held_out=losses(3.0, 4.0), general=losses(5.0), scores={"token-f1": (0.5,)}),
-        after=Judgement(held_out=losses(1.0, 2.0), general=losses(6.0)),
+        after=Judgement(held_out=losses(1.0, 2.0), general=losses(6.0), scores={"token-f1": (0.25,)}),
         kept_step=12,
         seconds=1.0,
     )
@@ -368,6 +375,7 @@ def test_what_many_entries_have_alike_is_held_once() -> None:
         write_judged(judged, place.path)
     outcomes = read_outcomes(folder, comparison)
     found = [one.judged for one in outcomes.values()]
-    assert found == [judged] * 4
+    assert [msgspec.to_builtins(one, enc_hook=tuple) for one in found] == [msgspec.to_builtins(judged)] * 4
+    assert {type(values) for one in found if one for values in bare(one.after)} == {array}  # in a fifth of the room
     assert len({id(one.before.held_out.nats) for one in found if one}) == 1
     assert len({id(one.after.general.tokens) for one in found if one and one.after.general}) == 1

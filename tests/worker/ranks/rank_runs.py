@@ -15,7 +15,7 @@ from typing import Any
 from pegbox_methods.recipe_file import recipe_from_table
 from pegbox_runs.event_log import EventWriter
 from pegbox_runs.models import BUNDLED
-from pegbox_runs.preflight import check
+from pegbox_runs.preflight import CheckedRecipe, check
 from pegbox_runs.run_folder import RunFolder, create
 from tests.commands import events_of
 from tests.stories import started
@@ -32,10 +32,15 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-def made_run(**tables: dict[str, Any]) -> RunFolder:
-    """Make a run's folder: six steps on the bundled model, unless `tables` say otherwise."""
+def checked_run(**tables: dict[str, Any]) -> CheckedRecipe:
+    """Check a recipe: six steps on the bundled model, unless `tables` say otherwise."""
     table = {name: {**SMALL.get(name, {}), **tables.get(name, {})} for name in {**SMALL, **tables}}
-    checked = check(recipe_from_table(table, file="a test", folder=Path("/")), file="a test")
+    return check(recipe_from_table(table, file="a test", folder=Path("/")), file="a test")
+
+
+def made_run(**tables: dict[str, Any]) -> RunFolder:
+    """Make such a run's folder."""
+    checked = checked_run(**tables)
     return create(checked.recipe, checked.environment())
 
 

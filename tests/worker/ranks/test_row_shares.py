@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from msgspec import structs
 from torch.utils.data import BatchSampler, Sampler
 
 from pegbox_methods.abilities import sharding_obstacle
+from pegbox_methods.card import UNTRIED
 from pegbox_methods.recipe import Devices
 from pegbox_methods.registry import all_cards, find_card
 from pegbox_worker.random_state import RandomState, chance_in
@@ -132,6 +134,9 @@ def test_processes_part_the_steps_micro_batches_and_fsdp_is_asked_for_in_version
 
 def test_a_method_shards_only_if_somebody_tried_it() -> None:
     cards, _ = all_cards()
-    assert {card.name for card in cards if sharding_obstacle(card) is None} == {"lora", "rslora", "qlora"}
+    adapters = {"lora", "rslora", "qlora", "dora", "qdora", "gralora", "loha", "lokr", "randlora", "ia3", "miss"}
+    others = {"oft", "hra", "ln-tuning", "prompt-tuning", "p-tuning"}
+    assert {card.name for card in cards if sharding_obstacle(card) is None} == adapters | others
     assert "singular value" in str(sharding_obstacle(find_card("pissa")))
-    assert "nobody has tried" in str(sharding_obstacle(find_card("loha")))
+    guest = dataclasses.replace(find_card("lora"), sharding=UNTRIED)
+    assert "nobody has tried" in str(sharding_obstacle(guest))

@@ -26,6 +26,8 @@ REPOSITORY = Path(__file__).parents[3]
 NEAR = 1e-4
 LOOK_NEAR = 1e-6
 QUICK = {"rank": 4, "alpha": 64, "interval": 2}
+KINDS = (Trial("dora", method="dora"), Trial("vera", method="vera"), Trial("p-tuning", method="p-tuning"))
+"""Beside plain LoRA: what computes with the base's weights, what saves buffers, and what trains outside the layers."""
 ALONE = (
     Trial("grouped"),
     Trial("packed", training={"order": "packed", "length": 40, "accumulation": 2}),
@@ -40,10 +42,13 @@ TOGETHER = (
     Trial("dropping on", settings={"dropout": 0.3}, resume="dropping/checkpoints/checkpoint-4"),
     Trial("from one", resume="alone/grouped/checkpoints/checkpoint-4"),
     Trial("full disk", full_disk=True),
-    Trial("sharded", engine="fsdp2"),
+    Trial("sharded", engine="fsdp2", answers=True),
     Trial("sharded on", engine="fsdp2", resume="sharded/checkpoints/checkpoint-4"),
     Trial("sharded from one", engine="fsdp2", resume="alone/grouped/checkpoints/checkpoint-4"),
+    Trial("sharded to its end", engine="fsdp2", resume="sharded/checkpoints/checkpoint-6"),
     Trial("taken back", engine="fsdp2", training={"learning_rate": 0.1, "schedule": "constant"}),
+    Trial("taken back outside", "p-tuning", engine="fsdp2", training={"learning_rate": 0.1, "schedule": "constant"}),
+    *(Trial(f"sharded {trial.name}", trial.method, engine="fsdp2") for trial in KINDS),
     Trial("sharded qlora", method="qlora", engine="fsdp2", training={"activation_checkpointing": "on"}),
 )
 
@@ -62,7 +67,7 @@ class Results:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
         with subprocess.Popen(command, env=environment, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as started:
             try:
-                self.alone = {trial.name: take(trial, place / "alone" / trial.name) for trial in ALONE}
+                self.alone = {trial.name: take(trial, place / "alone" / trial.name) for trial in (*ALONE, *KINDS)}
                 _, said = started.communicate(timeout=400)
             finally:
                 started.terminate()
@@ -151,11 +156,37 @@ def test_a_sharded_runs_checkpoint_is_whole_and_anyone_goes_on_from_it(results: 
         assert {name: held.shape for name, held in mine.items()} == {name: held.shape for name, held in other.items()}
 
 
-def test_every_process_takes_its_part_of_the_best_weights_back(results: Results) -> None:
-    two = results.two["taken back"]
-    assert min(two.looks, key=lambda step: two.looks[step] if step else float("inf")) == 4
-    assert two.kept == _other(results, "taken back").kept == 4
-    kept, best = results.weights("taken back"), results.place / "taken back/checkpoints/checkpoint-4"
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_other_methods_come_to_what_one_process_does_and_leave_its_adapter(kind: Trial, results: Results) -> None:
+    _same(results.alone[kind.name], results.two[f"sharded {kind.name}"])
+    assert results.two[f"sharded {kind.name}"].engine == "fsdp2"
+    mine, other = (
+        load_file(results.place / name / "adapter/adapter_model.safetensors")
+        for name in (f"sharded {kind.name}", f"alone/{kind.name}")
+    )
+    assert mine.keys() == other.keys()
+    apart = torch.cat([(held - other[name]).flatten() for name, held in mine.items()]).norm()
+    assert apart <= 1e-3 * torch.cat([held.flatten() for held in other.values()]).norm()
+
+
+def test_an_answer_that_ends_sooner_in_one_process_holds_up_no_other(results: Results) -> None:
+    leading, other = results.two["sharded"].answered
+    assert leading < other
+
+
+def test_processes_that_find_all_steps_done_still_take_a_part_each(results: Results) -> None:
+    two = results.two["sharded to its end"]
+    assert (two.steps, two.engine) == ({}, "fsdp2")
+    assert two.kept == results.two["sharded"].kept
+
+
+@pytest.mark.parametrize("name", ["taken back", "taken back outside"])
+def test_every_process_takes_its_part_of_the_best_weights_back(name: str, results: Results) -> None:
+    two = results.two[name]
+    best_step = min(two.looks, key=lambda step: two.looks[step] if step else float("inf"))
+    assert 0 < best_step < 6
+    assert two.kept == _other(results, name).kept == best_step
+    kept, best = results.weights(name), results.place / f"{name}/checkpoints/checkpoint-{best_step}"
     assert all(torch.equal(weight, kept[name]) for name, weight in load_file(best / "trained.safetensors").items())
 
 

@@ -37,6 +37,7 @@ from pegbox_worker.checkpoint import trained_weights
 from pegbox_worker.control import Control
 from pegbox_worker.engine import engine_of
 from pegbox_worker.packing import pack
+from pegbox_worker.questions import Asker, Question, resting
 from pegbox_worker.ranks.group import Alone, Group, Together
 from pegbox_worker.ranks.silent import SilentWriter
 from pegbox_worker.reporter import Reporter
@@ -66,6 +67,8 @@ class Trial:
     """A checkpoint's folder."""
     full_disk: bool = False
     """Whether no checkpoint can be written."""
+    answers: bool = False
+    """Whether the model answers in the end: the leading process' answer may have one token, the others' five."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class Found:
     """Step of the weights that it ended with."""
     held: tuple[int, int] = (0, 0)
     """Numbers of the base model that this process held while training, and of all of it."""
+    answered: tuple[int, ...] = ()
+    """How long each process' answer is, in characters."""
     drawn: tuple[float, ...] = ()
     """A random number of each process at the end."""
 
@@ -147,6 +152,7 @@ def take(trial: Trial, folder: Path, group: Group | None = None) -> Found:
         trainer.train(trial.resume or None)
         engine = engine_of(trainer)
         kept = trainer.keep_best()
+        answer = _answer(trainer.model, base.tokenizer, group) if trial.answers else ""
         with shown_whole(attached.model):
             if group.leads:
                 write_adapter(place, lambda there: half.save(attached, there))
@@ -166,6 +172,7 @@ def take(trial: Trial, folder: Path, group: Group | None = None) -> Found:
         saved_step=trainer.saved_step,
         kept=kept,
         held=watch.held,
+        answered=tuple(int(characters) for (characters,) in group.gather([float(len(answer))])),
         drawn=tuple(number for (number,) in group.gather([float(torch.rand(()))])),
     )
 
@@ -173,6 +180,14 @@ def take(trial: Trial, folder: Path, group: Group | None = None) -> Found:
 def read_found(folder: Path) -> dict[str, Found]:
     """Read what the turns of an order came to."""
     return msgspec.json.decode((folder / FOUND).read_bytes(), type=dict[str, Found])
+
+
+def _answer(model: Any, tokenizer: Any, group: Group) -> str:
+    """Let the model answer; to the leading process any token is an end."""
+    ends = set(range(len(tokenizer))) if group.leads else set()
+    asker = Asker((), tokenizer, count=0, tokens=5, length=64, ends=ends)
+    with resting(model):
+        return asker.answer(model, Question("", list(range(20, 40)), ""))
 
 
 class _HeldWatch(TrainerCallback):  # type: ignore[misc]

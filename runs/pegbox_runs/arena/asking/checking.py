@@ -56,8 +56,8 @@ def checked_recipes(
     """
 
     def fitting(name: str) -> FittingRecipe:
-        _refuse_sharded(contestants[name], name)
         found = check_method(contestants[name], file=name, cluster_gpus=cluster_gpus)
+        _refuse_unseen_base(found, name)
         if search:
             _refuse_high_rate(found.recipe, name)
         return found
@@ -139,15 +139,17 @@ def _refuse_few_rows(held_out: int, recipe: Recipe) -> None:
     )
 
 
-def _refuse_sharded(recipe: Recipe, name: str) -> None:
-    if recipe.devices.shards:
+def _refuse_unseen_base(found: FittingRecipe, name: str) -> None:
+    """Refuse what couldn't be judged: each process holds a part of the base model, and the method changes that."""
+    if found.recipe.devices.shards and "base" in found.card.cannot:
         fault = Fault(
             file=name,
             key="devices.engine",
             value="'fsdp2'",
-            problem="no process holds the whole base model, so no training could be judged where it ends, and a "
-            "comparison is made of that. Take a base model that fits on one device, or train each with `pegbox train` "
-            "and hold them against each other with `pegbox evaluate`",
+            problem=f'no process holds the whole base model, and the method "{found.card.name}" leaves none below it '
+            f"({found.card.cannot['base']}), so no training could be judged where it ends, and a comparison is made of "
+            "that. Take 'ddp' and a base model that fits on one device, or train each with `pegbox train` and hold "
+            "them against each other with `pegbox evaluate`",
         )
         raise Refusal(str(fault), faults=(fault,))
 

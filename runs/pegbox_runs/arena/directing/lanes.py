@@ -153,16 +153,16 @@ class Lane:
         try:
             self._supply = self._supply or self._supply_new()
             place = entry_folder(self._folder, task.entry, task.recipe, task.ground, timed=task.timed)
-            found = state_of(place)  # before this process owns it, and so carries it
+            left_running, was_paused = _found(place)  # before this process owns it, and so carries it
             ownership = Ownership.take(place)
         except (OSError, Refusal, UnicodeError) as error:
             return trouble(error, f"beginning {task.entry.id}")
         self._place = place
         carrier = Carrier(place, ownership, self._supply, self._wait, self._restarts)
-        if found.status == "paused" and not task.paused:
+        if was_paused and not task.paused:
             self._wishes.append("resume")
         try:
-            came_to = self._carried(place, carrier, left_running=_was_left_running(found))
+            came_to = self._carried(place, carrier, left_running=left_running)
         except Exception as error:
             if carrier.has_a_worker:
                 raise  # its owner is this process, until that is gone
@@ -200,6 +200,12 @@ class Lane:
             except OSError:
                 self._terminated = self._terminated or command in {"stop", "abort"}
         return self._terminated
+
+
+def _found(place: RunFolder) -> tuple[bool, bool]:
+    """Tell how a run was found: left running, and paused. Its state isn't kept: a thousand lanes would hold as many."""
+    state = state_of(place)
+    return _was_left_running(state), state.status == "paused"
 
 
 def _was_left_running(state: RunState) -> bool:

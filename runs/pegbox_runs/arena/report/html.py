@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from pegbox_runs.arena.report import names
@@ -23,7 +24,7 @@ _MOST_PAIRS = 100
 
 def report_html(results: Results) -> bytes:
     """Write the page."""
-    page = page_template(_HERE).render(
+    page = page_template(_HERE).stream(
         results=results,
         verdict=verdict(results),
         front=front(results),
@@ -42,7 +43,9 @@ def report_html(results: Results) -> bytes:
         series=SERIES,
         swatch=lambda number: swatch(Look(number)),
     )
-    return page.encode()
+    written = io.BytesIO()
+    page.dump(written, encoding="utf-8")  # piece by piece: those of ten thousand trainings take several times its room
+    return written.getvalue()
 
 
 def _pairs(results: Results) -> list[tuple[str, str, tuple[str, str], str]]:

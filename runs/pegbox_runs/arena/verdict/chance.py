@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +25,8 @@ LEAST_SEEDS = 3
 """From here on the chance of the seeds is measured; with fewer it is taken as at least what is assumed."""
 NEARLY_NORMAL = 500
 """Degrees of freedom from which Student's t is the normal distribution to three digits."""
-_PORTION = 2**21
-"""Numbers that are held at once while rows are drawn: 16 MiB."""
+_PORTION = 2**17
+"""Numbers that are held at once while rows are drawn: 1 MiB, a few times over. The same is drawn in any portions."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +87,26 @@ class SameRows:
     So two series are compared row by row: what makes a row hard for both cancels out.
     """
 
-    def __init__(self, weights: Floats, series: Mapping[Hashable, Floats], seeds: Sequence[int]) -> None:
-        """Draw. `weights`: the tokens of each row. `seeds`: what the draws hang on, and nothing else does."""
+    def __init__(
+        self,
+        weights: Floats,
+        series: Mapping[Any, Floats] | Iterable[tuple[Hashable, Floats]],
+        seeds: Sequence[int],
+    ) -> None:
+        """Draw. `weights`: the tokens of each row; `series`: each is looked at once, so they needn't be held together;
+        `seeds`: what the draws hang on, and nothing else does.
+        """
         total = max(1.0, float(weights.sum()))
         squares = float(np.square(weights).sum())
         self._rows = len(weights)
         self._equal_rows = total**2 / squares if squares else 0.0
-        self._by_seed = {key: values.sum(axis=1) / total for key, values in series.items()}
-        known = self._rows >= LEAST_ROWS
-        drawn = _drawn([values.mean(axis=0) for values in series.values()], weights, seeds) if known else None
-        self._drawn = None if drawn is None else dict(zip(series, drawn, strict=True))
+        self._by_seed: dict[Hashable, Floats] = {}
+        columns: list[Floats] = []
+        for key, values in series.items() if isinstance(series, Mapping) else series:
+            self._by_seed[key] = values.sum(axis=1) / total
+            columns.append(values.mean(axis=0))
+        drawn = _drawn(columns, weights, seeds) if self._rows >= LEAST_ROWS else None
+        self._drawn = None if drawn is None else dict(zip(self._by_seed, drawn, strict=True))
 
     def mean(self, key: Hashable) -> float:
         """Give a series' figure."""
