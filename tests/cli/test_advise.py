@@ -173,7 +173,13 @@ def test_eight_small_cards_share_a_base_that_none_of_them_holds(home: Path, tmp_
     done = pegbox("advise", model, "--gpu", "4090", "--devices", "8", home=home, COLUMNS="80")
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())
-    for part in ("on 8 x GeForce RTX 4090", "8 x GeForce RTX 4090 by FSDP2", "PCIe 4", "could carry the run"):
+    for part in (
+        "on 8 x GeForce RTX 4090",
+        "8 x GeForce RTX 4090 by FSDP2",
+        "PCIe 4",
+        "could carry the run",
+        "8 processes take about",
+    ):
         assert part in said
     assert max(map(len, done.stdout.rpartition("Next")[0].splitlines())) <= 80
 

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from pegbox import asked_setup
 from pegbox.__main__ import main
 from pegbox_hardware.forecast.memory import Forecast
 from pegbox_hardware.model_config import shape_of
@@ -16,6 +18,7 @@ from pegbox_runs.models import BUNDLED
 from tests.commands import write_recipe_text
 from tests.methods.guests import drop, source
 from tests.models_by_name import CONFIGS
+from tests.runs.made_up_machines import GIB, gpu, machine
 
 KEYS = {
     "allocated_bytes",
@@ -376,6 +379,42 @@ def test_several_devices_are_forecast_each_by_itself(llama: Path, capfd: pytest.
     assert one["step_time"]["communication"] is None
     assert parted["step_time"]["communication"]["bytes"] > 90 * ddp["step_time"]["communication"]["bytes"]
     assert ddp["setup"]["accumulation"] == 1
+
+
+def test_the_ram_of_several_processes_is_forecast_and_a_machine_that_cannot_hold_it_is_no_fit(
+    llama: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = ("--config", str(llama), "--method", "qlora", "--micro-batch", "1", "--accumulation", "8")
+    several = ("--devices", "8", "--engine", "fsdp2")
+    planned = ("--gpu", "RTX 4090", *several)
+    assert answer(capfd, *config, "--gpu", "RTX 4090")["host"] is None
+    host = answer(capfd, *config, *planned)["host"]
+    assert host["processes"] == 8
+    assert host["low_bytes"] < host["bytes"] < host["high_bytes"]
+    assert main(["forecast", *config, *planned]) == 0
+    told = " ".join(capfd.readouterr().out.split())
+    assert "RAM: 8 processes take about" in told
+    assert "so much must be free on each machine" in told
+    many = [gpu(index=n, uuid=f"GPU-{n}") for n in range(8)]
+    small = machine(*many, memory_total=8 * GIB, memory_available=7 * GIB)
+    monkeypatch.setattr(asked_setup, "probe", lambda: small)
+    assert main(["forecast", *config, *several]) == 1
+    told = " ".join(capfd.readouterr().out.split())
+    assert "7.0 of this machine's 8.0 GiB are free" in told
+    assert "does not fit: the machine's RAM is too small for that; take fewer processes" in told
+
+
+def test_a_recipe_is_priced_on_the_kind_of_cards_that_it_would_start_on(
+    llama: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roomy = [gpu(index=n, uuid=f"A{n}", name="NVIDIA RTX A6000", compute_capability="8.6") for n in range(2)]
+    roomy = [msgspec.structs.replace(card, memory_total=48 * GIB, memory_free=47 * GIB) for card in roomy]
+    fast = [gpu(index=n, uuid=f"L{n}", name="NVIDIA L40S") for n in (2, 3)]
+    fast = [msgspec.structs.replace(card, memory_total=46 * GIB, memory_free=45 * GIB) for card in fast]
+    monkeypatch.setattr(asked_setup, "probe", lambda: machine(*roomy, *fast))
+    tables = {"model": {"name": str(llama.parent)}, "training": {"accumulation": 2}, "devices": {"processes": 2}}
+    recipe = write_recipe_text(llama.parent, **tables)
+    assert answer(capfd, "--recipe", str(recipe))["device"]["name"] == "NVIDIA L40S"
 
 
 @pytest.mark.parametrize(

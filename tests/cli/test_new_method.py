@@ -154,6 +154,6 @@ def test_it_is_certified_and_trains_before_a_line_is_changed(written: Path, tmp_
     done = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", str(written), seeing=seeing, home=home)
     assert done.returncode == 0, done.stdout
     recipe = str(written / "recipe.toml")
-    done = run_python("-m", "pegbox", "train", recipe, "--json", seeing=seeing, home=home)
+    done = run_python("-m", "pegbox", "train", recipe, "--set", "training.epochs=1", "--json", seeing=seeing, home=home)
     assert done.returncode == 0, done.stdout[-1000:]
     assert json.loads(done.stdout.splitlines()[-1])["event"] == "finished"

@@ -74,11 +74,11 @@ def test_so_it_does_in_four_bits_after_its_worker_was_killed(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    more: dict[str, Any] = {"method": {"name": "qlora"}, "training": {"max_steps": 24}, "evaluation": {"every": 3}}
+    more: dict[str, Any] = {"method": {"name": "qlora"}, "training": {"max_steps": 15}, "evaluation": {"every": 3}}
     recipe = write_recipe_text(tmp_path, **more)
     (whole,) = train(tmp_path, home, hash_seed="1", recipes=[recipe])
     broken = start_detached(recipe, home)
-    wait_for(broken, lambda event: isinstance(event, Step) and event.step >= 5)
+    wait_for(broken, lambda event: isinstance(event, Step) and event.step >= 4)
     started = next(event for event in events_of(broken) if isinstance(event, Started))
     os.kill(started.worker_pid, signal.SIGKILL)
     wait_for(broken, lambda event: isinstance(event, Finished))

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -342,51 +343,61 @@ def test_a_terminated_worker_saves_and_says_stopped(tmp_path: Path, home: Path) 
     assert (folder.adapter / "adapter_model.safetensors").is_file()
 
 
-def test_a_run_without_held_out_rows_is_not_evaluated_and_keeps_its_last_step(tmp_path: Path, home: Path) -> None:
-    done = pegbox("train", str(write_recipe_text(tmp_path, split={"share": 0})), "--json", home=home)
-    assert done.returncode == 0, done.stdout[-500:]
-    kinds = [json.loads(line)["event"] for line in done.stdout.splitlines()]
-    assert "evaluation" not in kinds
-    assert kinds.count("checkpoint") == 2
-    last = json.loads(done.stdout.splitlines()[-1])
-    assert (last["event"], last["kept_step"]) == ("finished", 6)
+Recipes = dict[str, dict[str, dict[str, Any]]]
 
 
-@pytest.mark.parametrize(
-    ("name", "row"),
-    [
-        ("text.jsonl", {"text": "def f(x):\n    return x + {i}"}),
-        ("plain.jsonl", {"prompt": "What is {i}?", "completion": " The number {i}."}),
-    ],
-)
-def test_rows_without_a_chat_train_too(tmp_path: Path, home: Path, name: str, row: dict[str, str]) -> None:
-    rows = tmp_path / name
-    rows.write_text(
-        "".join(json.dumps({k: v.replace("{i}", str(i)) for k, v in row.items()}) + "\n" for i in range(30))
-    )
-    recipe = write_recipe_text(tmp_path, rows={"file": str(rows)})
-    done = pegbox("train", str(recipe), "--set", "training.max_steps=3", home=home)
-    assert done.returncode == 0, done.stdout + done.stderr
+def trained_behind_each_other(folder: Path, home: Path, whole: Recipes) -> dict[str, list[dict[str, Any]]]:
+    """Train recipes by one command, which loads the libraries and the model once. Returns: the events of each run."""
+    recipes = []
+    for name, tables in whole.items():
+        place = folder / name
+        place.mkdir()
+        recipes.append(write_recipe_text(place, **tables, output={"note": name}))
+    done = pegbox("train", *map(str, recipes), "--plain", home=home)
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr
+    runs = [RunFolder(path) for path in (home / "runs").iterdir()]
+    assert len(runs) == len(recipes)
+    return {
+        read_recipe(run.recipe).output.note: [json.loads(line) for line in run.events.read_text().splitlines()]
+        for run in runs
+    }
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        'training.optimizer="paged_adamw_8bit"',
-        'training.precision="bfloat16"',
-        'training.activation_checkpointing="on"',
-        'training.order="shuffled"',
-    ],
-)
-def test_other_ways_to_train_work_too(tmp_path: Path, home: Path, change: str) -> None:
-    done = pegbox("train", str(write_recipe_text(tmp_path)), "--json", "--set", change, home=home)
-    assert done.returncode == 0, done.stdout[-1000:]
-    events = [json.loads(line) for line in done.stdout.splitlines()]
-    losses = [event["loss"] for event in events if event["event"] == "evaluation"]
-    assert losses[-1] < losses[0]
-    (prepared,) = (event for event in events if event["event"] == "prepared")
-    assert prepared["activation_checkpointing"] is ("checkpointing" in change)
-    assert prepared["precision"] == ("bfloat16" if "bfloat16" in change else "float32")
+def test_rows_without_a_chat_and_rows_that_are_all_trained_on_train_too(tmp_path: Path, home: Path) -> None:
+    kinds = {
+        "text": {"text": "def f(x):\n    return x + {i}"},
+        "prompt": {"prompt": "What is {i}?", "completion": " The number {i}."},
+    }
+    whole: Recipes = {"all": {"split": {"share": 0}}}
+    for name, row in kinds.items():
+        rows = tmp_path / f"{name}.jsonl"
+        rows.write_text(
+            "".join(json.dumps({k: v.replace("{i}", str(i)) for k, v in row.items()}) + "\n" for i in range(30))
+        )
+        whole[name] = {"rows": {"file": str(rows)}, "training": {"max_steps": 3}}
+    told = trained_behind_each_other(tmp_path, home, whole)
+    assert {name: events[-1]["event"] for name, events in told.items()} == dict.fromkeys(whole, "finished")
+    events = [event["event"] for event in told["all"]]
+    assert "evaluation" not in events
+    assert events.count("checkpoint") == 2
+    assert told["all"][-1]["kept_step"] == 6, "without held-out rows the last step is kept"
+
+
+def test_other_ways_to_train_work_too(tmp_path: Path, home: Path) -> None:
+    ways: dict[str, dict[str, Any]] = {
+        "paged": {"optimizer": "paged_adamw_8bit"},
+        "bfloat16": {"precision": "bfloat16"},
+        "checkpointing": {"activation_checkpointing": "on"},
+        "shuffled": {"order": "shuffled"},
+    }
+    told = trained_behind_each_other(tmp_path, home, {name: {"training": way} for name, way in ways.items()})
+    for name in ways:
+        events = told[name]
+        losses = [event["loss"] for event in events if event["event"] == "evaluation"]
+        assert losses[-1] < losses[0], name
+        (prepared,) = (event for event in events if event["event"] == "prepared")
+        assert prepared["activation_checkpointing"] is (name == "checkpointing")
+        assert prepared["precision"] == ("bfloat16" if name == "bfloat16" else "float32")
 
 
 def test_rows_too_long_for_the_limit_fail_loudly_before_the_first_step(tmp_path: Path, home: Path) -> None:

@@ -104,7 +104,7 @@ def test_in_sixteen_bits_the_script_rounds_where_the_run_rounded(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    run = trained(tmp_path, home, training={"precision": "bfloat16"})
+    run = trained(tmp_path, home, training={"precision": "bfloat16", "max_steps": 4})
     monkeypatch.setitem(trl_script.CLOSE, "bfloat16", CLOSE)
     artefact = exported(run, tmp_path / "script", prove=True)
     assert artefact.unproven == ""
@@ -119,7 +119,7 @@ def test_the_first_twenty_losses_of_a_real_model_are_the_runs(
         tmp_path,
         home,
         model={"name": str(smollm2())},
-        training={"max_steps": 20, "micro_batch": 1, "accumulation": 2, "length": 64},
+        training={"max_steps": 20, "micro_batch": 1, "accumulation": 1, "length": 64},
         evaluation={"every": 20, "samples": 0},
     )
     artefact = exported(run, tmp_path / "script", prove=True)

@@ -10,6 +10,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PLUGINS = ROOT / "plugins"
+DROP_INS = sorted((PLUGINS / "dropins").glob("*.py"))
+
+
+def method_of(drop_in: Path) -> str:
+    """Give the name of the method that a drop-in file brings."""
+    return drop_in.stem.replace("_", "-")
 
 
 def install(target: Path, *distributions: Path) -> Path:

@@ -8,16 +8,17 @@ import shutil
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pegbox_methods.events import Evaluation, Finished
+from pegbox_methods.recipe_file import read_recipe
 from pegbox_runs.run_folder import RunFolder
 from tests.commands import events_of, pegbox, write_recipe_text
-from tests.plugins.installing import PLUGINS, run_python
+from tests.plugins.installing import DROP_INS, PLUGINS, method_of, run_python
 
 GUESTS = ("pegbox-road", "pegbox-mora")
-DROP_INS = sorted((PLUGINS / "dropins").glob("*.py"))
 CONTRACT = {"pegbox_methods"}
 HEAVY = {"torch", "peft", "transformers", "safetensors"}
 LIGHT = {"msgspec"}
@@ -33,10 +34,6 @@ def dropped(home: Path) -> Path:
         shutil.copyfile(file, folder / file.name)
         (folder / file.name).chmod(0o600)
     return home
-
-
-def method_of(file: Path) -> str:
-    return file.stem.replace("_", "-")
 
 
 def test_guests_stand_in_the_list_without_a_warning(guests: Path, dropped: Path) -> None:
@@ -75,34 +72,30 @@ def test_a_guests_settings_are_checked_like_any_methods(guests: Path, home: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("guest", GUESTS)
-def test_a_guests_own_tests_pass_where_it_is_installed(guests: Path, home: Path, guest: str) -> None:
-    done = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", str(PLUGINS / guest), seeing=guests, home=home)
+def test_the_guests_own_tests_pass_where_they_are_installed(guests: Path, home: Path) -> None:
+    folders = [str(PLUGINS / guest) for guest in GUESTS]
+    done = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", *folders, seeing=guests, home=home)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", DROP_INS, ids=lambda file: file.stem)
-def test_a_drop_in_is_certified(dropped: Path, file: Path) -> None:
-    done = run_python("-m", "pegbox", "certify", method_of(file), "--json", seeing=dropped, home=dropped)
-    assert done.returncode == 0, done.stdout
-    (certificate,) = json.loads(done.stdout)["certificates"].values()
-    assert certificate["origin"] == f"drop-in {file.name}"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["road", "mora", *map(method_of, DROP_INS)])
-def test_a_run_trains_with_a_guest_on_a_packed_base_too(guests: Path, dropped: Path, tmp_path: Path, name: str) -> None:
-    recipe = write_recipe_text(
-        tmp_path, method={"name": name}, model={"quantization": "nf4"}, training={"learning_rate": 5e-3}
-    )
-    done = pegbox("train", str(recipe), "--json", home=dropped, PYTHONPATH=str(guests))
+def test_a_run_trains_with_each_guest_on_a_packed_base_too(guests: Path, dropped: Path, tmp_path: Path) -> None:
+    names, recipes = ["road", "mora", *map(method_of, DROP_INS)], []
+    for name in names:
+        folder = tmp_path / name
+        folder.mkdir()
+        training: dict[str, Any] = {"learning_rate": 5e-3}
+        recipes.append(
+            write_recipe_text(folder, method={"name": name}, model={"quantization": "nf4"}, training=training)
+        )
+    done = pegbox("train", *map(str, recipes), "--plain", home=dropped, PYTHONPATH=str(guests))
     assert done.returncode == 0, done.stdout[-1000:]
-    (path,) = (dropped / "runs").iterdir()
-    events = events_of(RunFolder(path))
-    losses = [event.loss for event in events if isinstance(event, Evaluation)]
-    assert min(losses[1:]) < losses[0]
-    assert isinstance(events[-1], Finished)
+    for name, path in zip(names, sorted((dropped / "runs").iterdir()), strict=True):
+        assert read_recipe(RunFolder(path).recipe).method.name == name
+        events = events_of(RunFolder(path))
+        losses = [event.loss for event in events if isinstance(event, Evaluation)]
+        assert min(losses[1:]) < losses[0], name
+        assert isinstance(events[-1], Finished)
 
 
 def sources() -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import get_args
@@ -19,7 +20,7 @@ from pegbox_methods.setting import Kind
 from pegbox_methods.torch_half import Attached
 from pegbox_runs.models import BUNDLED
 from tests.commands import pegbox
-from tests.plugins.installing import ROOT, install, run_python
+from tests.plugins.installing import DROP_INS, ROOT, install, method_of, run_python
 
 TEXT = (ROOT / "docs" / "write-a-method.md").read_text()
 BLOCK = re.compile(r"(?:^(In )?`([\w./-]+)`:\n\n)?^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -56,8 +57,8 @@ def replaced(source: str, definition: str) -> str:
     return "".join((*lines[: old.lineno - 1], definition, *lines[old.end_lineno :]))
 
 
-def certified(seeing: Path, home: Path, name: str = METHOD) -> subprocess.CompletedProcess[str]:
-    return run_python("-m", "pegbox", "certify", name, "--json", seeing=seeing, home=home)
+def certified(seeing: Path, home: Path, *names: str) -> subprocess.CompletedProcess[str]:
+    return run_python("-m", "pegbox", "certify", *(names or (METHOD,)), "--json", seeing=seeing, home=home)
 
 
 def outcomes(done: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, str]]:
@@ -141,19 +142,24 @@ def test_the_method_of_the_guide_is_certified_changed_caught_mended_trained_and_
 
 
 @pytest.mark.slow
-def test_the_half_through_peft_is_certified_with_the_same_card(tmp_path: Path, home: Path) -> None:
+def test_the_half_through_peft_is_certified_with_the_same_card_and_so_are_drop_ins(tmp_path: Path, home: Path) -> None:
+    """All by one command, which makes what they are tried with once."""
     folder = written(tmp_path, home)
     (folder / "src" / PACKAGE / "half_torch.py").write_text(whole_files("half_torch.py")[1])
-    done = certified(install(tmp_path / "installed", folder), home)
-    assert done.returncode == 0, done.stdout
-    assert outcomes(done)["peft"][0] == "passed"
-
-
-@pytest.mark.slow
-def test_the_one_file_is_certified_from_the_drop_in_folder(home: Path) -> None:
     (home / "methods").mkdir(parents=True, mode=0o700)
-    file = home / "methods" / "attention_rslora.py"
-    file.write_text(whole_files(file.name)[0])
-    file.chmod(0o600)
-    done = certified(home, home, "attention-rslora")
+    shown = home / "methods" / "attention_rslora.py"
+    shown.write_text(whole_files(shown.name)[0])
+    for source in DROP_INS:
+        shutil.copyfile(source, home / "methods" / source.name)
+    files = sorted((home / "methods").iterdir())
+    for file in files:
+        file.chmod(0o600)
+    names = {method_of(file): file for file in files}
+    assert len(names) == len(DROP_INS) + 1
+    done = certified(install(tmp_path / "installed", folder), home, METHOD, *names)
     assert done.returncode == 0, done.stdout
+    certificates = json.loads(done.stdout)["certificates"]
+    assert certificates.keys() == {METHOD, *names}
+    assert {check["name"]: check["outcome"] for check in certificates[METHOD]["checks"]}["peft"] == "passed"
+    for name, file in names.items():
+        assert certificates[name]["origin"] == f"drop-in {file.name}"

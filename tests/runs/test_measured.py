@@ -32,7 +32,7 @@ from tests.smollm2 import smollm2
 GIB = 2**30
 SMALL = Training(micro_batch=2, accumulation=1, length=64, precision="float32")
 RECIPE = Recipe(model=Model(name="bundled"), rows=Rows(file=str(BUNDLED / "rows.jsonl"), limit=60), training=SMALL)
-LONG = 200.0
+LONG = 400.0
 LIMITED = """
 import resource, sys
 import pegbox_worker.jobs.measure
@@ -292,8 +292,8 @@ def test_a_real_model_takes_in_a_run_what_was_measured_before(tmp_path: Path, ho
         tmp_path,
         model={"name": str(smollm2())},
         rows={"file": str(rows), "allow": ["end-not-learned"]},
-        training={"max_steps": 4, "micro_batch": 2, "accumulation": 2, "length": 192},
-        evaluation={"every": 4, "samples": 0, "micro_batch": 2},
+        training={"max_steps": 2, "micro_batch": 2, "accumulation": 2, "length": 192},
+        evaluation={"every": 2, "samples": 0, "micro_batch": 2},
     )
     done = pegbox("train", str(written), "--json", home=home)
     assert done.returncode == 0, done.stdout[-2000:]

@@ -16,7 +16,7 @@ from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice import choose
 from pegbox_methods.advice.data_card import DataCard
 from pegbox_methods.advice.goals import PRIORITIES, PURPOSES, Goal
-from pegbox_methods.advice.places import planned_card
+from pegbox_methods.advice.places import places_of, planned_card
 from pegbox_methods.advice.teams import with_team
 from pegbox_methods.recipe import Method, MixedRows, Model, Rows, Split
 from pegbox_methods.recipe_file import read_recipe, recipe_text
@@ -29,6 +29,7 @@ from pegbox_runs.method_offers import for_method, offers
 from pegbox_runs.models import FoundModel
 from pegbox_runs.settling import Settled, Shelf
 from tests.methods.advice_situations import PROFILES, falcon, mixture, model_1b5, model_8b, model_70b, model_135m, rows
+from tests.runs.made_up_machines import GIB, gpu, machine
 
 MODELS = {"135m": model_135m(), "1.5b": model_1b5(), "8b": model_8b(), "70b": model_70b(), "moe": mixture()}
 CARDS = ("GTX 1650", "T4", "RTX 3060", "RTX 4090", "A100 80GB", "H100", "CPU avx512_bf16", "M2 Max")
@@ -475,3 +476,20 @@ def test_a_number_of_devices_set_by_hand_keeps_a_steps_rows_where_it_can(count: 
 def test_the_rows_of_a_step_stay_when_the_micro_batch_is_set_over_several_devices() -> None:
     taken = over_four({"training.micro_batch": 2})
     assert (taken.recipe.training.accumulation, taken.recipe.devices.processes) == (8, 4)
+
+
+def test_the_wizard_takes_the_kind_of_cards_that_the_command_line_would() -> None:
+    """Of two kinds that suffice the faster, though the other has more room; with one process the one it is shown."""
+    frees = {"memory_total": 48 * GIB, "memory_free": 47 * GIB}
+    roomy = [gpu(index=n, uuid=f"A{n}", name="NVIDIA RTX A6000", compute_capability="8.6", **frees) for n in (0, 1)]
+    smaller = {"memory_total": 46 * GIB, "memory_free": 45 * GIB}
+    fast = [gpu(index=n, uuid=f"L{n}", name="NVIDIA L40S", **smaller) for n in (2, 3)]
+    here = machine(*roomy, *fast, memory_total=512 * GIB, memory_available=480 * GIB)
+    first, *others = places_of(here, PROFILES)
+    came = settle(draft(), first, found(model_8b()), rows(), PROFILES, {}, others)
+    assert (first.name, came.place.name) == ("NVIDIA RTX A6000", "NVIDIA L40S")
+    assert came.recipe.devices.processes == 2
+    assert came.place.team is not None
+    assert came.place.team.uuids == ("L2", "L3")
+    alone = settle(draft(values={"devices.processes": 1}), first, found(model_8b()), rows(30), PROFILES, {}, others)
+    assert alone.recipe.devices.processes == 1

@@ -6,10 +6,23 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from textual import _wait
+from textual import screen as textual_screen
 
 from pegbox_runs import event_log
 from pegbox_tui.dashboard import screen
 from tests.tui.dashboards import NOW
+
+
+@pytest.fixture(autouse=True)
+def short_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a pilot see after 5 ms that an app is at rest, as often as it may draw.
+
+    Textual's own 20 ms at each key and pause are a third of these tests' time. A rest must be two drawings long.
+    """
+    monkeypatch.setattr(_wait, "SLEEP_GRANULARITY", 1 / 200)
+    monkeypatch.setattr(_wait, "SLEEP_IDLE", 1 / 200 / 20)
+    monkeypatch.setattr(textual_screen, "UPDATE_PERIOD", 1 / 240)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def bench() -> Iterator[Bench]:
 
 @pytest.fixture(autouse=True)
 def _short_runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(case_module, "STEPS", 6)
+    monkeypatch.setattr(case_module, "STEPS", 3)
     with one_thread():
         yield
 

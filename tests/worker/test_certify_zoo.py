@@ -23,7 +23,10 @@ from pegbox_worker.certify.case import Case
 from pegbox_worker.certify.verdict import Verdict
 from tests.methods_at_work import one_thread
 
+EVERY_CHECK_OF = "lora"
+"""Certified wholly, in one go."""
 OURS = tuple(name for name in method_names() if origin_of(name).startswith("pegbox "))
+OTHERS = tuple(name for name in OURS if name != EVERY_CHECK_OF)
 DROPPED = """
 from dataclasses import replace
 
@@ -88,7 +91,7 @@ def in_two_processes(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> 
     with one_thread(), (folder / "in-two-processes.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not told.is_file():
-            cases = [_case(name, bench, tmp_path_factory.mktemp("case")) for name in OURS]
+            cases = [_case(name, bench, tmp_path_factory.mktemp("case")) for name in OTHERS]
             found = together.processes(cases, tmp_path_factory.mktemp("pair"))
             told.write_text(json.dumps({name: [one.outcome, one.detail] for name, one in found.items()}))
     return {name: Verdict(*one) for name, one in json.loads(told.read_text()).items()}
@@ -104,16 +107,17 @@ def _certified(name: str, bench: Bench, folder: Path, *checks: Any) -> Certifica
 
 
 def test_lora_is_certified_wholly(bench: Bench, tmp_path: Path) -> None:
-    found = _certified("lora", bench, tmp_path)
+    found = _certified(EVERY_CHECK_OF, bench, tmp_path)
     assert [check.name for check in found.checks] == list(CHECKS)
     assert {check.outcome for check in found.checks} == {"passed"}, found
     assert found.certified
-    assert found.origin == origin_of("lora")
+    assert {check.outcome for check in read_certificates(PACKAGED)[EVERY_CHECK_OF].checks} == {"passed"}
+    assert found.origin == origin_of(EVERY_CHECK_OF)
     assert set(found.libraries) == set(kit.LIBRARIES)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", OTHERS)
 def test_a_method_of_ours_is_certified_as_its_packaged_certificate_says(
     name: str, bench: Bench, in_two_processes: dict[str, Verdict], tmp_path: Path
 ) -> None:
@@ -135,18 +139,20 @@ def test_the_packaged_certificates_are_of_our_methods_and_of_what_their_cards_sa
 
 
 @pytest.mark.slow
-def test_what_goes_wrong_between_two_processes_is_told_and_the_next_method_has_its_turn(
+def test_two_processes_that_go_wrong_or_hang_are_told_and_the_next_method_has_its_turn(
     home: Path, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     works = {
         "differs": "next(w for w in self.model.parameters() if w.requires_grad).data.add_(1)",
         "raises": "raise ValueError('no room on the second card')",
         "crashes": "import os; os.abort()",
+        "hangs": "import time; time.sleep(600)",
     }
+    monkeypatch.setattr(together, "PATIENCE_SECONDS", 15.0)
     (home / "methods").mkdir(parents=True, mode=0o700)
     for name, work in works.items():
         (home / "methods" / f"{name}.py").write_text(textwrap.dedent(DROPPED.format(name=name, work=work)))
-    cases = [_case(name, bench, tmp_path / name) for name in (*works, "lora")]
+    cases = [_case(name, bench, tmp_path / name) for name in ("differs", "raises", "crashes", "lora", "hangs")]
     found = together.processes(cases, tmp_path)
     assert {name: verdict.outcome for name, verdict in found.items()} == {
         **dict.fromkeys(works, "failed"),
@@ -155,18 +161,7 @@ def test_what_goes_wrong_between_two_processes_is_told_and_the_next_method_has_i
     assert "the two processes end with other weights" in found["differs"].detail
     assert found["raises"].detail == "ValueError: no room on the second card"
     assert "two processes ended without a result: Signal 6 (SIGABRT)" in found["crashes"].detail
-
-
-@pytest.mark.slow
-def test_two_processes_that_hang_are_ended(
-    home: Path, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (home / "methods").mkdir(parents=True, mode=0o700)
-    text = DROPPED.format(name="hangs", work="import time; time.sleep(600)")
-    (home / "methods" / "hangs.py").write_text(text)
-    monkeypatch.setattr(together, "PATIENCE_SECONDS", 25.0)
-    found = together.processes([_case("hangs", bench, tmp_path / "hangs")], tmp_path)
-    assert found["hangs"].detail == "two processes gave no news for 25 s and were ended"
+    assert found["hangs"].detail == "two processes gave no news for 15 s and were ended"
 
 
 def test_two_processes_that_cannot_start_fail_every_method_at_once(

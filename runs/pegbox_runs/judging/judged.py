@@ -96,7 +96,10 @@ class OncePerBase:
 
 
 def _bare(values: Sequence[float]) -> tuple[float, ...]:
-    """Hold numbers in a fifth of a tuple's room. It is indexed and added up as a tuple is, and must not be changed."""
+    """Hold numbers in a fifth of a tuple's room, and in its place: indexed and added up alike; don't change or compare.
+
+    What a file is decoded into stays a tuple; ten thousand of those would be most of a director's memory.
+    """
     return cast("tuple[float, ...]", array("d", values))
 
 

@@ -26,7 +26,7 @@ ROWS = Rows(file=str(BUNDLED / "rows.jsonl"))
 LENGTH = 256
 """Tokens; longer than every row."""
 TRAINED_ROWS = 96
-"""The shortest ones, of 46 tokens and a few more: a step of four takes a tenth of a second."""
+"""The shortest ones, of 46 tokens and a few more: a step of two takes a twentieth of a second."""
 HELD_OUT_ROWS = 16
 SHOWN_ROWS = 32
 """Of the trained ones, for a method that begins from the rows."""

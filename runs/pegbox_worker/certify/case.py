@@ -27,9 +27,11 @@ from pegbox_worker.first_look import show_rows
 Found = TypeVar("Found")
 
 SEED = 42
-STEPS = 24
+STEPS = 12
 """Of the main run. A method whose schedule needs more gets twice as many, and again."""
 MOST_STEPS = 1000
+MICRO_BATCH = 2
+"""Rows of a step: two of them are padded to one length, and more would prove no more."""
 COMPARED_ROWS = 4
 """Held-out rows whose logits are compared."""
 
@@ -83,7 +85,7 @@ class Case:
         """
         usual = {
             "max_steps": steps,
-            "micro_batch": 4,
+            "micro_batch": MICRO_BATCH,
             "accumulation": 1,
             "schedule": "constant",
             "warmup": 0.0,

@@ -25,12 +25,15 @@ from pegbox_worker.certify.trials import refused, without_dropout
 from pegbox_worker.certify.verdict import LONGEST_SENTENCE, Shortfall, Verdict, passed, sentence_of, some
 from pegbox_worker.checkpoint import trained_weights
 
-PAIR_STEPS = 3
+PAIR_STEPS = 2
+"""By then every weight has had a gradient, and all have taken one from the other process."""
 NEAR = 0.05
 """Largest distance from a single process' change, relative to that change: gradients are added in another order, and
 Adam makes whole steps of gradients that are nearly zero."""
+START_SECONDS = 180.0
+"""Until the first turn begins: a dozen seconds, on a busy machine a minute."""
 PATIENCE_SECONDS = 180.0
-"""Without any news; a start takes a dozen seconds, on a busy machine a minute."""
+"""From then on, without any news."""
 POLL_SECONDS = 0.2
 
 
@@ -140,14 +143,16 @@ def _launch(folder: PairFolder) -> str | None:
         started = subprocess.Popen(
             _command(folder), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(), cwd="/"
         )
-        seen, deadline = -1, 0.0
+        patience, deadline = START_SECONDS, time.monotonic() + START_SECONDS
+        seen = sum(1 for _ in folder.path.iterdir())
         try:
             while started.poll() is None:
                 now = sum(1 for _ in folder.path.iterdir())
                 if now != seen:
-                    seen, deadline = now, time.monotonic() + PATIENCE_SECONDS
+                    seen, patience = now, PATIENCE_SECONDS
+                    deadline = time.monotonic() + patience
                 if time.monotonic() > deadline:
-                    return f"two processes gave no news for {PATIENCE_SECONDS:g} s and were ended"
+                    return f"two processes gave no news for {patience:g} s and were ended"
                 time.sleep(POLL_SECONDS)
         finally:
             _end(started)
