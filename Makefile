@@ -59,7 +59,7 @@ bench: $(READY) ## print both sides of each performance claim, from one run
 accuracy: $(READY) ## print how far forecasts are from published measurements (ALL=1: simulated ones too, an hour)
 	$(BIN)/python -m tests.accuracy $(if $(ALL),--simulated)
 
-capabilities: $(READY) ## try what every method can, and write it down (about a quarter of an hour)
+capabilities: $(READY) ## try what every method can, and write it down (some seven minutes)
 	$(BIN)/pegbox certify --all --write methods/pegbox_methods/capabilities.json
 
 docs: $(READY) ## write the generated parts of the documentation
