@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pegbox_methods.advice.ram import ram_in_words
 from pegbox_methods.advice.records import Advice, Alternative, DevicePlan, Place
-from pegbox_runs.figures import count, duration, gib
+from pegbox_runs.figures import count, duration, gib, moment, traffic
 from pegbox_runs.printable import printable
 
 WIDE = 110
@@ -156,8 +156,8 @@ def _devices(advice: Advice, plan: DevicePlan) -> Iterator[str]:
     if plan.host is not None:
         yield f"{ram_in_words(plan.host, advice.place)} [{plan.host.source}]"
     if (told := plan.communication) is not None:
-        times = (f"{1e3 * seconds:.0f} ms" for seconds in (told.seconds, told.seconds_low, told.seconds_high))
-        yield _range(f"each sends {_megabytes(told.bytes)} a step over {told.link}: {{}}", *times) + f" [{told.source}]"
+        times = map(moment, (told.seconds, told.seconds_low, told.seconds_high))
+        yield _range(f"each sends {traffic(told.bytes)} a step over {told.link}: {{}}", *times) + f" [{told.source}]"
     if (gain := plan.speed_up) is not None:
         yield _range("{} times as fast as one", *(f"{times:.1f}" for times in (gain.likely, gain.low, gain.high)))
     elif plan.engine == "fsdp2":
@@ -174,10 +174,6 @@ def _where(place: Place, plan: DevicePlan | None) -> str:
         if place.accelerator == "cpu"
         else f"{plan.processes} x {place.name}"
     )
-
-
-def _megabytes(size: float) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 def _range(said: str, likely: str, low: str, high: str) -> str:

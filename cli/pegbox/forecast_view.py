@@ -16,7 +16,7 @@ from pegbox_hardware.forecast.time import TimeForecast
 from pegbox_hardware.shape import ModelShape
 from pegbox_methods.advice.ram import lacking_ram, ram_in_words
 from pegbox_methods.advice.records import Place
-from pegbox_runs.figures import count, duration, gib
+from pegbox_runs.figures import count, gib, moment, traffic
 from pegbox_runs.printable import printable
 
 BAR = 24
@@ -97,14 +97,14 @@ def _verdict(priced: Priced) -> Iterator[str]:
     setup, time = priced.setup, priced.time
     if time is not None:
         yield (
-            f"a step of {setup.micro_batch} x {setup.accumulation * setup.processes} rows: {_seconds(time.seconds)} "
-            f"({_seconds(time.seconds_low)} to {_seconds(time.seconds_high)}), {time.tokens_per_second:,.0f} tokens/s, "
+            f"a step of {setup.micro_batch} x {setup.accumulation * setup.processes} rows: {moment(time.seconds)} "
+            f"({moment(time.seconds_low)} to {moment(time.seconds_high)}), {time.tokens_per_second:,.0f} tokens/s, "
             f"{time.level}"
         )
     if time is not None and (told := time.communication) is not None:
         yield (
-            f"of it each device sends {told.bytes / 1e6:,.0f} MB over {told.link}: {_seconds(told.seconds)} "
-            f"({_seconds(told.seconds_low)} to {_seconds(told.seconds_high)}), some of it while it computes "
+            f"of it each device sends {traffic(told.bytes)} over {told.link}: {moment(told.seconds)} "
+            f"({moment(told.seconds_low)} to {moment(told.seconds_high)}), some of it while it computes "
             f"[{told.source}]"
         )
     if priced.ram is not None:
@@ -117,7 +117,3 @@ def _verdict(priced: Priced) -> Iterator[str]:
         yield f"{verdict}{each}: {priced.place.name} has {gib(priced.place.usable_bytes)} to use"
     elif priced.fits is not None:
         yield "fits: it was run here" if priced.fits else "does not fit: memory ran out here"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)

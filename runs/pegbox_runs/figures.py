@@ -27,6 +27,21 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02} min"
 
 
+def moment(seconds: float) -> str:
+    """Write what is often less than a second: 0.4 ms, 15 ms, 2.3 s, and from a minute on as `duration` does."""
+    if seconds < 0.9995:
+        milliseconds = 1e3 * seconds
+        return f"{milliseconds:.{1 if milliseconds < 9.95 else 0}f} ms"
+    return f"{seconds:.1f} s" if seconds < 59.95 else duration(seconds)
+
+
+def traffic(number: float) -> str:
+    """Write bytes that go over a link, in the decimal units that links are sold by: 4 kB, 161 MB, 231.7 GB."""
+    if number < 999.5e3:
+        return f"{number / 1e3:.0f} kB"
+    return f"{number / 1e6:.0f} MB" if number < 999.5e6 else f"{number / 1e9:.1f} GB"
+
+
 def gib(number: int | None) -> str:
     """Write bytes in GiB to two digits after the point, for tables of forecasts and axes; a dash for no figure."""
     return "-" if number is None else f"{number / 2**30:.2f} GiB"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pegbox_runs.figures import count, duration, gib, size
+from pegbox_runs.figures import count, duration, gib, moment, size, traffic
 from pegbox_runs.printable import one_line, printable
 
 
@@ -55,6 +55,10 @@ def test_a_count_is_shortened_to_the_unit_it_rounds_to(number: float, text: str)
 def test_figures_read_as_people_write_them() -> None:
     assert [duration(s) for s in (0.4, 59, 61, 3660)] == ["0 s", "59 s", "1 min 01 s", "1 h 01 min"]
     assert {duration(s) for s in (math.inf, -math.inf, math.nan)} == {"-"}
+    shown = {0: "0.0 ms", 4e-4: "0.4 ms", 9.96e-3: "10 ms", 0.9996: "1.0 s", 21.09: "21.1 s", 59.96: "1 min 00 s"}
+    assert {seconds: moment(seconds) for seconds in shown} == shown
+    assert moment(math.nan) == "-"
+    assert [traffic(n) for n in (4096, 999_600, 161e6, 999.6e6)] == ["4 kB", "1 MB", "161 MB", "1.0 GB"]
     assert gib(None) == "-"
     assert gib(2**30) == "1.00 GiB"
 
