@@ -92,7 +92,9 @@ class Card:
     least_steps: Callable[[Mapping[str, Any]], int] | None = None
     """Of complete settings: optimizer steps below which no run can be made; None: one is enough."""
     sharding: str | None = UNTRIED
-    """Why it can't train where each process holds a part of the base model, as a clause; None: it can, was tried."""
+    """Why it can't train where each process holds a part of the base model, as a clause; None: it can, was tried, and
+    gives a PeftModel, below which alone such a base can be judged.
+    """
 
     def price(self, shape: ModelShape, settings: Mapping[str, Any]) -> Footprint:
         """Ask for the footprint, and see to it that a guest's function gave one.

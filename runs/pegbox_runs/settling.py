@@ -76,15 +76,23 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
 
     goal: Goal
     place: Place
+    """That several processes get; where one is advised, it is `alone`."""
+    alone: Place
+    """That a single process gets."""
     model: FoundModel
     shape: ModelShape
     data: DataCard | None
     profiles: Profiles
     given: Conditions
-    learned: Learned | None
+    learned: Mapping[str, Learned]
+    """By a device's name."""
     usual: Advice | None
     """None: no method can be advised, as `none_usable` says."""
     none_usable: str = ""
+
+    def learned_of(self, place: Place) -> Learned | None:
+        """Give what measurements taught of a device; None: nothing."""
+        return self.learned.get(place.name)
 
 
 class Advised(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +173,8 @@ def ground_of(
         capability=place.capability,
     )
     usual, none_usable = None, ""
+    known = {} if place.planned else learned
+    alone = place
 
     def advice(*kinds: Place) -> Advice:
         return advise(
@@ -176,7 +186,7 @@ def ground_of(
             profiles=profiles,
             given=given,
             others=[name for name in installed if name not in RANKED],
-            learned={} if place.planned else learned,
+            learned=known,
         )
 
     try:
@@ -191,12 +201,13 @@ def ground_of(
     return Ground(
         goal=goal,
         place=place,
+        alone=alone,
         model=model,
         shape=shape,
         data=data,
         profiles=profiles,
         given=given,
-        learned=None if place.planned else learned.get(place.name),
+        learned=known,
         usual=usual,
         none_usable=none_usable,
     )
@@ -234,11 +245,17 @@ def _for_card(card: Card, ground: Ground) -> Advice:
             ground.goal,
             profiles=ground.profiles,
             given=ground.given,
-            learned=ground.learned,
+            learned=ground.learned_of(ground.place),
         )
-    return advise_chosen(
-        card, ground.usual, ground.shape, profiles=ground.profiles, given=ground.given, learned=ground.learned
-    )
+
+    def chosen(usual: Advice) -> Advice:
+        learned = ground.learned_of(usual.place)
+        return advise_chosen(card, usual, ground.shape, profiles=ground.profiles, given=ground.given, learned=learned)
+
+    found = chosen(ground.usual)
+    if found.devices is None and ground.alone != ground.place:
+        return chosen(msgspec.structs.replace(ground.usual, place=msgspec.structs.replace(ground.alone, team=None)))
+    return found
 
 
 def shape_for(model: FoundModel) -> ModelShape:
@@ -254,8 +271,10 @@ def settle_with(found: Advised, draft: Draft) -> Settled:
     ground, advice, card = found.ground, found.advice, found.card
     taken = composed(draft, advice, card, own_settings=not found.faults)
     wrong = misfits(taken.recipe, card, ground.model, ground.given, file=FILE)
-    price = price_of(taken.recipe, ground.shape, ground.place, card, ground.data, ground.learned)
-    place = place_for(ground.place, taken.recipe.devices.processes)
+    processes = taken.recipe.devices.processes
+    place = ground.alone if processes == 1 else ground.place
+    price = price_of(taken.recipe, ground.shape, place, card, ground.data, ground.learned_of(place))
+    place = place_for(place, processes)
     margin = 0 if price.memory is None else place.usable_bytes - price.memory.safe_bytes
     return Settled(
         advice=advice,

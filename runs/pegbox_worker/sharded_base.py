@@ -49,7 +49,7 @@ class LookAtPartedBase(TrainerCallback):
         with chance_put_aside(), adapter_aside(model):
             if self._judge is not None:
                 self._judge.before(model, parted=True)
-            if self._sampler is not None:
+            if self._sampler is not None and not self._hands.control.stopping:
                 self._sampler.ask(model, 0, self._hands.writer)
 
     def _tell_unseen(self) -> None:

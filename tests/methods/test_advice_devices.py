@@ -366,3 +366,10 @@ def test_cards_in_use_are_taken_only_where_there_are_not_enough_without_them() -
     assert [[card.uuid for card in team] for team in teams_for([*roomy, *free], 2)] == [["B2", "B3"]]
     assert [[card.uuid for card in team] for team in teams_for(roomy, 2)] == [["A0", "A1"]]
     assert teams_for([*roomy, *free], 3) == []
+
+
+def test_no_more_processes_are_planned_on_a_processor_than_it_has_cores() -> None:
+    (place,) = places_of(machine(cores=2), PROFILES)
+    assert with_team(place, PROFILES, devices=2).team is not None
+    with pytest.raises(Refusal, match="2 cores; expected at most one process a core"):
+        with_team(place, PROFILES, devices=4)

@@ -493,3 +493,21 @@ def test_the_wizard_takes_the_kind_of_cards_that_the_command_line_would() -> Non
     assert came.place.team.uuids == ("L2", "L3")
     alone = settle(draft(values={"devices.processes": 1}), first, found(model_8b()), rows(30), PROFILES, {}, others)
     assert alone.recipe.devices.processes == 1
+
+
+def test_a_method_that_one_process_trains_is_priced_on_the_card_that_process_gets() -> None:
+    """Four smaller cards carry what is advised; what one process trains alone starts on the roomy one."""
+    big = gpu(index=0, uuid="A0", name="NVIDIA A100-SXM4-80GB", compute_capability="8.0")
+    big = msgspec.structs.replace(big, memory_total=80 * GIB, memory_free=79 * GIB)
+    small = [gpu(index=n, uuid=f"R{n}", name="NVIDIA GeForce RTX 4090") for n in range(1, 5)]
+    small = [msgspec.structs.replace(card, memory_total=24 * GIB, memory_free=23 * GIB) for card in small]
+    here = machine(big, *small, memory_total=512 * GIB, memory_available=480 * GIB)
+    first, *rest = places_of(here, PROFILES)
+    others = tuple(place for place in rest if place.team is not None)
+    several = settle(draft(), first, found(model_1b5()), rows(), PROFILES, {}, others)
+    assert (several.place.name, several.recipe.devices.processes) == ("NVIDIA GeForce RTX 4090", 4)
+    for one in (draft(method="full"), draft(values={"devices.processes": 1})):
+        came = settle(one, first, found(model_1b5()), rows(), PROFILES, {}, others)
+        assert came.recipe.devices.processes == 1
+        assert came.fits
+        assert came.place.name == "NVIDIA A100-SXM4-80GB"

@@ -46,23 +46,36 @@ def test_a_base_is_seen_below_its_adapter_and_what_trains_is_left_as_it_was(name
     assert not torch.equal(tuned, logits(plain_base()))
 
 
-@pytest.mark.parametrize(("name", "said"), [("lora", 0), ("full", 1), ("pissa", 1)])
-def test_a_base_that_cannot_be_seen_below_what_trains_is_left_out_and_that_is_told_once(name: str, said: int) -> None:
-    told: list[Event] = []
+def looking(name: str, told: list[Event], asked: list[str], *, stopping: bool) -> LookAtPartedBase:
+    """Make one that tells into lists what it tells, and whom it asks."""
     hands: Any = SimpleNamespace(
-        writer=SimpleNamespace(emit=told.append), reporter=SimpleNamespace(phase=lambda _: None)
+        writer=SimpleNamespace(emit=told.append),
+        reporter=SimpleNamespace(phase=lambda _: None),
+        control=SimpleNamespace(stopping=stopping),
     )
-    asked: list[str] = []
     judge: Any = SimpleNamespace(
         before=lambda _, *, parted: asked.append(f"judged, {parted}"), leave_out=lambda: asked.append("left out")
     )
     sampler: Any = SimpleNamespace(ask=lambda *_: asked.append("asked"))
+    return LookAtPartedBase(hands, find_card(name), judge, sampler)
+
+
+@pytest.mark.parametrize(("name", "said"), [("lora", 0), ("full", 1), ("pissa", 1)])
+def test_a_base_that_cannot_be_seen_below_what_trains_is_left_out_and_that_is_told_once(name: str, said: int) -> None:
+    told: list[Event] = []
+    asked: list[str] = []
     model = attach(name).model if name != "full" else plain_base()
-    look = LookAtPartedBase(hands, find_card(name), judge, sampler)
+    look = looking(name, told, asked, stopping=False)
     look.on_train_begin(model=model)
     look.look(model)
     assert asked == (["left out"] if said else ["judged, True", "asked"])
     assert [event.about for event in told if isinstance(event, Notice)] == ["not-judged"] * said
+
+
+def test_a_stop_while_a_base_is_judged_leaves_its_answers_out() -> None:
+    asked: list[str] = []
+    looking("lora", [], asked, stopping=True).look(attach("lora").model)
+    assert asked == ["judged, True"]
 
 
 def test_what_is_left_out_of_judging_does_not_hold_up_the_run(tmp_path: Path) -> None:

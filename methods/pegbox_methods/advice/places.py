@@ -208,6 +208,7 @@ def _processor(machine: Machine, profiles: Profiles) -> Place:
         notes=(note,),
         ram_total=machine.memory_total,
         ram_free=machine.memory_available,
+        cores=machine.cores,
     )
 
 

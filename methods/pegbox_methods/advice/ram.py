@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pegbox_hardware.forecast.host import HostMemory, host_memory
+from pegbox_hardware.forecast.host import PROCESS_LOW, HostMemory, host_memory
 from pegbox_hardware.forecast.memory import Forecast
 from pegbox_hardware.forecast.setup import TrainingSetup
 from pegbox_hardware.shape import ModelShape
@@ -31,7 +31,7 @@ def ram_of(
     return HostMemory(
         processes=here,
         bytes=here * memory.card_bytes - shared,
-        low_bytes=here * memory.low_bytes - shared,
+        low_bytes=here * round(PROCESS_LOW + base) - shared,  # rows may all be far shorter than they are allowed to be
         high_bytes=here * memory.safe_bytes,
         base_bytes=base,
         when="at the peak of a step",

@@ -85,6 +85,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     ram_total: int | None = None
     """Of its machine; None: that isn't this one."""
     ram_free: int | None = None
+    cores: int | None = None
+    """Of this machine's processor, where that is the device."""
 
     @property
     def usable_bytes(self) -> int:

@@ -118,6 +118,10 @@ def with_team(
             f"--devices {each}: {'1 device' if here == 1 else f'{here} devices'} of this machine can carry a run "
             f"together ({place.name}{out}). Take that many, or plan for others by --gpu NAME."
         )
+    if not place.planned and place.cores is not None and each > place.cores:
+        raise Refusal(
+            f"--devices {each}: this machine has no GPU, and {place.cores} cores; expected at most one process a core."
+        )
     if each * nodes == 1:
         return msgspec.structs.replace(place, team=None, left_out=() if devices == 1 else place.left_out)
     asked = devices is not None or nodes > 1

@@ -176,7 +176,7 @@ class Carrier:
         """Wait until the worker is gone. It does what commands ask; only an abort that it doesn't heed is done here."""
         self._killed = False
         while not worker.gone:
-            seconds = WAKE_SECONDS if worker.descriptor is not None else FAR_WAKE_SECONDS
+            seconds = FAR_WAKE_SECONDS if isinstance(self._supply, FarSupply) else WAKE_SECONDS
             if self._wait(seconds, worker) and not self._terminated:
                 self._terminated = True
                 worker.send(signal.SIGTERM)

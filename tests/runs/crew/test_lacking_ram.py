@@ -84,3 +84,14 @@ def test_a_start_is_refused_for_it_before_there_is_a_run(tmp_path: Path, monkeyp
     )
     with pytest.raises(Refusal, match=r"devices.processes = 2: 2 processes take about .* GiB of RAM"):
         check(recipe, file=str(tmp_path / "recipe.toml"))
+
+
+def test_on_a_processor_rows_that_may_be_long_refuse_nothing_for_they_may_all_be_short() -> None:
+    here = machine(cores=4, memory_total=16 * GIB, memory_available=15 * GIB)
+    recipe = Recipe(
+        model=Model(name="bundled"),
+        rows=Rows(file=str(BUNDLED / "rows.jsonl")),
+        training=Training(length=1024, micro_batch=128, accumulation=4),
+        devices=Devices(processes=4),
+    )
+    assert lacking(complete_recipe(recipe, find_card("lora"), file="r.toml"), here, file="r.toml") == []

@@ -181,7 +181,7 @@ def _drawn(columns: Sequence[Floats], weights: Floats, seeds: Sequence[int]) -> 
     rows = len(weights)
     chance = np.random.default_rng([*seeds, rows])
     drawn = np.empty((len(columns), DRAWS))
-    portion = max(1, _PORTION // rows)
+    portion = max(2, _PORTION // rows)  # a single draw is added up in another order, and rounded otherwise
     for first in range(0, DRAWS, portion):
         count = min(portion, DRAWS - first)
         picked = chance.integers(rows, size=(count, rows)) + rows * np.arange(count)[:, None]
