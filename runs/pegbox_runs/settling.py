@@ -271,10 +271,9 @@ def settle_with(found: Advised, draft: Draft) -> Settled:
     ground, advice, card = found.ground, found.advice, found.card
     taken = composed(draft, advice, card, own_settings=not found.faults)
     wrong = misfits(taken.recipe, card, ground.model, ground.given, file=FILE)
-    processes = taken.recipe.devices.processes
-    place = ground.alone if processes == 1 else ground.place
+    place = ground.alone if taken.recipe.devices.processes == 1 else ground.place
     price = price_of(taken.recipe, ground.shape, place, card, ground.data, ground.learned_of(place))
-    place = place_for(place, processes)
+    place = place_for(place, taken.recipe.devices.processes)
     margin = 0 if price.memory is None else place.usable_bytes - price.memory.safe_bytes
     return Settled(
         advice=advice,

@@ -206,4 +206,4 @@ def test_rotation_never_takes_the_newest_or_the_best_and_leaves_as_many_as_asked
 def test_sizes_and_room_are_read_from_the_disk(tmp_path: Path) -> None:
     path = write(tmp_path, 8)
     assert tree_bytes(path) == sum(map(len, FILES.values())) + (path / MANIFEST).stat().st_size
-    assert free_bytes(tmp_path) == shutil.disk_usage(tmp_path).free
+    assert free_bytes(tmp_path) == pytest.approx(shutil.disk_usage(tmp_path).free, abs=2**30)  # others write meanwhile
