@@ -160,7 +160,6 @@ def ground_of(
     """Advise for a situation. Of the methods, those alone are imported that the profile table ranks.
 
     The device is `place`; or one of the `others` where the advice takes several such, as it does on the command line.
-
     Raises: Refusal: the model has no shape that can be priced.
     """
     shape = shape_for(model)
@@ -172,9 +171,8 @@ def ground_of(
         accelerator=place.accelerator,
         capability=place.capability,
     )
-    usual, none_usable = None, ""
+    usual, none_usable, alone = None, "", place
     known = {} if place.planned else learned
-    alone = place
 
     def advice(*kinds: Place) -> Advice:
         return advise(
