@@ -26,14 +26,19 @@ def short_rests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def at_one_moment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let all happen at once, at a known time and place; and let no draw wait for the next."""
-    monkeypatch.setattr(screen, "DRAW_SECONDS", 0.0)
-    monkeypatch.setattr(screen, "CHART_SECONDS", 0.0)
-    monkeypatch.setattr(screen, "now", lambda: NOW + 2)
+def one_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let all be told at one known time, at one known place."""
     monkeypatch.setattr(event_log, "now", lambda: NOW)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def at_one_moment(one_clock: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a dashboard see all at once, and let no draw wait for the next."""
+    monkeypatch.setattr(screen, "DRAW_SECONDS", 0.0)
+    monkeypatch.setattr(screen, "CHART_SECONDS", 0.0)
+    monkeypatch.setattr(screen, "now", lambda: NOW + 2)

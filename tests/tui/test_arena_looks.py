@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
-from pegbox_runs import event_log
 from pegbox_runs.arena.comparison_folder import ComparisonFolder
 from pegbox_runs.arena.outcomes import possible_entries
 from pegbox_runs.arena.results import write_results
@@ -30,17 +28,11 @@ SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)
 
 
 @pytest.fixture(autouse=True)
-def at_one_moment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let all happen at once, at a known time and place; and let no draw wait for the next."""
+def at_one_moment(one_clock: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an arena see all at once, in a known folder, and let no draw wait for the next."""
     monkeypatch.setattr(screen, "DRAW_SECONDS", 0.0)
     monkeypatch.setattr(screen, "now", lambda: NOW + 2)
     monkeypatch.setattr(screen, "Scene", lambda watched, view, moment, _: Scene(watched, view, moment, PLACE))
-    monkeypatch.setattr(event_log, "now", lambda: NOW)
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def searching() -> ComparisonFolder:

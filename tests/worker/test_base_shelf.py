@@ -42,7 +42,7 @@ from pegbox_worker.clean_slate import CleanSlate
 from pegbox_worker.control import Control
 from pegbox_worker.stop_flag import StopFlag
 from tests.commands import events_of
-from tests.methods_at_work import CPU, FEW_STEPS, logits, packed_base, plain_base
+from tests.methods_at_work import CPU, FEW_STEPS, logits, one_thread, packed_base, plain_base
 from tests.methods_at_work import recipe as settled
 
 METHODS = ("lora", "dora", "qlora", "adalora", "ia3", "pissa", "prompt-tuning", "full")
@@ -51,10 +51,8 @@ CHANGES_WEIGHTS = {"pissa", "full"}
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_thread():
+        yield
 
 
 @pytest.fixture

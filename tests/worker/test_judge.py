@@ -27,6 +27,7 @@ from pegbox_worker.control import Control
 from pegbox_worker.general_rows import general_rows
 from pegbox_worker.labelled_loss import LabelledLoss
 from pegbox_worker.stop_flag import StopFlag
+from tests.methods_at_work import one_thread
 
 ROWS = Judging(rows=True)
 ALL = Judging(rows=True, general="bundled", metrics=("exact-match", "token-f1", "rouge-l"), answers=3)
@@ -36,10 +37,8 @@ FIRST_IS_BASE = ("lora", "dora", "qlora", "ia3", "full")
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_thread():
+        yield
 
 
 @dataclass(frozen=True)

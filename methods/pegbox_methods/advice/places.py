@@ -64,8 +64,11 @@ def places_in(seats: Sequence[Seat], profiles: Profiles) -> tuple[Place, ...]:
 
 
 def kinds_for(machine: Machine, count: int, profiles: Profiles) -> list[tuple[Place, list[Gpu]]]:
-    """Describe the GPUs that could carry a run of so many processes here, the roomiest kind first: each as the freest
-    of them, with the others as its team, and in the driver's order. None: there aren't so many of one kind."""
+    """Describe the GPUs that could carry a run of so many processes here, the roomiest kind first.
+
+    Returns: each kind as the freest of its GPUs with the others as its team, and those GPUs in the driver's order; none
+    where there aren't so many of one kind.
+    """
     gpus = [gpu for gpu in machine.gpus if gpu.kind == "cuda"] or [gpu for gpu in machine.gpus if gpu.kind == "rocm"]
     found = []
     for chosen in teams_for(gpus, count):

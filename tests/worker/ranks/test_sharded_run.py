@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-import torch
 from msgspec import structs
 
 from pegbox_methods.events import Finished, Joined, Sample, Step
@@ -20,6 +19,7 @@ from pegbox_worker.control import Control
 from pegbox_worker.job import carry
 from pegbox_worker.stop_flag import StopFlag
 from tests.commands import events_of
+from tests.methods_at_work import one_thread
 from tests.worker.ranks.rank_runs import STEPS, checked_run, ended, launched
 
 pytestmark = pytest.mark.slow
@@ -34,10 +34,8 @@ NEAR = 2e-5
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_thread():
+        yield
 
 
 def test_a_base_that_no_process_holds_answers_and_is_judged_as_by_one_that_does_even_behind_the_last_step() -> None:
